@@ -1,0 +1,74 @@
+"""Plain JSON objects as Kubernetes keeps them, and the few reads everybody needs.
+
+Objects are `dict`s shaped as in the API (camelCase keys). An object handed out by a client belongs to the caller; an object held
+in an informer cache or delivered by a watch is shared and must not be changed (take `copy_json` first).
+"""
+
+from __future__ import annotations
+
+import marshal
+from typing import Any, TypeAlias, cast
+
+Json: TypeAlias = Any
+JsonObject: TypeAlias = dict[str, Any]
+
+
+def copy_json(value: JsonObject) -> JsonObject:
+    """Deep copy of a JSON value. `marshal` does in C what `copy.deepcopy` does in Python, about twenty times as fast."""
+    return cast(JsonObject, marshal.loads(marshal.dumps(value)))
+
+
+def metadata(obj: JsonObject) -> JsonObject:
+    """`metadata` of an object, created when missing."""
+    return cast(JsonObject, obj.setdefault("metadata", {}))
+
+
+def name_of(obj: JsonObject) -> str:
+    return cast(str, obj["metadata"]["name"])
+
+
+def namespace_of(obj: JsonObject) -> str:
+    """Namespace, or the empty string for cluster-scoped objects."""
+    return cast(str, obj["metadata"].get("namespace", ""))
+
+
+def uid_of(obj: JsonObject) -> str:
+    return cast(str, obj["metadata"].get("uid", ""))
+
+
+def labels_of(obj: JsonObject) -> dict[str, str]:
+    return obj["metadata"].get("labels") or {}
+
+
+def annotations_of(obj: JsonObject) -> dict[str, str]:
+    return obj["metadata"].get("annotations") or {}
+
+
+def key_of(obj: JsonObject) -> tuple[str, str]:
+    """(namespace, name)."""
+    return namespace_of(obj), name_of(obj)
+
+
+def is_being_deleted(obj: JsonObject) -> bool:
+    return bool(obj["metadata"].get("deletionTimestamp"))
+
+
+def controller_of(obj: JsonObject) -> JsonObject | None:
+    """The ownerReference with `controller: true`, if any."""
+    for reference in obj["metadata"].get("ownerReferences") or ():
+        if reference.get("controller"):
+            return cast(JsonObject, reference)
+    return None
+
+
+def condition_of(obj: JsonObject, kind: str) -> JsonObject | None:
+    """The entry of `status.conditions` with that type, if any."""
+    for condition in (obj.get("status") or {}).get("conditions") or ():
+        if condition.get("type") == kind:
+            return cast(JsonObject, condition)
+    return None
+
+
+def has_condition(obj: JsonObject, kind: str, status: str = "True") -> bool:
+    condition = condition_of(obj, kind)
+    return condition is not None and condition.get("status") == status

@@ -1,0 +1,1 @@
+"""The Ray dashboard agent: the REST surface in front of a Serve instance."""

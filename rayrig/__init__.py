@@ -1,0 +1,3 @@
+"""rayrig: a test rig for Ray Serve on Kubernetes."""
+
+__version__ = "0.1.0"

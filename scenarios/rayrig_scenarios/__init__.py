@@ -1,0 +1,1 @@
+"""The scenario language, its bundled library, runner and oracles."""

@@ -1,0 +1,221 @@
+"""The kernel: a simpy environment whose clock counts whole nanoseconds and that drives `async def` actors as processes.
+
+What an actor awaits yields a simpy event; the kernel resumes the actor when that event is processed. There is no event loop and no
+thread. Ties are broken by (time, priority, sequence number), which simpy guarantees. An exception that leaves an actor and that
+nobody awaits ends the run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Coroutine, Generator
+from typing import Any, Generic, TypeVar, cast
+
+import simpy
+from simpy.events import NORMAL, URGENT, Event
+
+from rayrig_core.ports import Cancelled, Signal
+from rayrig_core.timestamps import NS
+from rayrig_core.trace import Trace
+from rayrig_sim.randomness import Streams
+
+T = TypeVar("T")
+
+#: Virtual runs begin here: 2026-01-01T00:00:00Z. Arbitrary, fixed, a whole minute.
+START_UNIX_NS = 1_767_225_600 * NS
+
+
+class ActorFailed(Exception):
+    """An exception left an actor. `error` is that exception."""
+
+    def __init__(self, actor: str, t_ns: int, error: BaseException) -> None:
+        self.actor, self.t_ns, self.error = actor, t_ns, error
+        super().__init__(actor, t_ns, error)
+
+    def __str__(self) -> str:
+        return f"actor {self.actor} failed at {self.t_ns / NS:.6f} s: {type(self.error).__name__}: {self.error}"
+
+
+class _Awaitable(Event):
+    """A simpy event that actors can await."""
+
+    def __await__(self) -> Generator[Any, Any, Any]:
+        if self.callbacks is None and self._ok:
+            return self._value
+        return (yield self)
+
+
+class Sleep(_Awaitable):
+    """Processed after a delay. Built by hand: `simpy.Timeout` validates and names what is known here."""
+
+    def __init__(self, env: simpy.Environment, delay_ns: int) -> None:
+        self.env = env
+        self.callbacks = []
+        self._value = None
+        self._ok = True
+        self._defused = False
+        env.schedule(self, NORMAL, delay_ns)
+
+
+class KernelSignal(_Awaitable, Generic[T]):
+    """One-shot event with a value (port `Signal`)."""
+
+    def set(self, value: T) -> None:
+        if not self.triggered:
+            self.succeed(value)
+
+    @property
+    def is_set(self) -> bool:
+        return self.triggered
+
+
+class Actor(_Awaitable):
+    """A coroutine driven by the kernel (port `Task`); as an event it happens when the coroutine ends."""
+
+    def __init__(self, kernel: Kernel, name: str, coroutine: Coroutine[Any, Any, Any], cause: int | None) -> None:
+        super().__init__(kernel.env)
+        self.name = name
+        self.cause = cause
+        self.was_cancelled = False
+        self._kernel = kernel
+        self._coroutine = coroutine
+        self._on_event = self._resume
+        self._target: Event = self._wake(URGENT)
+
+    def _wake(self, priority: int = NORMAL) -> Event:
+        start = Event(self.env)
+        start._ok = True
+        start._value = None
+        start.callbacks = [self._on_event]
+        self.env.schedule(start, cast(Any, priority))
+        return start
+
+    @property
+    def is_done(self) -> bool:
+        return self.triggered
+
+    def cancel(self) -> None:
+        if self.triggered or self.was_cancelled:
+            return
+        self.was_cancelled = True
+        if self._kernel.current is self:
+            raise Cancelled
+        if self._target.callbacks is not None and self._on_event in self._target.callbacks:
+            self._target.callbacks.remove(self._on_event)
+        self._target = self._wake(URGENT)
+
+    def _resume(self, event: Event) -> None:
+        kernel = self._kernel
+        previous, kernel.current = kernel.current, self
+        coroutine = self._coroutine
+        try:
+            while True:
+                if self.was_cancelled:
+                    target = coroutine.throw(Cancelled())
+                elif event._ok:
+                    target = coroutine.send(event._value)
+                else:
+                    event._defused = True
+                    target = coroutine.throw(cast(BaseException, event._value))
+                if target.callbacks is not None:
+                    target.callbacks.append(self._on_event)
+                    self._target = target
+                    return
+                event = target
+        except StopIteration as end:
+            self.succeed(end.value)
+        except Cancelled:
+            self.was_cancelled = True
+            self.succeed(None)
+        except Exception as error:
+            self.fail(ActorFailed(self.name, kernel.monotonic_ns(), error))
+        finally:
+            kernel.current = previous
+
+
+class Kernel:
+    """Clock, actors, randomness and trace of one run (port `Runtime`)."""
+
+    def __init__(self, seed: int = 0, *, start_unix_ns: int = START_UNIX_NS) -> None:
+        self.env = simpy.Environment(initial_time=0)
+        self.streams = Streams(seed)
+        self.current: Actor | None = None
+        self.start_unix_ns = start_unix_ns
+        self.trace = Trace(self.monotonic_ns, self._context)
+
+    def _context(self) -> tuple[str, int | None]:
+        actor = self.current
+        return (actor.name, actor.cause) if actor is not None else ("", None)
+
+    # Clock
+
+    def monotonic_ns(self) -> int:
+        return cast(int, self.env._now)
+
+    def unix_ns(self) -> int:
+        return self.start_unix_ns + cast(int, self.env._now)
+
+    def sleep(self, duration_s: float) -> Awaitable[None]:
+        return Sleep(self.env, round(duration_s * NS))
+
+    def sleep_ns(self, duration_ns: int) -> Awaitable[None]:
+        return Sleep(self.env, duration_ns)
+
+    # Actors
+
+    def spawn(self, name: str, coroutine: Coroutine[Any, Any, T]) -> Actor:
+        return Actor(self, name, coroutine, self.cause)
+
+    def signal(self) -> KernelSignal[Any]:
+        return KernelSignal(self.env)
+
+    def call_later(self, delay_ns: int, callback: Callable[[Event], None]) -> Event:
+        """Call back after a delay, without an actor: what hot paths use."""
+        event = Sleep(self.env, delay_ns)
+        cast("list[Callable[[Event], None]]", event.callbacks).append(callback)
+        return event
+
+    async def wait(self, signal: Signal[Any], timeout_s: float) -> bool:
+        event = cast(Event, signal)
+        if event.callbacks is None:
+            return True
+        either = KernelSignal[bool](self.env)
+
+        def happened(_: Event) -> None:
+            either.set(True)
+
+        def timed_out(_: Event) -> None:
+            either.set(False)
+
+        event.callbacks.append(happened)
+        timer = Sleep(self.env, round(timeout_s * NS))
+        timer.callbacks.append(timed_out)
+        try:
+            in_time: bool = await either
+        finally:
+            if event.callbacks is not None and happened in event.callbacks:
+                event.callbacks.remove(happened)
+        return in_time
+
+    @property
+    def cause(self) -> int | None:
+        return self.current.cause if self.current is not None else None
+
+    @cause.setter
+    def cause(self, seq: int | None) -> None:
+        if self.current is not None:
+            self.current.cause = seq
+
+    # Running
+
+    def run(self, until: Event | None = None, *, until_s: float | None = None) -> None:
+        """Process events until `until` happens, `until_s` virtual seconds are reached, or nothing is left.
+
+        Raises `ActorFailed`, with the error as its cause, when an exception leaves an actor.
+        """
+        try:
+            if until is None:
+                self.env.run(until=None if until_s is None else round(until_s * NS))
+            else:
+                self.env.run(until=until)
+        except ActorFailed as failed:
+            raise failed from failed.error

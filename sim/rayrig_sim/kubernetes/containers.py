@@ -1,0 +1,100 @@
+"""What a kubelet asks of a container runtime, and what a running container answers.
+
+A `ContainerRuntime` (the stand-in for CRI) pulls images and starts containers; a started `Container` is a simulated process: it may
+end by itself, answers probes, and reacts to SIGTERM and SIGKILL. Ray's processes (`rayrig_sim.ray`) and scripted containers for any
+other pod implement the same protocol, so the kubelet knows nothing of Ray.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from rayrig_core.http import HttpResponse
+from rayrig_core.objects import JsonObject
+from rayrig_core.ports import Signal
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerExit:
+    """How a container ended. `reason` empty: `Completed` for code 0, else `Error`."""
+
+    exit_code: int
+    reason: str = ""
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ExecResult:
+    """Answer of a command run in a container."""
+
+    exit_code: int
+    output: str = ""
+
+
+class ExecTimeout(Exception):
+    """The command did not end within its time limit."""
+
+
+class ExecRefused(Exception):
+    """The runtime could not run the command at all."""
+
+
+class ImagePullFailed(Exception):
+    """The image cannot be pulled. `code` as in container status: `ErrImagePull` by default."""
+
+    def __init__(self, message: str, code: str = "ErrImagePull") -> None:
+        self.code = code
+        super().__init__(message)
+
+
+class StartFailed(Exception):
+    """The container was created but its process did not start (`RunContainerError`)."""
+
+
+class Container(Protocol):
+    """A running container."""
+
+    @property
+    def exited(self) -> Signal[ContainerExit]: ...
+
+    def terminate(self) -> None:
+        """SIGTERM."""
+        ...
+
+    def kill(self, reason: str = "") -> None:
+        """SIGKILL: exits with 137 at once; `reason` such as `OOMKilled`."""
+        ...
+
+    async def http_get(self, port: int, path: str, headers: Mapping[str, str], timeout_s: float) -> HttpResponse:
+        """Raises `rayrig_core.http.HttpFailure`."""
+        ...
+
+    async def tcp_connect(self, port: int, timeout_s: float) -> None:
+        """Raises `rayrig_core.http.HttpFailure`."""
+        ...
+
+    async def exec(self, command: Sequence[str], timeout_s: float) -> ExecResult:
+        """Raises `ExecTimeout` or `ExecRefused`."""
+        ...
+
+
+class ContainerRuntime(Protocol):
+    """One node's container runtime."""
+
+    def has_image(self, image: str) -> bool: ...
+
+    async def pull_image(self, image: str, pod: JsonObject) -> None:
+        """Takes as long as the pull takes. Raises `ImagePullFailed`."""
+        ...
+
+    async def start_sandbox(self, pod: JsonObject) -> str:
+        """Sets up the pod's network; returns its IP."""
+        ...
+
+    async def stop_sandbox(self, pod: JsonObject) -> None: ...
+
+    async def start_container(self, pod: JsonObject, spec: JsonObject, pod_ip: str, attempt: int) -> Container:
+        """Create and start one container of `spec` (an entry of `containers` or `initContainers`). Raises `StartFailed`."""
+        ...
