@@ -20,6 +20,11 @@ from rayrig_core.errors import InputError
 from rayrig_core.timestamps import NS, to_ns
 
 
+def _require(condition: bool, text: str) -> None:
+    if not condition:
+        raise ValueError(text)
+
+
 class Distribution(Protocol):
     """A duration that is drawn anew each time."""
 
@@ -207,7 +212,7 @@ class Calibration:
         changes: dict[str, Any] = {}
         for name, value in overrides.items():
             if name not in known:
-                near = get_close_matches(str(name), known, 1)
+                near = get_close_matches(str(name), sorted(known), 1)
                 raise InputError(
                     f"no calibration entry {name!r}",
                     where=f"{where}.{name}",
@@ -280,8 +285,3 @@ def duration_s(value: Any) -> float:
         if position == len(value) and position > 0:
             return total_ns / NS
     raise ValueError(f"{value!r} is no duration")
-
-
-def _require(condition: bool, text: str) -> None:
-    if not condition:
-        raise ValueError(text)
