@@ -1,0 +1,251 @@
+"""What a scenario asks of a world, and the values it hands over: nodes, application behaviour, traffic, usage.
+
+`World` is the one interface between scenarios and worlds. `rayrig_backends.memory` implements it on virtual time; a backend that
+cannot do a thing refuses it with an `InputError` naming the thing. All durations are seconds, all instants nanoseconds since the
+run began.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol, TypeVar
+
+from rayrig_core.objects import Json, JsonObject
+from rayrig_core.ports import HttpClient, KubernetesClient, Runtime, Task
+from rayrig_core.resource_types import ResourceType
+from rayrig_core.trace import Trace
+
+T = TypeVar("T")
+
+LatencyKind = Literal["fixed", "uniform", "exponential", "normal", "lognormal"]
+
+
+@dataclass(frozen=True, slots=True)
+class Latency:
+    """A distribution of durations. The parameters, in seconds, by kind:
+
+    fixed (value), uniform (low, high), exponential (mean), normal (mean, standard deviation; cut at 0), lognormal (median, p99).
+    """
+
+    kind: LatencyKind
+    params: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class NodeSpec:
+    """Nodes to have at the start: `count` of them, named `<prefix>-0`, `<prefix>-1`, …; a single one is named `prefix` plain if
+    `exact_name`. `extended` holds resources such as `nvidia.com/gpu` or `google.com/tpu`; `taints` as in a Node object."""
+
+    prefix: str = "node"
+    count: int = 1
+    cpu: str = "16"
+    memory: str = "64Gi"
+    pods: int = 110
+    extended: Mapping[str, str] = field(default_factory=dict)
+    labels: Mapping[str, str] = field(default_factory=dict)
+    taints: tuple[JsonObject, ...] = ()
+    exact_name: bool = False
+
+    def names(self) -> tuple[str, ...]:
+        if self.exact_name and self.count == 1:
+            return (self.prefix,)
+        return tuple(f"{self.prefix}-{index}" for index in range(self.count))
+
+
+@dataclass(frozen=True, slots=True)
+class ApplicationSpec:
+    """How the application at `import_path` behaves. What is None stays as the world's registry or calibration has it.
+
+    `result` is what a request is answered with (JSON) when `has_result`; `handler` is a Python object given by the user
+    (`module:attr`), in the form `rayrig_sim.serve` registers; it wins over `latency` and `result`. `startup` is the time a replica
+    takes to start; `fails_with`, when not empty, is the error its constructor raises.
+    """
+
+    import_path: str
+    latency: Latency | None = None
+    result: Json = None
+    has_result: bool = False
+    handler: Any = None
+    startup: Latency | None = None
+    fails_with: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class WorldSpec:
+    """All that a world is built from: equal specs give equal runs."""
+
+    seed: int = 0
+    nodes: tuple[NodeSpec, ...] = (NodeSpec(),)
+    profile: str = "kuberay-1.6"
+    calibration: Mapping[str, Json] = field(default_factory=dict)
+    applications: tuple[ApplicationSpec, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RequestClass:
+    """One kind of request of a mix. `duration` replaces the application's own latency for these requests (a long generation, a
+    slow query); `weight` is relative to the other classes."""
+
+    name: str = "request"
+    weight: float = 1.0
+    method: str = "GET"
+    path: str = "/"
+    body: bytes = b""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    duration: Latency | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TrafficSpec:
+    """Requests to one Service. Exactly one of `rate_per_s` (open loop: sent whatever comes back) and `clients` (closed loop: each
+    client sends the next request when the last is answered, after `think_s`).
+
+    `keep_alive` reuses connections, each pinned to the pod it was opened to; without it every request opens its own. `arrival`
+    is even spacing or a Poisson process (open loop only).
+    """
+
+    name: str
+    service: str
+    namespace: str = "default"
+    port: int = 8000
+    classes: tuple[RequestClass, ...] = (RequestClass(),)
+    rate_per_s: float | None = None
+    clients: int | None = None
+    think_s: float = 0.0
+    arrival: Literal["even", "poisson"] = "even"
+    keep_alive: bool = True
+    timeout_s: float = 30.0
+
+
+#: Every fate a request can have; "ok" is the only one that is no failure.
+FATES = (
+    "ok",
+    "refused",
+    "no-endpoint",
+    "connection-reset",
+    "timeout",
+    "404",
+    "500",
+    "503",
+    "other",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Accounting:
+    """Requests of one traffic source: `sent` is the sum of all fates plus `in_flight`.
+
+    `causes` counts failed requests by (fate, cause in a few words). `latencies_ns` are those of answered requests, in order of
+    their end; `by_class` counts (class name, fate).
+    """
+
+    sent: int = 0
+    in_flight: int = 0
+    fates: Mapping[str, int] = field(default_factory=dict)
+    causes: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    by_class: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    latencies_ns: tuple[int, ...] = ()
+
+
+class Traffic(Protocol):
+    """One source of requests, made by `World.traffic`; it sends nothing until started."""
+
+    spec: TrafficSpec
+
+    def start(self) -> None:
+        """Begin to send. May be called again after a stop."""
+        ...
+
+    def stop(self) -> None:
+        """Send no more. Requests under way go on to their fate."""
+        ...
+
+    async def settled(self) -> None:
+        """Wait until, after a stop, every request has its fate (at most `timeout_s`)."""
+        ...
+
+    def accounting(self) -> Accounting: ...
+
+
+@dataclass(frozen=True, slots=True)
+class UsagePoint:
+    """What pods that are bound and not finished request together, from `t_ns` until the next point. `nodes`: nodes that carry at
+    least one such pod. CPU in thousandths, memory in bytes."""
+
+    t_ns: int
+    nodes: int
+    cpu_millis: int
+    memory_bytes: int
+    gpus: int
+    pods: int
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Resources over time, a point for each change, and what the nodes have in all (at the largest)."""
+
+    points: tuple[UsagePoint, ...] = ()
+    capacity_nodes: int = 0
+    capacity_cpu_millis: int = 0
+    capacity_memory_bytes: int = 0
+    capacity_gpus: int = 0
+
+    def peak(self, field_name: Literal["nodes", "cpu_millis", "memory_bytes", "gpus", "pods"]) -> int:
+        return max((getattr(point, field_name) for point in self.points), default=0)
+
+
+class World(Protocol):
+    """A cluster with the KubeRay operator on it, and a clock."""
+
+    @property
+    def runtime(self) -> Runtime: ...
+
+    @property
+    def trace(self) -> Trace: ...
+
+    def client(self, actor: str) -> KubernetesClient:
+        """A client of the API server whose calls are attributed to `actor`."""
+        ...
+
+    def http(self, source: str) -> HttpClient:
+        """HTTP from inside the cluster: `http://<service>.<namespace>:<port>/` and pod IPs resolve."""
+        ...
+
+    def add_nodes(self, nodes: NodeSpec) -> tuple[str, ...]:
+        """Nodes join now; their names."""
+        ...
+
+    def start(self) -> None:
+        """Start kubelets, scheduler, operator and all other actors. Once; time still stands at 0."""
+        ...
+
+    def traffic(self, spec: TrafficSpec) -> Traffic:
+        """A source of requests. Raises `InputError` when the name is taken."""
+        ...
+
+    async def fault(self, kind: str, **params: Any) -> str:
+        """Let a fault of `rayrig_backends.faults.FAULTS` strike, with parameters as `faults.checked` returns them. Answers what was
+        struck, in a few words. Faults with a `duration` end by themselves. Raises `InputError` when the target does not exist."""
+        ...
+
+    def objects(self, resource: ResourceType, namespace: str = "") -> list[JsonObject]:
+        """The objects as they are now, ordered by namespace and name. Shared: not to be changed. No trace, no time."""
+        ...
+
+    def usage(self) -> Usage: ...
+
+    def why_unready(self, pod: JsonObject) -> str:
+        """Why this pod is not ready, in one line; empty when it is."""
+        ...
+
+    def run_until(self, task: Task[Any]) -> None:
+        """Let time pass until the task has ended. Raises what an actor let escape."""
+        ...
+
+    def spawn(self, name: str, coroutine: Coroutine[Any, Any, T]) -> Task[T]:
+        """Start an actor of the caller's own (`runtime.spawn`)."""
+        ...
+
+
+WorldFactory = Callable[[WorldSpec], World]
