@@ -15,21 +15,9 @@ from rayrig_core.objects import Json, JsonObject
 from rayrig_core.ports import HttpClient, KubernetesClient, Runtime, Task
 from rayrig_core.resource_types import ResourceType
 from rayrig_core.trace import Trace
+from rayrig_sim.calibration import Calibration, Distribution
 
 T = TypeVar("T")
-
-LatencyKind = Literal["fixed", "uniform", "exponential", "normal", "lognormal"]
-
-
-@dataclass(frozen=True, slots=True)
-class Latency:
-    """A distribution of durations. The parameters, in seconds, by kind:
-
-    fixed (value), uniform (low, high), exponential (mean), normal (mean, standard deviation; cut at 0), lognormal (median, p99).
-    """
-
-    kind: LatencyKind
-    params: tuple[float, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,11 +51,11 @@ class ApplicationSpec:
     """
 
     import_path: str
-    latency: Latency | None = None
+    latency: Distribution | None = None
     result: Json = None
     has_result: bool = False
     handler: Any = None
-    startup: Latency | None = None
+    startup: Distribution | None = None
     fails_with: str = ""
 
 
@@ -77,8 +65,8 @@ class WorldSpec:
 
     seed: int = 0
     nodes: tuple[NodeSpec, ...] = (NodeSpec(),)
-    profile: str = "kuberay-1.6"
-    calibration: Mapping[str, Json] = field(default_factory=dict)
+    profile: str = "v1.7.0"
+    calibration: Calibration = field(default_factory=Calibration)
     applications: tuple[ApplicationSpec, ...] = ()
 
 
@@ -93,7 +81,7 @@ class RequestClass:
     path: str = "/"
     body: bytes = b""
     headers: Mapping[str, str] = field(default_factory=dict)
-    duration: Latency | None = None
+    duration: Distribution | None = None
 
 
 @dataclass(frozen=True, slots=True)
