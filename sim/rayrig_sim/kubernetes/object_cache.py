@@ -1,0 +1,164 @@
+"""A local copy of one resource type, kept by list and watch, with handlers: the shared informer of the actors in this room.
+
+Controllers that live in one process share a cache per resource (`ObjectCaches`), as those of a real controller manager do. Handlers
+are plain functions called in the order of registration, with the causing trace event set as the actor's cause; they note what is to
+be done and wake whoever does it. Nothing here polls: a closed watch is opened again from the last version, a lost history is listed
+anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TypeAlias
+
+from rayrig_core.errors import ApiError, Gone
+from rayrig_core.objects import JsonObject
+from rayrig_core.ports import KubernetesClient, Runtime, Signal, WatchStream, WatchType
+from rayrig_core.resource_types import ResourceType
+
+#: (type, the object before or None, the object now — the last state for DELETED —, trace event of the write).
+ChangeHandler: TypeAlias = Callable[[WatchType, JsonObject | None, JsonObject, int | None], None]
+Key: TypeAlias = tuple[str, str]
+
+#: Pause before listing again after the API server refused. Source: client-go's reflector begins at 0.8 s.
+_RETRY_S = 0.8
+
+
+class ObjectCache:
+    """The objects of one resource as last seen. They are shared: change nothing, `copy_json` first."""
+
+    def __init__(
+        self,
+        runtime: Runtime,
+        client: KubernetesClient,
+        resource: ResourceType,
+        *,
+        namespace: str = "",
+        label_selector: str = "",
+        field_selector: str = "",
+    ) -> None:
+        self.resource = resource
+        self._runtime = runtime
+        self._client = client
+        self._namespace = namespace
+        self._selectors = (label_selector, field_selector)
+        self._objects: dict[Key, JsonObject] = {}
+        self._handlers: list[ChangeHandler] = []
+        self._resource_version = ""
+        #: Happens after the first complete list.
+        self.synced: Signal[None] = runtime.signal()
+
+    def on_change(self, handler: ChangeHandler) -> None:
+        """Register a handler. Objects already here are handed to it as ADDED at once."""
+        self._handlers.append(handler)
+        for obj in list(self._objects.values()):
+            handler(WatchType.ADDED, None, obj, None)
+
+    def get(self, name: str, namespace: str = "") -> JsonObject | None:
+        return self._objects.get((namespace, name))
+
+    def __iter__(self) -> Iterator[JsonObject]:
+        """Objects in the order in which they were first seen."""
+        return iter(self._objects.values())
+
+    def __len__(self) -> int:
+        return len(self._objects)
+
+    async def run(self) -> None:
+        """List and watch for ever. The actor's body."""
+        relist = True
+        while True:
+            try:
+                if relist:
+                    await self._list()
+                    relist = False
+                label_selector, field_selector = self._selectors
+                stream = await self._client.watch(
+                    self.resource,
+                    self._namespace,
+                    resource_version=self._resource_version,
+                    label_selector=label_selector,
+                    field_selector=field_selector,
+                )
+                await self._follow(stream)
+            except Gone:
+                relist = True
+            except ApiError:
+                await self._runtime.sleep(_RETRY_S)
+                relist = True
+
+    async def _list(self) -> None:
+        label_selector, field_selector = self._selectors
+        answer = await self._client.list(
+            self.resource, self._namespace, label_selector=label_selector, field_selector=field_selector
+        )
+        present: dict[Key, JsonObject] = {}
+        for item in answer.items:
+            meta = item["metadata"]
+            present[(meta.get("namespace", ""), meta["name"])] = item
+        for key, old in list(self._objects.items()):
+            now = present.get(key)
+            if now is None or now["metadata"].get("uid") != old["metadata"].get("uid"):
+                del self._objects[key]
+                self._notify(WatchType.DELETED, old, old, None)
+        for key, now in present.items():
+            old_or_none = self._objects.get(key)
+            self._objects[key] = now
+            if old_or_none is None:
+                self._notify(WatchType.ADDED, None, now, None)
+            elif old_or_none["metadata"].get("resourceVersion") != now["metadata"].get("resourceVersion"):
+                self._notify(WatchType.MODIFIED, old_or_none, now, None)
+        self._resource_version = answer.resource_version
+        self.synced.set(None)
+
+    async def _follow(self, stream: WatchStream) -> None:
+        runtime, objects = self._runtime, self._objects
+        try:
+            while True:
+                event = await stream.next()
+                obj = event.object
+                meta = obj["metadata"]
+                self._resource_version = meta.get("resourceVersion", self._resource_version)
+                if event.type is WatchType.BOOKMARK:
+                    continue
+                runtime.cause = event.cause
+                key = (meta.get("namespace", ""), meta["name"])
+                if event.type is WatchType.DELETED:
+                    old = objects.pop(key, None)
+                    if old is not None:
+                        self._notify(WatchType.DELETED, old, obj, event.cause)
+                    continue
+                old = objects.get(key)
+                objects[key] = obj
+                self._notify(WatchType.ADDED if old is None else WatchType.MODIFIED, old, obj, event.cause)
+        except StopAsyncIteration:
+            return
+        finally:
+            stream.close()
+
+    def _notify(self, type_: WatchType, old: JsonObject | None, new: JsonObject, cause: int | None) -> None:
+        for handler in self._handlers:
+            handler(type_, old, new, cause)
+
+
+class ObjectCaches:
+    """The caches that the controllers of one process share, one for each resource type."""
+
+    def __init__(self, runtime: Runtime, client: KubernetesClient, *, component: str) -> None:
+        self.component = component
+        self._runtime = runtime
+        self._client = client
+        self._caches: dict[ResourceType, ObjectCache] = {}
+
+    def of(self, resource: ResourceType) -> ObjectCache:
+        """The cache of that type; its actor is started with the first call."""
+        cache = self._caches.get(resource)
+        if cache is None:
+            cache = self._caches[resource] = ObjectCache(self._runtime, self._client, resource)
+            self._runtime.spawn(f"{self.component}/watch/{resource}", cache.run())
+        return cache
+
+    async def wait_synced(self) -> None:
+        """Continue when every cache asked for so far has its first list."""
+        for cache in list(self._caches.values()):
+            await cache.synced
