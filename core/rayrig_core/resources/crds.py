@@ -1,0 +1,130 @@
+"""The CustomResourceDefinitions that rayrig serves and installs: RayService and RayCluster from our types, Gateway and HTTPRoute.
+
+Printer columns, versions and names are those of KubeRay v1.7 (kuberay-operator reference, 1 and 1.1).
+"""
+
+from functools import cache
+from typing import Any
+
+from rayrig_core.objects import JsonObject
+from rayrig_core.resource_types import (
+    CUSTOM_RESOURCE_DEFINITION,
+    GATEWAY,
+    HTTP_ROUTE,
+    RAY_CLUSTER,
+    RAY_SERVICE,
+    ResourceType,
+)
+from rayrig_core.resources.gateway import GATEWAY_SCHEMA, HTTP_ROUTE_SCHEMA
+from rayrig_core.resources.raycluster import RayCluster
+from rayrig_core.resources.rayservice import RayService
+from rayrig_core.resources.schema import Schema, structural
+
+
+def _column(name: str, type_: str, path: str, *, wide: bool = False) -> JsonObject:
+    column: JsonObject = {"name": name, "type": type_, "jsonPath": path}
+    if wide:
+        column["priority"] = 1
+    return column
+
+
+_RAY_SERVICE_COLUMNS = [
+    _column("service status", "string", ".status.serviceStatus"),
+    _column("num serve endpoints", "string", ".status.numServeEndpoints"),
+]
+_RAY_CLUSTER_COLUMNS = [
+    _column("desired workers", "integer", ".status.desiredWorkerReplicas"),
+    _column("available workers", "integer", ".status.availableWorkerReplicas"),
+    _column("cpus", "string", ".status.desiredCPU"),
+    _column("memory", "string", ".status.desiredMemory"),
+    _column("gpus", "string", ".status.desiredGPU"),
+    _column("tpus", "string", ".status.desiredTPU", wide=True),
+    _column("status", "string", ".status.state"),
+    _column("age", "date", ".metadata.creationTimestamp"),
+    _column("head pod IP", "string", ".status.head.podIP", wide=True),
+    _column("head service IP", "string", ".status.head.serviceIP", wide=True),
+]
+_GATEWAY_COLUMNS = [
+    _column("Class", "string", ".spec.gatewayClassName"),
+    _column("Address", "string", ".status.addresses[*].value"),
+    _column("Programmed", "string", '.status.conditions[?(@.type=="Programmed")].status'),
+    _column("Age", "date", ".metadata.creationTimestamp"),
+]
+_HTTP_ROUTE_COLUMNS = [
+    _column("Hostnames", "string", ".spec.hostnames"),
+    _column("Age", "date", ".metadata.creationTimestamp"),
+]
+
+
+def _version(name: str, schema: Schema, columns: list[JsonObject], *, deprecated: str = "") -> JsonObject:
+    version: JsonObject = {
+        "name": name,
+        "served": True,
+        "storage": not deprecated,
+        "schema": {"openAPIV3Schema": schema},
+        "subresources": {"status": {}},
+    }
+    if columns:
+        version["additionalPrinterColumns"] = columns
+    if deprecated:
+        version["deprecated"] = True
+        version["deprecationWarning"] = deprecated
+    return version
+
+
+def _definition(
+    resource: ResourceType, versions: list[JsonObject], categories: list[str], short_names: list[str]
+) -> JsonObject:
+    names: JsonObject = {
+        "kind": resource.kind,
+        "listKind": f"{resource.kind}List",
+        "plural": resource.plural,
+        "singular": resource.kind.lower(),
+        "categories": categories,
+    }
+    if short_names:
+        names["shortNames"] = short_names
+    metadata: JsonObject = {"name": f"{resource.plural}.{resource.group}"}
+    if resource.group.endswith(".k8s.io"):
+        metadata["annotations"] = {"api-approved.kubernetes.io": "unapproved, served by rayrig"}
+    return {
+        "apiVersion": CUSTOM_RESOURCE_DEFINITION.api_version,
+        "kind": CUSTOM_RESOURCE_DEFINITION.kind,
+        "metadata": metadata,
+        "spec": {"group": resource.group, "names": names, "scope": "Namespaced", "versions": versions},
+    }
+
+
+def _ray_definition(
+    resource: ResourceType, type_: Any, columns: list[JsonObject], old_columns: list[JsonObject]
+) -> JsonObject:
+    warning = (
+        f"ray.io/v1alpha1 {resource.kind} is deprecated; use ray.io/v1 {resource.kind}. "
+        "v1alpha1 receives no new fields and will be unavailable in KubeRay 1.9."
+    )
+    versions = [
+        _version("v1", _root(structural(type_, "v1")), columns),
+        _version("v1alpha1", _root(structural(type_, "v1alpha1")), old_columns, deprecated=warning),
+    ]
+    return _definition(resource, versions, ["all"], [])
+
+
+def _root(schema: Schema) -> Schema:
+    """The schema of a whole object: `metadata` is the API server's own affair."""
+    properties = {**schema["properties"], "metadata": {"type": "object"}}
+    return {**schema, "properties": properties}
+
+
+@cache
+def _definitions() -> tuple[JsonObject, ...]:
+    return (
+        _ray_definition(RAY_CLUSTER, RayCluster, _RAY_CLUSTER_COLUMNS, _RAY_CLUSTER_COLUMNS),
+        _ray_definition(RAY_SERVICE, RayService, _RAY_SERVICE_COLUMNS, []),
+        _definition(GATEWAY, [_version("v1", GATEWAY_SCHEMA, _GATEWAY_COLUMNS)], ["gateway-api"], ["gtw"]),
+        _definition(HTTP_ROUTE, [_version("v1", HTTP_ROUTE_SCHEMA, _HTTP_ROUTE_COLUMNS)], ["gateway-api"], []),
+    )
+
+
+def custom_resource_definitions() -> list[JsonObject]:
+    """All four definitions as manifests. They are shared: whoever wants to change one copies it first."""
+    return list(_definitions())
