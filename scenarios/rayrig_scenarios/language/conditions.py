@@ -1,0 +1,230 @@
+"""Conditions on the world: what a step waits for and what a scenario expects in the end are the same words."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, ClassVar, Literal, Self
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from rayrig_backends.faults import closest
+from rayrig_backends.world import FATES
+from rayrig_scenarios.language.model import Model, OneOf
+from rayrig_scenarios.language.paths import Path, parse_path
+from rayrig_scenarios.language.units import DurationBound, NumberBound, bad, parse_bound
+from rayrig_scenarios.resource_kinds import KINDS
+
+
+def _known_kind(value: Any) -> Any:
+    if isinstance(value, str) and value not in KINDS:
+        raise bad(f'no kind is called "{value}"', closest(value, KINDS))
+    return value
+
+
+def _path(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    try:
+        parse_path(value)
+    except ValueError as error:
+        raise bad(str(error), "write status.conditions[Ready].status or spec.workerGroupSpecs[0].replicas") from None
+    return value
+
+
+KindName = Annotated[str, BeforeValidator(_known_kind)]
+FieldPath = Annotated[str, BeforeValidator(_path)]
+
+
+class ServiceRef(Model):
+    """A RayService by its name. Without a name: the only one."""
+
+    shorthand: ClassVar[str] = "service"
+
+    service: str = ""
+    namespace: str = "default"
+
+
+class ConditionOf(Model):
+    """An entry of `status.conditions`."""
+
+    kind: KindName = "RayService"
+    name: str
+    namespace: str = "default"
+    type: str
+    status: Literal["True", "False", "Unknown"] = "True"
+    reason: str = ""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _status_as_text(cls, value: Any) -> Any:
+        if isinstance(value, dict) and isinstance(value.get("status"), bool):
+            return {**value, "status": str(value["status"])}
+        return value
+
+
+class FieldOf(Model):
+    """A field of an object: `equals` (any JSON value), `contains` (part of a text, entry of a list), `is_` (a bound on a number) or
+    `exists`."""
+
+    kind: KindName = "RayService"
+    name: str
+    namespace: str = "default"
+    path: FieldPath
+    equals: Any = None
+    contains: Any = None
+    is_: NumberBound | None = None
+    exists: bool | None = None
+
+    @model_validator(mode="after")
+    def _one_comparison(self) -> Self:
+        given = self.model_fields_set & {"equals", "contains", "is_", "exists"}
+        if len(given) != 1:
+            raise bad("compares with nothing or with several things", "give one of: equals, contains, is, exists")
+        return self
+
+    @property
+    def parsed(self) -> Path:
+        return parse_path(self.path)
+
+
+class ApplicationOf(Model):
+    """A Serve application as the RayService status shows it for the active (or pending) cluster."""
+
+    service: str = ""
+    namespace: str = "default"
+    cluster: Literal["active", "pending"] = "active"
+    name: str
+    status: str
+
+
+class DeploymentOf(Model):
+    """A Serve deployment as the RayService status shows it."""
+
+    service: str = ""
+    namespace: str = "default"
+    cluster: Literal["active", "pending"] = "active"
+    application: str
+    name: str
+    status: str
+
+
+class PodsOf(Model):
+    """Numbers of pods. Which pods: of a RayService's clusters (`service`, and of them the active or pending one) with a role and
+    worker group, or by `labels`. `reason`: each unready pod's reason contains it."""
+
+    service: str = ""
+    namespace: str = "default"
+    cluster: Literal["active", "pending", "any"] = "any"
+    role: Literal["head", "worker", ""] = ""
+    group: str = ""
+    labels: dict[str, str] = {}
+    total: NumberBound | None = None
+    ready: NumberBound | None = None
+    unready: NumberBound | None = None
+    pending: NumberBound | None = None
+    reason: str = ""
+
+    @model_validator(mode="after")
+    def _some_number(self) -> Self:
+        if all(bound is None for bound in (self.total, self.ready, self.unready, self.pending)):
+            raise bad("counts nothing", "give one or more of: total, ready, unready, pending")
+        return self
+
+
+class ClustersOf(Model):
+    """Ray clusters of a RayService: `count` now, `peak` at any time, `created` in all, `switches` of the active one."""
+
+    service: str = ""
+    namespace: str = "default"
+    count: NumberBound | None = None
+    peak: NumberBound | None = None
+    created: NumberBound | None = None
+    switches: NumberBound | None = None
+
+    @model_validator(mode="after")
+    def _some_number(self) -> Self:
+        if all(bound is None for bound in (self.count, self.peak, self.created, self.switches)):
+            raise bad("counts nothing", "give one or more of: count, peak, created, switches")
+        return self
+
+
+class EventOf(Model):
+    """A Kubernetes Event: its reason, part of its message, what it is about (`pods/`, `rayservices/default/fruit-stand`)."""
+
+    shorthand: ClassVar[str] = "reason"
+
+    reason: str
+    message: str = ""
+    about: str = ""
+    type: Literal["Normal", "Warning", ""] = ""
+    count: NumberBound = Field(default_factory=lambda: parse_bound(">= 1"))
+
+
+def _fates(value: Any) -> Any:
+    if isinstance(value, dict):
+        for fate in value:
+            if fate not in FATES:
+                raise bad(f'no fate of a request is called "{fate}"', closest(str(fate), FATES))
+    return value
+
+
+class RequestsOf(Model):
+    """Requests of one traffic, or of all together. `causes` are words of which each must be in some failed request's cause."""
+
+    traffic: str = ""
+    sent: NumberBound | None = None
+    failed: NumberBound | None = None
+    fates: Annotated[dict[str, NumberBound], BeforeValidator(_fates)] = {}
+    causes: list[str] = []
+    p50: DurationBound | None = None
+    p90: DurationBound | None = None
+    p99: DurationBound | None = None
+    max: DurationBound | None = None
+
+    @model_validator(mode="after")
+    def _something(self) -> Self:
+        if not self.model_fields_set - {"traffic"}:
+            raise bad("demands nothing", "give one or more of: sent, failed, fates, causes, p50, p90, p99, max")
+        return self
+
+
+class PeakOf(Model):
+    """The most that was in use at one time: nodes with Ray pods, requested CPUs and GPUs, pods."""
+
+    nodes: NumberBound | None = None
+    cpus: NumberBound | None = None
+    gpus: NumberBound | None = None
+    pods: NumberBound | None = None
+
+    @model_validator(mode="after")
+    def _something(self) -> Self:
+        if not self.model_fields_set:
+            raise bad("demands nothing", "give one or more of: nodes, cpus, gpus, pods")
+        return self
+
+
+class Condition(OneOf):
+    """One thing that is so, or not yet."""
+
+    ready: ServiceRef | None = None
+    upgrade_started: ServiceRef | None = None
+    upgrade_complete: ServiceRef | None = None
+    old_cluster_gone: ServiceRef | None = None
+    gone: str | None = None
+    condition: ConditionOf | None = None
+    field: FieldOf | None = None
+    application: ApplicationOf | None = None
+    deployment: DeploymentOf | None = None
+    pods: PodsOf | None = None
+    clusters: ClustersOf | None = None
+    event: EventOf | None = None
+    requests: RequestsOf | None = None
+    peak: PeakOf | None = None
+
+
+class Expectation(Condition):
+    """What must be so in the end. `name` says it in the scenario's own words."""
+
+    beside: ClassVar[frozenset[str]] = frozenset({"name"})
+
+    name: str = ""
+    digest: str | None = None

@@ -1,0 +1,133 @@
+"""The whole of a scenario file."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, ClassVar, Literal, Self
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from rayrig_core.resources.quantities import parse_quantity
+from rayrig_scenarios.language.conditions import Expectation
+from rayrig_scenarios.language.model import Model
+from rayrig_scenarios.language.steps import Manifest, Step
+from rayrig_scenarios.language.units import Duration, Rate, Spread, bad
+
+
+def _quantity(value: Any) -> Any:
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        value = str(value)
+    if not isinstance(value, str):
+        raise bad(f"{value!r} is no quantity", "write one such as 4, 500m or 16Gi")
+    try:
+        amount = parse_quantity(value)
+    except ValueError:
+        raise bad(f'"{value}" is no quantity', "write one such as 4, 500m or 16Gi") from None
+    if amount < 0:
+        raise bad(f'"{value}" is negative', "give 0 or more")
+    return value
+
+
+Quantity = Annotated[str, BeforeValidator(_quantity)]
+
+_EFFECTS = ("NoSchedule", "PreferNoSchedule", "NoExecute")
+
+
+class Taint(Model):
+    """A taint, or its text `key=value:NoSchedule`."""
+
+    key: str
+    value: str = ""
+    effect: Literal["NoSchedule", "PreferNoSchedule", "NoExecute"] = "NoSchedule"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_text(cls, written: Any) -> Any:
+        if not isinstance(written, str):
+            return written
+        key_value, _, effect = written.partition(":")
+        key, _, value = key_value.partition("=")
+        if not key or effect not in _EFFECTS:
+            raise bad(f'"{written}" is no taint', "write key=value:NoSchedule")
+        return {"key": key, "value": value, "effect": effect}
+
+
+class Nodes(Model):
+    """`count` equal nodes, called `<name>-0`, `<name>-1`, …. `gpus` is short for the resource `nvidia.com/gpu`."""
+
+    name: str = "node"
+    count: Annotated[int, Field(ge=1, le=5000)] = 1
+    cpu: Quantity = "16"
+    memory: Quantity = "64Gi"
+    gpus: Annotated[int, Field(ge=0)] = 0
+    pods: Annotated[int, Field(ge=1)] = 110
+    resources: dict[str, Quantity] = {}
+    labels: dict[str, str] = {}
+    taints: list[Taint] = []
+
+
+class Application(Model):
+    """Behaviour of the application at an import path: `latency` of each request, `result` of each (JSON), or a `handler`
+    (`module:attr`); `startup` of a replica; `fails_with`, the error its constructor raises."""
+
+    latency: Spread = None
+    result: Any = None
+    handler: str = ""
+    startup: Spread = None
+    fails_with: str = ""
+
+
+class TrafficRequest(Model):
+    """One kind of request of a mix."""
+
+    name: str = ""
+    weight: Annotated[float, Field(gt=0)] = 1.0
+    method: Literal["", "GET", "POST", "PUT", "DELETE", "PATCH", "HEAD"] = ""
+    path: str = "/"
+    json_: Any = None
+    body: str = ""
+    headers: dict[str, str] = {}
+    duration: Spread = None
+
+
+class TrafficSource(Model):
+    """Requests to a Service, at a `rate` whatever comes back, or by a number of `clients` that wait for each answer."""
+
+    name: str
+    service: str
+    namespace: str = "default"
+    port: Annotated[int, Field(ge=1, le=65535)] = 8000
+    rate: Rate | None = None
+    clients: Annotated[int | None, Field(ge=1)] = None
+    think_time: Duration = 0.0
+    arrival: Literal["even", "poisson"] = "even"
+    keep_alive: bool = True
+    timeout: Duration = 30.0
+    requests: Annotated[
+        list[TrafficRequest], BeforeValidator(lambda v: v if isinstance(v, list) else [v]), Field(min_length=1)
+    ]
+
+    @model_validator(mode="after")
+    def _open_or_closed(self) -> Self:
+        if (self.rate is None) == (self.clients is None):
+            what = "has neither rate nor clients" if self.rate is None else "has both rate and clients"
+            raise bad(what, "give rate: 50/s (open loop) or clients: 10 (closed loop)")
+        return self
+
+
+class ScenarioFile(Model):
+    """Nodes, manifests, traffic, then steps in order, then what is expected."""
+
+    name: str
+    description: str
+    seed: Annotated[int, Field(ge=0)] = 0
+    duration: Duration = 3600.0
+    kuberay: Literal["v1.7.0"] = "v1.7.0"
+    calibration: dict[str, Any] = {}
+    nodes: list[Nodes] = []
+    manifests: list[Manifest] = []
+    applications: dict[str, Application] = {}
+    traffic: list[TrafficSource] = []
+    steps: Annotated[list[Step], Field(min_length=1)]
+    expect: list[Expectation] = []
+
+    top_level: ClassVar[bool] = True
