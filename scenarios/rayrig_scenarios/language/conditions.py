@@ -116,7 +116,7 @@ class PodsOf(Model):
     cluster: Literal["active", "pending", "any"] = "any"
     role: Literal["head", "worker", ""] = ""
     group: str = ""
-    labels: dict[str, str] = {}
+    labels: dict[str, str] = Field(default_factory=dict)
     total: NumberBound | None = None
     ready: NumberBound | None = None
     unready: NumberBound | None = None
@@ -173,8 +173,8 @@ class RequestsOf(Model):
     traffic: str = ""
     sent: NumberBound | None = None
     failed: NumberBound | None = None
-    fates: Annotated[dict[str, NumberBound], BeforeValidator(_fates)] = {}
-    causes: list[str] = []
+    fates: Annotated[dict[str, NumberBound], BeforeValidator(_fates)] = Field(default_factory=dict)
+    causes: list[str] = Field(default_factory=list)
     p50: DurationBound | None = None
     p90: DurationBound | None = None
     p99: DurationBound | None = None

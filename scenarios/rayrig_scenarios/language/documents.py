@@ -140,6 +140,8 @@ def _documents(text: str, file: str, offset: int) -> Iterator[Document]:
     try:
         while loader.check_node():
             node = loader.get_node()
+            if node is None:
+                break
             lines: dict[Place, int] = {}
             _mark(node, (), lines, file, offset, [])
             data = loader.construct_document(node)

@@ -1,8 +1,8 @@
-"""Paths into objects: `status.conditions[Ready].status`, `spec.serveConfigV2.applications[fruit].deployments[MangoStand].user_config`.
+"""Paths into objects, such as `status.conditions[Ready].status` and `spec.serveConfigV2.applications[fruit].route_prefix`.
 
 A part in brackets is an index, or the value of an entry's `name`, `groupName` or `type`. A part in quotes may hold dots
-(`metadata.labels."ray.io/cluster"`). A path leads on into a text field that holds YAML, as `serveConfigV2` does; setting such a field
-writes the whole text anew.
+(`metadata.labels."ray.io/cluster"`). A path leads on into a text field that holds YAML, as `serveConfigV2` does; setting such a
+field writes the whole text anew.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 import yaml
 
@@ -93,7 +93,7 @@ def assign(obj: JsonObject, path: Path, value: Json) -> JsonObject:
 
     Raises `ValueError` when the path leads nowhere.
     """
-    return _assign(obj, path, value, "")
+    return cast(JsonObject, _assign(obj, path, value, ""))
 
 
 def _assign(holder: Any, path: Path, value: Json, so_far: str) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
@@ -60,9 +60,9 @@ class Nodes(Model):
     memory: Quantity = "64Gi"
     gpus: Annotated[int, Field(ge=0)] = 0
     pods: Annotated[int, Field(ge=1)] = 110
-    resources: dict[str, Quantity] = {}
-    labels: dict[str, str] = {}
-    taints: list[Taint] = []
+    resources: dict[str, Quantity] = Field(default_factory=dict)
+    labels: dict[str, str] = Field(default_factory=dict)
+    taints: list[Taint] = Field(default_factory=list)
 
 
 class Application(Model):
@@ -85,7 +85,7 @@ class TrafficRequest(Model):
     path: str = "/"
     json_: Any = None
     body: str = ""
-    headers: dict[str, str] = {}
+    headers: dict[str, str] = Field(default_factory=dict)
     duration: Spread = None
 
 
@@ -122,12 +122,10 @@ class ScenarioFile(Model):
     seed: Annotated[int, Field(ge=0)] = 0
     duration: Duration = 3600.0
     kuberay: Literal["v1.7.0"] = "v1.7.0"
-    calibration: dict[str, Any] = {}
-    nodes: list[Nodes] = []
-    manifests: list[Manifest] = []
-    applications: dict[str, Application] = {}
-    traffic: list[TrafficSource] = []
+    calibration: dict[str, Any] = Field(default_factory=dict)
+    nodes: list[Nodes] = Field(default_factory=list)
+    manifests: list[Manifest] = Field(default_factory=list)
+    applications: dict[str, Application] = Field(default_factory=dict)
+    traffic: list[TrafficSource] = Field(default_factory=list)
     steps: Annotated[list[Step], Field(min_length=1)]
-    expect: list[Expectation] = []
-
-    top_level: ClassVar[bool] = True
+    expect: list[Expectation] = Field(default_factory=list)

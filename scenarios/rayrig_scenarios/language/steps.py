@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import BeforeValidator, ConfigDict, model_validator
+from pydantic import BeforeValidator, ConfigDict, Field, model_validator
 
 from rayrig_backends import faults
 from rayrig_core.errors import InputError
@@ -47,8 +47,8 @@ class Apply(Model):
     file: str | None = None
     bundled: str | None = None
     inline: dict[str, Any] | None = None
-    set: dict[FieldPath, Any] = {}
-    merge: dict[str, Any] = {}
+    set: dict[FieldPath, Any] = Field(default_factory=dict)
+    merge: dict[str, Any] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:
@@ -169,7 +169,7 @@ class Request(Model):
     path: str = "/"
     json_: Any = None
     body: str = ""
-    headers: dict[str, str] = {}
+    headers: dict[str, str] = Field(default_factory=dict)
     timeout: Duration = 10.0
     expect: ExpectedAnswer = ExpectedAnswer()
 

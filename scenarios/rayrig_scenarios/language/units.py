@@ -1,4 +1,4 @@
-"""Values with units, as scenarios write them: durations (`30s`, `1m30s`, `250ms`), rates (`50/s`), distributions, bounds (`<= 3`)."""
+"""Values as scenarios write them, with units: durations (`30s`, `250ms`), rates (`50/s`), distributions, bounds (`<= 3`)."""
 
 from __future__ import annotations
 
