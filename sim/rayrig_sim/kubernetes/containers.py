@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from rayrig_core.http import HttpResponse
 from rayrig_core.objects import JsonObject
@@ -49,6 +49,14 @@ class ImagePullFailed(Exception):
         super().__init__(message)
 
 
+class SandboxFailed(Exception):
+    """The pod's sandbox or network could not be set up. The kubelet tries again."""
+
+
+class CreateFailed(Exception):
+    """The container could not be created (`CreateContainerError`)."""
+
+
 class StartFailed(Exception):
     """The container was created but its process did not start (`RunContainerError`)."""
 
@@ -80,21 +88,45 @@ class Container(Protocol):
         ...
 
 
+@runtime_checkable
+class ServesHttps(Protocol):
+    """A container that speaks TLS on some port. One that does not implement this lets a TLS client wait until its time is up."""
+
+    async def https_get(self, port: int, path: str, headers: Mapping[str, str], timeout_s: float) -> HttpResponse:
+        """Raises `rayrig_core.http.HttpFailure`. Certificates are nobody's concern."""
+        ...
+
+
+@runtime_checkable
+class ServesGrpcHealth(Protocol):
+    """A container that serves `grpc.health.v1.Health`. One that does not implement this refuses the connection."""
+
+    async def grpc_health(self, port: int, service: str, timeout_s: float) -> str:
+        """The serving status (`SERVING`, `NOT_SERVING`, `UNKNOWN`), or `NOT_FOUND` for an unknown service.
+
+        Raises `rayrig_core.http.HttpFailure`.
+        """
+        ...
+
+
 class ContainerRuntime(Protocol):
     """One node's container runtime."""
 
     def has_image(self, image: str) -> bool: ...
 
-    async def pull_image(self, image: str, pod: JsonObject) -> None:
-        """Takes as long as the pull takes. Raises `ImagePullFailed`."""
+    async def pull_image(self, image: str, pod: JsonObject) -> int | None:
+        """Takes as long as the pull takes; gives the image's size in bytes if it knows. Raises `ImagePullFailed`."""
         ...
 
     async def start_sandbox(self, pod: JsonObject) -> str:
-        """Sets up the pod's network; returns its IP."""
+        """Sets up the pod's network; returns its IP. Raises `SandboxFailed`."""
         ...
 
     async def stop_sandbox(self, pod: JsonObject) -> None: ...
 
     async def start_container(self, pod: JsonObject, spec: JsonObject, pod_ip: str, attempt: int) -> Container:
-        """Create and start one container of `spec` (an entry of `containers` or `initContainers`). Raises `StartFailed`."""
+        """Create and start one container of `spec` (an entry of `containers` or `initContainers`).
+
+        Raises `CreateFailed` or `StartFailed`.
+        """
         ...
