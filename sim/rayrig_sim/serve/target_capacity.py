@@ -34,12 +34,13 @@ def next_direction(
     current: Direction | None,
 ) -> Direction | None:
     """Direction after a new document. `old_applications` is None before the first one."""
+    is_same = old_applications is not None and set(old_applications) == set(new_applications)
+    if is_same and old_capacity == new_capacity:
+        return current
     if new_capacity is None:
         return None
-    if old_applications is None or set(old_applications) != set(new_applications):
+    if not is_same:
         return Direction.UP
-    if old_capacity == new_capacity:
-        return current
     if old_capacity is None:
         return Direction.DOWN
     return Direction.UP if new_capacity > old_capacity else Direction.DOWN
