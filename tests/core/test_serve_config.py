@@ -1,0 +1,115 @@
+"""The Serve REST schema accepts, drops and refuses what Ray's does."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from rayrig_core.errors import InputError
+from rayrig_core.resources.go_yaml import YamlError, yaml_to_compact_json, yaml_to_json
+from rayrig_core.resources.serve_config import (
+    ScaleDeploymentRequest,
+    ServeDeploySchema,
+    parse_serve_config,
+    set_fields,
+    unknown_fields,
+    validate_serve_config,
+)
+
+RECORDED = Path(__file__).parents[3] / "shared" / "golden" / "serve-decisions" / "config_validation.json"
+
+
+def outcome(group: str, document: Any) -> dict[str, Any]:
+    try:
+        if group == "scale_request":
+            ScaleDeploymentRequest.model_validate(document)
+            return {"accepted": True}
+        config = validate_serve_config(document)
+        return {"accepted": True, "set_fields": set_fields(config)} if group == "dump" else {"accepted": True}
+    except ValidationError as error:
+        found = [{"loc": list(e["loc"]), "type": e["type"], "msg": e["msg"]} for e in error.errors(include_url=False)]
+        return {"accepted": False, "http_status": 400, "errors": found}
+    except (ModuleNotFoundError, NotImplementedError) as error:
+        return {"accepted": False, "http_status": 500, "exception": type(error).__name__, "msg": str(error)}
+
+
+@pytest.mark.skipif(not RECORDED.exists(), reason="the recordings are not here")
+def test_every_recorded_document_is_judged_as_ray_judged_it() -> None:
+    cases = [c for c in json.loads(RECORDED.read_text())["cases"] if c["group"] != "route_prefix_late"]
+    differing = [c["id"] for c in cases if outcome(c["group"], c["input"]) != c["output"]]
+    assert differing == []
+    assert len(cases) > 200
+
+
+def test_the_first_error_is_told_with_line_field_and_remedy() -> None:
+    text = "applications:\n- name: a\n  import_path: m:app\n  deployments:\n  - name: D\n    num_replicas: two\n"
+    with pytest.raises(InputError) as caught:
+        parse_serve_config(text, "service.yaml", first_line=20)
+    assert str(caught.value) == (
+        'service.yaml:24 applications[0].deployments[0]: invalid Serve config: `num_replicas` must be an int or "auto", '
+        "but got: two (change the value)"
+    )
+
+
+def test_text_that_is_no_yaml_is_told_with_its_line() -> None:
+    with pytest.raises(InputError, match=r"^service.yaml:12: not YAML: .* \(mend the YAML text\)$"):
+        parse_serve_config("applications:\n- name: a: b\n", "service.yaml", first_line=11)
+
+
+def test_fields_serve_does_not_know_are_dropped_and_can_be_found() -> None:
+    document = {
+        "applications": [{"import_path": "m:app", "deployments": [{"name": "D", "max_concurrent_queries": 4}], "x": 1}],
+        "y": 2,
+    }
+    assert set_fields(validate_serve_config(document)) == {
+        "applications": [{"import_path": "m:app", "deployments": [{"name": "D"}]}]
+    }
+    assert unknown_fields(document) == [
+        ("applications", 0, "deployments", 0, "max_concurrent_queries"),
+        ("applications", 0, "x"),
+        ("y",),
+    ]
+
+
+def test_code_the_dashboard_can_import_is_told_by_whoever_owns_it() -> None:
+    document = {
+        "applications": [
+            {
+                "import_path": "m:app",
+                "deployments": [{"name": "D", "autoscaling_config": {"policy": {"policy_function": "m:policy"}}}],
+            }
+        ]
+    }
+    with pytest.raises(ModuleNotFoundError, match="No module named 'm'"):
+        validate_serve_config(document)
+    assert isinstance(validate_serve_config(document, importable=lambda path: path == "m:policy"), ServeDeploySchema)
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("{yes: no, on: off, y: n}", {"true": False}),
+        ("{1: 1e3, 2.5: 1.50, x: .5}", {"1": 1000, "2.5": 1.5, "x": 0.5}),
+        ("[12345678901234567890, 9007199254740993, 0x10, 010, 0b11, 1_000]", None),
+        ("[2024-01-01, 12:30:00, ~, null, 'yes', 0]", ["2024-01-01", "12:30:00", None, None, "yes", 0]),
+        ("a: &x {b: 1}\nc: {<<: *x, d: 2}", {"a": {"b": 1}, "c": {"b": 1, "d": 2}}),
+        ("", None),
+    ],
+)
+def test_yaml_means_what_it_means_to_the_operator(text: str, value: Any) -> None:
+    if text.startswith("[123"):
+        value = [12345678901234567000, 9007199254740992, 16, 8, 3, 1000]
+    assert yaml_to_json(text) == value
+
+
+def test_compact_json_has_sorted_keys_and_whole_numbers() -> None:
+    assert yaml_to_compact_json("b: 2.0\na: [1, ünï]\n") == '{"a":[1,"ünï"],"b":2}'
+
+
+def test_bad_yaml_names_its_line() -> None:
+    with pytest.raises(YamlError, match=r"^yaml: line 2: "):
+        yaml_to_json("a:\n  b: c: d\n")
