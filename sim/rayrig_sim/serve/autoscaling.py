@@ -168,23 +168,24 @@ def aggregate(series: Sequence[Series], now_s: float, function: Aggregation = "m
     filled = [one for one in series if one]
     if not filled:
         return 0.0
-    begin = max(round(one[0][0], 2) for one in filled)
-    merged = merge(filled)
-    inside: list[tuple[float, float]] = [(begin, 0.0)]
+    if len(filled) == 1:  # one source alone is taken as it is, without rounding its instants
+        merged, begin = list(filled[0]), filled[0][0][0]
+    else:
+        merged, begin = merge(filled), max(round(one[0][0], 2) for one in filled)
+    carried = 0.0
+    inside: list[tuple[float, float]] = []
     for at, value in merged:
-        if at <= begin:
-            inside = [(begin, value)]
+        if at < begin:
+            carried = value
         else:
             inside.append((at, value))
-    values = [value for _, value in inside]
-    if function == "max":
-        return max(values)
-    if function == "min":
-        return min(values)
+    if function != "mean":
+        values = [value for _, value in inside] or [carried]
+        return max(values) if function == "max" else min(values)
     if now_s <= begin:
-        return values[-1]
-    area = 0.0
-    for position, (at, value) in enumerate(inside):
-        until = inside[position + 1][0] if position + 1 < len(inside) else now_s
-        area += value * (until - at)
-    return area / (now_s - begin)
+        return inside[-1][1] if inside else carried
+    area, since = 0.0, begin
+    for at, value in inside:
+        area += carried * (at - since)
+        carried, since = value, at
+    return (area + carried * (now_s - since)) / (now_s - begin)

@@ -1,8 +1,8 @@
 """The status machine of a Serve deployment, as a table: (status, event) -> what becomes of status and trigger.
 
-Source: ray-serve.md 4.2. Whatever is not in the table changes nothing. The table does not look at how a status was reached, with two
-exceptions that are columns of their own: a deployment that is already scaling follows the autoscaler only if the autoscaler made
-it scale, and a changed count only if a configuration change or the autoscaler did.
+Source: ray-serve.md 4.2. Whatever is not in the table changes nothing. The table does not look at how a status was reached,
+with two exceptions that are columns of their own: a deployment that is already scaling follows the autoscaler only if the
+autoscaler made it scale, and a changed count only if a configuration change or the autoscaler did.
 """
 
 from __future__ import annotations

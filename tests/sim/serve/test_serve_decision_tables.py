@@ -211,5 +211,5 @@ def test_metrics_are_merged_and_averaged_over_time() -> None:
     check(table("autoscaling_metrics", "merge"), lambda g: {"merged": [list(point) for point in merge(g["series"])]})
     check(
         table("autoscaling_metrics", "total-mean", "total-max", "total-min"),
-        lambda g: {"total_requests": round(aggregate(g["series"], g["now_s"], g["aggregation_function"]), 6)},
+        lambda g: {"total_requests": round(aggregate(g["series"], g["now_s"], g["aggregation_function"]), 9)},
     )
