@@ -2,7 +2,7 @@
 
 Control-plane HTTP (controllers to dashboards, users to services) goes through `Network.client`, an `HttpClient`. The data plane of
 Serve keeps connections of its own: it looks listeners up with `Network.listener`, asks `Network.reach` whether packets get through
-and learns of lost hosts by `Network.on_gone`. Pod networking is flat; a pod that was removed leaves an address where nobody answers.
+and learns of lost hosts by `Network.on_gone`. Pod networking is flat; a removed pod leaves an address where nobody answers.
 """
 
 from __future__ import annotations

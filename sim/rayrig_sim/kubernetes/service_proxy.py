@@ -1,8 +1,8 @@
 """The service proxy and cluster DNS: which pods a name, a cluster IP and a port lead to, as the packet rules of the nodes know it.
 
 `ServiceTable` is what clients look at; `ServiceProxy` is the actor that follows Services and EndpointSlices and brings each change
-into the table after a propagation delay. A real cluster has one proxy per node, each a little late in its own way; here one delay per
-change stands for all of them. Source: kubernetes-api.md 11 and K8-078.
+into the table after a propagation delay. A real cluster has one proxy per node, each a little late in its own way; here one delay
+per change stands for all of them. Source: kubernetes-api.md 11 and K8-078.
 """
 
 from __future__ import annotations
