@@ -1,0 +1,139 @@
+"""A RayService manifest as a scenario: deploy it, send light traffic, change the cluster's configuration, watch the upgrade."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from rayrig_core.errors import InputError
+from rayrig_core.objects import JsonObject
+from rayrig_core.resources.names import serve_service_name
+from rayrig_core.resources.serve_config import parse_serve_config
+from rayrig_scenarios.language.documents import Document
+from rayrig_scenarios.language.load import fingerprint, parse_file, traffic_spec
+from rayrig_scenarios.language.manifests import WrittenObject, manifest_file
+from rayrig_scenarios.language.node_sizing import nodes_for
+from rayrig_scenarios.scenario import Scenario
+
+#: An annotation on the head's pod template changes the configuration's hash and nothing else.
+_CHANGE = 'spec.rayClusterConfig.headGroupSpec.template.metadata.annotations."rayrig.dev/upgrade"'
+_RATE = "10/s"
+
+
+def scenario_from_manifest(path: Path | str) -> Scenario:
+    """The scenario for a manifest file. Raises `InputError`."""
+    path = Path(path)
+    return scenario_of_objects(manifest_file(path), reference=str(path))
+
+
+def scenario_of_objects(objects: list[WrittenObject], *, reference: str, text: str = "") -> Scenario:
+    """The scenario for manifests that hold at least one RayService. Raises `InputError`."""
+    services = [written for written in objects if written.kind == "RayService"]
+    if not services:
+        raise InputError(
+            "there is no RayService in this manifest",
+            where=objects[0].where(),
+            remedy="name a RayService manifest, or a scenario with steps",
+        )
+    steps: list[JsonObject] = [{"name": "deploy", "apply": "all"}]
+    steps += [{"wait": {"for": {"ready": _ref(service)}, "timeout": "30m"}} for service in services]
+    traffic = [source for service in services for source in _traffic(service)]
+    if traffic:
+        steps.append({"start-traffic": "all"})
+    steps.append({"sleep": "20s"})
+    expect: list[JsonObject] = []
+    for service in services:
+        change = {"manifest": f"RayService/{service.name}", "set": {_CHANGE: "1"}}
+        steps.append({"name": "change the cluster's configuration", "apply": change})
+        if _upgrades(service):
+            wait = {"for": {"upgrade-complete": _ref(service)}, "timeout": "30m"}
+            steps.append({"name": "the new cluster takes over", "wait": wait})
+            gone = {"for": {"old-cluster-gone": _ref(service)}, "timeout": "30m"}
+            steps.append({"name": "the old cluster goes", "wait": gone})
+            clusters: JsonObject = {"peak": "<= 2", "count": 1, "switches": 1}
+        else:
+            clusters = {"created": 1, "switches": 0}
+        expect.append({"ready": _ref(service)})
+        expect.append({"clusters": {**_ref(service), **clusters}})
+    steps.append({"sleep": "20s"})
+    if traffic:
+        steps.append({"stop-traffic": "all"})
+        expect.append({"requests": {"failed": 0}})
+    names = ", ".join(service.name for service in services)
+    data: JsonObject = {
+        "name": f"upgrade of {names}",
+        "description": f"Deploys {names}, then changes rayClusterConfig and watches the upgrade under light traffic.",
+        "duration": "3h",
+        "traffic": traffic,
+        "steps": steps,
+        "expect": expect,
+    }
+    document = Document(data, reference, {}, 1)
+    file = parse_file(document)
+    texts = [text or json.dumps([written.object for written in objects], sort_keys=True, default=str)]
+    return Scenario(
+        file=file,
+        reference=reference,
+        document=document,
+        manifests=tuple(objects),
+        nodes=nodes_for(written.object for written in objects),
+        applications=(),
+        traffic={source.name: traffic_spec(source) for source in file.traffic},
+        fingerprint=fingerprint(texts),
+    )
+
+
+def _ref(service: WrittenObject) -> JsonObject:
+    return {"service": service.name, "namespace": service.namespace}
+
+
+def _upgrades(service: WrittenObject) -> bool:
+    strategy = service.object["spec"].get("upgradeStrategy") or {}
+    return strategy.get("type") != "None"
+
+
+def _traffic(service: WrittenObject) -> list[JsonObject]:
+    spec = service.object["spec"]
+    text = spec.get("serveConfigV2")
+    if not text:
+        return []
+    config = parse_serve_config(text)
+    custom = ((spec.get("serveService") or {}).get("metadata") or {}).get("name")
+    found = []
+    for application in config.applications:
+        prefix = application.route_prefix
+        if prefix is None:
+            continue
+        found.append(
+            {
+                "name": f"{service.name}/{application.name}",
+                "service": custom or serve_service_name(service.name),
+                "namespace": service.namespace,
+                "port": _serve_port(spec),
+                "rate": _RATE,
+                "requests": [{"path": prefix if prefix.endswith("/") else f"{prefix}/", **_request(application)}],
+            }
+        )
+    return found
+
+
+def _request(application: Any) -> JsonObject:
+    """Applications that rayrig ships get a request they can answer."""
+    return _KNOWN_REQUESTS.get(application.import_path.replace(":", "."), {})
+
+
+_KNOWN_REQUESTS: dict[str, JsonObject] = {
+    "fruit.deployment_graph": {"json": ["MANGO", 2]},
+    "conditional_dag.serve_dag": {"json": ["MUL", 3]},
+}
+
+
+def _serve_port(spec: JsonObject) -> int:
+    """Port of the serve Service: the head's container port called `serve`, else 8000."""
+    template = ((spec.get("rayClusterConfig") or {}).get("headGroupSpec") or {}).get("template") or {}
+    for container in (template.get("spec") or {}).get("containers") or ():
+        for port in container.get("ports") or ():
+            if port.get("name") == "serve":
+                return int(port["containerPort"])
+    return 8000

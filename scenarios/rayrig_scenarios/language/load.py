@@ -1,0 +1,430 @@
+"""From a name or path to a `Scenario`: read, check against the language, resolve manifests, check what refers to what.
+
+All that can be wrong with the input is found here, before a run begins, as an `InputError` of one line.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import sys
+from collections.abc import Mapping
+from hashlib import blake2b
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from rayrig_backends.faults import closest
+from rayrig_backends.world import ApplicationSpec, NodeSpec, RequestClass, TrafficSpec
+from rayrig_core.errors import InputError
+from rayrig_core.objects import JsonObject
+from rayrig_scenarios.language.conditions import Condition
+from rayrig_scenarios.language.documents import Document, Place, parse_documents, read_text
+from rayrig_scenarios.language.manifests import (
+    WrittenObject,
+    bundled_manifest,
+    check_object,
+    manifest_file,
+    objects_of,
+    refuse_twins,
+)
+from rayrig_scenarios.language.merging import merge_patch
+from rayrig_scenarios.language.node_sizing import nodes_for
+from rayrig_scenarios.language.paths import assign, parse_path
+from rayrig_scenarios.language.problems import input_error
+from rayrig_scenarios.language.scenario_file import Application, Nodes, ScenarioFile, TrafficRequest, TrafficSource
+from rayrig_scenarios.language.steps import Apply, Manifest, Request
+from rayrig_scenarios.scenario import Scenario
+from rayrig_sim.calibration import Calibration
+
+_EVERYTHING = "all"
+
+
+def bundled_scenarios() -> list[str]:
+    """Names of the library's scenarios."""
+    folder = files("rayrig_scenarios") / "library"
+    return sorted(entry.name.removesuffix(".yaml") for entry in folder.iterdir() if entry.name.endswith(".yaml"))
+
+
+def load(reference: str | Path) -> Scenario:
+    """The scenario of that name or path. A file that holds a RayService manifest becomes a scenario that upgrades it.
+
+    Raises `InputError` with place and remedy.
+    """
+    text = str(reference)
+    if isinstance(reference, str) and "/" not in text and not text.endswith((".yaml", ".yml")):
+        path = Path(text)
+        if not path.is_file():
+            return _load_bundled(text)
+    return load_file(Path(text), reference=text)
+
+
+def _load_bundled(name: str) -> Scenario:
+    if name not in bundled_scenarios():
+        raise InputError(
+            f'no scenario is called "{name}"',
+            where=name,
+            remedy=closest(name, bundled_scenarios()) + " A path has a slash or ends with .yaml.",
+        )
+    text = (files("rayrig_scenarios") / "library" / f"{name}.yaml").read_text(encoding="utf-8")
+    return load_text(text, f"{name}.yaml", reference=name)
+
+
+def load_file(path: Path, *, reference: str = "") -> Scenario:
+    """The scenario in a file. Raises `InputError`."""
+    return load_text(read_text(path), str(path), reference=reference or str(path), folder=path.parent)
+
+
+def load_text(text: str, shown: str, *, reference: str = "", folder: Path | None = None) -> Scenario:
+    """The scenario in a text; `shown` is what errors call it, relative paths begin at `folder`. Raises `InputError`."""
+    documents = parse_documents(text, shown)
+    if not documents:
+        raise InputError("the file is empty", where=shown, remedy="write a scenario or a RayService manifest into it")
+    if any(isinstance(d.data, dict) and "kind" in d.data and "steps" not in d.data for d in documents):
+        from rayrig_scenarios.language.from_manifest import scenario_of_objects
+
+        return scenario_of_objects(objects_of(documents), reference=reference or shown, text=text)
+    if len(documents) > 1:
+        raise InputError(
+            "a second document begins here", where=documents[1].where(), remedy="one scenario per file; remove the ---"
+        )
+    return _Loader(documents[0], folder or Path(), text).load(reference or shown)
+
+
+def parse_file(document: Document) -> ScenarioFile:
+    """The document in the language's models. Raises `InputError`."""
+    if not isinstance(document.data, dict):
+        raise InputError("this is no scenario", where=document.where(), remedy="write name, description and steps")
+    try:
+        return ScenarioFile.model_validate(document.data)
+    except ValidationError as error:
+        raise input_error(error, document) from None
+
+
+class _Loader:
+    """Resolves one parsed file; collects every text it reads for the fingerprint."""
+
+    def __init__(self, document: Document, folder: Path, text: str) -> None:
+        self.document = document
+        self.folder = folder
+        self.texts = [text]
+        self.file = parse_file(document)
+
+    def load(self, reference: str) -> Scenario:
+        file = self.file
+        where = self.document.where
+        manifests: list[WrittenObject] = []
+        for index, manifest in enumerate(file.manifests):
+            manifests += self.manifest(manifest, ("manifests", index))
+        refuse_twins(manifests)
+        traffic: dict[str, TrafficSpec] = {}
+        for index, source in enumerate(file.traffic):
+            if source.name in traffic:
+                raise InputError(
+                    f'a second traffic is called "{source.name}"',
+                    where=where(("traffic", index, "name")),
+                    remedy="give each its own name",
+                )
+            traffic[source.name] = traffic_spec(source)
+        extra, applied = self.check_applies(manifests)
+        services = {obj.name: None for obj in (*manifests, *applied) if obj.kind == "RayService"}
+        self.check_references(list(services), traffic)
+        everything = [obj.object for obj in (*manifests, *applied)]
+        return Scenario(
+            file=file,
+            reference=reference,
+            document=self.document,
+            manifests=tuple(manifests),
+            nodes=tuple(node_spec(nodes) for nodes in file.nodes) or nodes_for(everything),
+            applications=tuple(
+                self.application(import_path, behaviour) for import_path, behaviour in file.applications.items()
+            ),
+            traffic=traffic,
+            extra_manifests=extra,
+            calibration=self.calibration(),
+            fingerprint=fingerprint(self.texts),
+        )
+
+    def calibration(self) -> Calibration:
+        try:
+            return Calibration().with_overrides(self.file.calibration, where="calibration")
+        except InputError as error:
+            name = error.where.partition(".")[2]
+            where = self.document.where(("calibration", name))
+            raise InputError(error.what, where=where, remedy=error.remedy) from None
+
+    def manifest(self, manifest: Manifest, place: Place) -> list[WrittenObject]:
+        if manifest.inline is not None:
+            found = WrittenObject(manifest.inline, self.document, (*place, "inline"))
+            check_object(found)
+            return [found]
+        if manifest.bundled is not None:
+            objects = bundled_manifest(manifest.bundled, where=self.document.where((*place, "bundled")))
+        else:
+            assert manifest.file is not None
+            path = self.folder / manifest.file
+            shown = str(path)
+            objects = manifest_file(path, shown=shown, where=self.document.where(place))
+        self.texts += [json.dumps(obj.object, sort_keys=True, default=str) for obj in objects]
+        return objects
+
+    # Steps
+
+    def check_applies(
+        self, manifests: list[WrittenObject]
+    ) -> tuple[dict[int, tuple[WrittenObject, ...]], list[WrittenObject]]:
+        """Go through the apply steps in order, on paper: each must find what it names and leave a valid object."""
+        extra: dict[int, tuple[WrittenObject, ...]] = {}
+        known = {written.key: written for written in manifests}
+        results: list[WrittenObject] = []
+        for index, step in enumerate(self.file.steps):
+            if step.apply is None:
+                continue
+            place: Place = ("steps", index, "apply")
+            if step.apply.source is not None:
+                extra[index] = tuple(self.manifest(step.apply.source, place))
+                for written in extra[index]:
+                    known[written.key] = written
+                chosen = list(extra[index])
+            else:
+                chosen = self.chosen(step.apply, known, place)
+            if step.apply.set or step.apply.merge:
+                if len(chosen) != 1:
+                    raise InputError(
+                        "changes several objects alike",
+                        where=self.document.where(place),
+                        remedy="apply them first, then change each by its name",
+                    )
+                known[chosen[0].key] = self.changed(step.apply, chosen[0], place)
+                results.append(known[chosen[0].key])
+            else:
+                results += chosen
+        return extra, results
+
+    def chosen(
+        self, apply: Apply, known: Mapping[tuple[str, str, str], WrittenObject], place: Place
+    ) -> list[WrittenObject]:
+        try:
+            return choose_manifests(apply.manifest or "", list(known.values()))
+        except InputError as error:
+            raise InputError(error.what, where=self.document.where(place), remedy=error.remedy) from None
+
+    def changed(self, apply: Apply, written: WrittenObject, place: Place) -> WrittenObject:
+        try:
+            obj = changed_object(written.object, apply)
+        except _BadPath as error:
+            where = self.document.where((*place, "set", error.path))
+            raise InputError(str(error), where=where, remedy="name a field of the manifest") from None
+        # The object is now written in two places; what is wrong with it came in here.
+        result = WrittenObject(obj, written.document, written.base)
+        try:
+            check_object(result)
+        except InputError as error:
+            raise InputError(
+                f"after this change: {error.what}", where=self.document.where(place), remedy=error.remedy
+            ) from None
+        return result
+
+    def check_references(self, services: list[str], traffic: Mapping[str, TrafficSpec]) -> None:
+        for index, step in enumerate(self.file.steps):
+            place: Place = ("steps", index)
+            if step.wait is not None:
+                for number, condition in enumerate(step.wait.for_):
+                    many = isinstance(self.document.data["steps"][index]["wait"]["for"], list)
+                    inner = (*place, "wait", "for", number) if many else (*place, "wait", "for")
+                    self.check_condition(condition, services, traffic, inner)
+            for verb in ("start_traffic", "stop_traffic"):
+                for name in getattr(step, verb) or ():
+                    self.check_traffic(name, traffic, (*place, verb.replace("_", "-")))
+            if step.fault is not None:
+                service = step.fault.params.get("service")
+                if service is not None and service not in services:
+                    self.no_service(service, services, (*place, "fault", "service"))
+                source = step.fault.params.get("traffic")
+                if source is not None:
+                    self.check_traffic(source, traffic, (*place, "fault", "traffic"))
+        for index, expectation in enumerate(self.file.expect):
+            if expectation.digest is None:
+                self.check_condition(expectation, services, traffic, ("expect", index))
+
+    def check_condition(
+        self, condition: Condition, services: list[str], traffic: Mapping[str, TrafficSpec], place: Place
+    ) -> None:
+        inner = (*place, condition.chosen.replace("_", "-"))
+        value = getattr(condition, condition.chosen)
+        source = getattr(value, "traffic", "")
+        if source:
+            self.check_traffic(source, traffic, (*inner, "traffic"))
+        if "service" not in getattr(type(value), "model_fields", {}):
+            return
+        if value.service:
+            if value.service not in services:
+                self.no_service(value.service, services, (*inner, "service"))
+        elif len(services) > 1 and condition.chosen != "pods":
+            raise InputError(
+                "says not which RayService",
+                where=self.document.where(inner),
+                remedy="add service: " + " or ".join(sorted(services)),
+            )
+
+    def check_traffic(self, name: str, traffic: Mapping[str, TrafficSpec], place: Place) -> None:
+        if name not in traffic and not (name == _EVERYTHING and traffic):
+            raise InputError(
+                f'no traffic is called "{name}"', where=self.document.where(place), remedy=closest(name, traffic)
+            )
+
+    def no_service(self, name: str, services: list[str], place: Place) -> None:
+        raise InputError(
+            f'no RayService is called "{name}"', where=self.document.where(place), remedy=closest(name, services)
+        )
+
+    # Applications
+
+    def application(self, import_path: str, behaviour: Application) -> ApplicationSpec:
+        handler = None
+        if behaviour.handler:
+            place: Place = ("applications", import_path, "handler")
+            handler = load_handler(behaviour.handler, self.folder, where=self.document.where(place))
+        return ApplicationSpec(
+            import_path,
+            latency=behaviour.latency,
+            result=behaviour.result,
+            has_result="result" in behaviour.model_fields_set,
+            handler=handler,
+            startup=behaviour.startup,
+            fails_with=behaviour.fails_with,
+        )
+
+
+def load_handler(text: str, folder: Path, *, where: str = "") -> Any:
+    """The Python object `module:attr`; modules are looked for in the scenario's folder first. Raises `InputError`."""
+    module_name, colon, attribute = text.partition(":")
+    if not colon or not module_name or not attribute:
+        raise InputError(f'"{text}" names no Python object', where=where, remedy="write module:attribute")
+    place = str(folder.resolve())
+    sys.path.insert(0, place)
+    try:
+        module = importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        raise InputError(
+            f'no Python module "{error.name}"', where=where, remedy=f"looked in {place} and on the Python path"
+        ) from None
+    except Exception as error:
+        what = " ".join(f"{type(error).__name__}: {error}".split())
+        raise InputError(f"importing {module_name} failed: {what}", where=where, remedy="mend the module") from error
+    finally:
+        sys.path.remove(place)
+    try:
+        return getattr(module, attribute)
+    except AttributeError:
+        public = [name for name in vars(module) if not name.startswith("_")]
+        raise InputError(
+            f'module {module_name} has no "{attribute}"', where=where, remedy=closest(attribute, public)
+        ) from None
+
+
+class _BadPath(ValueError):
+    def __init__(self, path: str, text: str) -> None:
+        self.path = path
+        super().__init__(text)
+
+
+def changed_object(obj: JsonObject, apply: Apply) -> JsonObject:
+    """The object with the changes of an apply step. Raises `ValueError` when a path leads nowhere."""
+    changed: JsonObject = merge_patch(obj, apply.merge) if apply.merge else obj
+    for path, value in apply.set.items():
+        try:
+            changed = assign(changed, parse_path(path), value)
+        except ValueError as error:
+            raise _BadPath(path, str(error)) from None
+    return changed
+
+
+def choose_manifests(name: str, known: list[WrittenObject]) -> list[WrittenObject]:
+    """The manifests an apply step means by `all`, an object's name, or `Kind/name`. Raises `InputError`."""
+    if name == _EVERYTHING and known:
+        return known
+    kind, slash, bare = name.rpartition("/")
+    found = [written for written in known if written.name == bare and (not slash or written.kind == kind)]
+    if len(found) == 1:
+        return found
+    if found:
+        kinds = ", ".join(f"{written.kind}/{written.name}" for written in found)
+        raise InputError(f'"{name}" is the name of several manifests', remedy=f"write one of: {kinds}")
+    names = [written.name for written in known]
+    remedy = closest(name, [*names, _EVERYTHING]) if names else "add it under manifests"
+    raise InputError(f'no manifest is called "{name}"', remedy=remedy)
+
+
+def node_spec(nodes: Nodes) -> NodeSpec:
+    extended = dict(nodes.resources)
+    if nodes.gpus:
+        extended["nvidia.com/gpu"] = str(nodes.gpus)
+    taints: list[JsonObject] = []
+    for taint in nodes.taints:
+        written = {"key": taint.key, "effect": taint.effect}
+        taints.append({**written, "value": taint.value} if taint.value else written)
+    return NodeSpec(
+        prefix=nodes.name,
+        count=nodes.count,
+        cpu=nodes.cpu,
+        memory=nodes.memory,
+        pods=nodes.pods,
+        extended=extended,
+        labels=dict(nodes.labels),
+        taints=tuple(taints),
+    )
+
+
+def body_of(json_value: Any, text: str, method: str, headers: Mapping[str, str]) -> tuple[str, bytes, dict[str, str]]:
+    """(method, body, headers) of a request as it is written: JSON gets its content type, a body makes it a POST."""
+    sent = {name.lower(): value for name, value in headers.items()}
+    body = text.encode()
+    if json_value is not None:
+        body = json.dumps(json_value, separators=(",", ":")).encode()
+        sent.setdefault("content-type", "application/json")
+    return method or ("POST" if body else "GET"), body, sent
+
+
+def request_body(request: Request) -> tuple[str, bytes, dict[str, str]]:
+    return body_of(request.json_, request.body, request.method, request.headers)
+
+
+def _request_class(index: int, request: TrafficRequest) -> RequestClass:
+    method, body, headers = body_of(request.json_, request.body, request.method, request.headers)
+    return RequestClass(
+        name=request.name or f"{method} {request.path}" + (f" #{index}" if index else ""),
+        weight=request.weight,
+        method=method,
+        path=request.path,
+        body=body,
+        headers=headers,
+        duration=request.duration,
+    )
+
+
+def traffic_spec(source: TrafficSource) -> TrafficSpec:
+    return TrafficSpec(
+        name=source.name,
+        service=source.service,
+        namespace=source.namespace,
+        port=source.port,
+        classes=tuple(_request_class(index, request) for index, request in enumerate(source.requests)),
+        rate_per_s=source.rate,
+        clients=source.clients,
+        think_s=source.think_time,
+        arrival=source.arrival,
+        keep_alive=source.keep_alive,
+        timeout_s=source.timeout,
+    )
+
+
+def fingerprint(texts: list[str]) -> str:
+    """16 hexadecimal digits over all texts a scenario was read from."""
+    digest = blake2b(digest_size=8)
+    for text in texts:
+        digest.update(text.encode())
+        digest.update(b"\0")
+    return digest.hexdigest()

@@ -1,0 +1,108 @@
+"""Nodes for a scenario that names none: enough for two clusters of each RayService at once, as an upgrade needs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from rayrig_backends.world import NodeSpec
+from rayrig_core.objects import JsonObject
+from rayrig_core.resources.quantities import milli, whole
+
+_GIB = 1 << 30
+#: A node of these is what every pool begins with; larger pods get larger nodes.
+_NODE_CPU_MILLIS, _NODE_MEMORY, _NODE_DEVICES = 16_000, 64 * _GIB, 8
+#: An autoscaled group counts with at most this many workers.
+_AUTOSCALED_WORKERS = 10
+
+
+@dataclass(frozen=True, slots=True)
+class PodNeed:
+    """What one pod asks for. `selector` is its nodeSelector, `tolerations` as in the spec; both as sorted pairs or texts."""
+
+    cpu_millis: int
+    memory: int
+    devices: tuple[tuple[str, int], ...]
+    selector: tuple[tuple[str, str], ...]
+
+
+def nodes_for(objects: Iterable[JsonObject]) -> tuple[NodeSpec, ...]:
+    """One pool per nodeSelector and kind of device; a single 16-CPU node when that is enough."""
+    pools: dict[tuple[tuple[tuple[str, str], ...], tuple[str, ...]], list[PodNeed]] = {}
+    for obj in objects:
+        for need in _needs(obj):
+            devices = tuple(name for name, _ in need.devices)
+            pools.setdefault((need.selector, devices), []).append(need)
+    if not pools:
+        return (NodeSpec("node"),)
+    return tuple(
+        _pool(f"node-{'-'.join(d.rpartition('/')[2] for d in devices) or 'pool'}-{index}" if index else "node", needs)
+        for index, ((_, devices), needs) in enumerate(pools.items())
+    )
+
+
+def _pool(name: str, needs: list[PodNeed]) -> NodeSpec:
+    cpu = max(_NODE_CPU_MILLIS, *(need.cpu_millis for need in needs))
+    memory = max(_NODE_MEMORY, *(need.memory for need in needs))
+    devices = {
+        device: max(_NODE_DEVICES, *(dict(need.devices)[device] for need in needs)) for device, _ in needs[0].devices
+    }
+    free: list[list[int]] = []
+    whole_node = [cpu, memory, *devices.values()]
+    for need in sorted(needs, key=lambda n: (n.cpu_millis, n.memory), reverse=True):
+        asked = [need.cpu_millis, need.memory, *(dict(need.devices)[device] for device in devices)]
+        node = next((left for left in free if all(a <= b for a, b in zip(asked, left, strict=True))), None)
+        if node is None:
+            node = list(whole_node)
+            free.append(node)
+        node[:] = [b - a for a, b in zip(asked, node, strict=True)]
+    return NodeSpec(
+        prefix=name,
+        count=len(free),
+        cpu=f"{cpu}m" if cpu % 1000 else str(cpu // 1000),
+        memory=f"{-(-memory // _GIB)}Gi",
+        extended={device: str(count) for device, count in devices.items()},
+        labels=dict(needs[0].selector),
+    )
+
+
+def _needs(obj: JsonObject) -> Iterator[PodNeed]:
+    spec = obj.get("spec") or {}
+    if obj.get("kind") == "RayService":
+        clusters, spec = 2, spec.get("rayClusterConfig") or {}
+    elif obj.get("kind") == "RayCluster":
+        clusters = 1
+    elif obj.get("kind") == "Pod":
+        yield _pod_need(spec)
+        return
+    else:
+        return
+    for _ in range(clusters):
+        head = (spec.get("headGroupSpec") or {}).get("template") or {}
+        yield _pod_need(head.get("spec") or {})
+        for group in spec.get("workerGroupSpecs") or ():
+            workers = group.get("replicas")
+            if workers is None:
+                workers = group.get("minReplicas") or 0
+            if spec.get("enableInTreeAutoscaling"):
+                workers = max(workers, min(group.get("maxReplicas", _AUTOSCALED_WORKERS), _AUTOSCALED_WORKERS))
+            need = _pod_need((group.get("template") or {}).get("spec") or {})
+            for _ in range(workers * (group.get("numOfHosts") or 1)):
+                yield need
+
+
+def _pod_need(spec: JsonObject) -> PodNeed:
+    cpu = memory = 0
+    devices: dict[str, int] = {}
+    for container in spec.get("containers") or ():
+        resources = container.get("resources") or {}
+        asked = {**(resources.get("limits") or {}), **(resources.get("requests") or {})}
+        for name, quantity in asked.items():
+            if name == "cpu":
+                cpu += milli(quantity)
+            elif name == "memory":
+                memory += whole(quantity)
+            elif "/" in name:
+                devices[name] = devices.get(name, 0) + whole(quantity)
+    selector = tuple(sorted((spec.get("nodeSelector") or {}).items()))
+    return PodNeed(cpu, memory, tuple(sorted(devices.items())), selector)

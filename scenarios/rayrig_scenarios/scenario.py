@@ -1,0 +1,67 @@
+"""A scenario ready to run: the file as it was read, with manifests, nodes, applications and traffic in the world's own values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from rayrig_backends.world import ApplicationSpec, NodeSpec, TrafficSpec, WorldSpec
+from rayrig_scenarios.language.documents import Document
+from rayrig_scenarios.language.manifests import WrittenObject
+from rayrig_scenarios.language.scenario_file import ScenarioFile
+from rayrig_sim.calibration import Calibration
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """`reference` is what `load` was given, so that a replay line can say it again; `fingerprint` changes with any text read.
+
+    `manifests` are the objects named at the top, in order; `extra_manifests` those of the apply steps that bring their own, by
+    index of the step. `warnings` are remarks that stop nothing.
+    """
+
+    file: ScenarioFile
+    reference: str
+    document: Document
+    manifests: tuple[WrittenObject, ...]
+    nodes: tuple[NodeSpec, ...]
+    applications: tuple[ApplicationSpec, ...]
+    traffic: Mapping[str, TrafficSpec]
+    extra_manifests: Mapping[int, tuple[WrittenObject, ...]] = field(default_factory=dict)
+    calibration: Calibration = field(default_factory=Calibration)
+    fingerprint: str = ""
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        return self.file.name
+
+    @property
+    def description(self) -> str:
+        return self.file.description
+
+    @property
+    def seed(self) -> int:
+        return self.file.seed
+
+    @property
+    def limit_s(self) -> float:
+        """Virtual seconds after which the run is broken off."""
+        return self.file.duration
+
+    def world_spec(self, seed: int) -> WorldSpec:
+        return WorldSpec(
+            seed=seed,
+            nodes=self.nodes,
+            profile=self.file.kuberay,
+            calibration=self.calibration,
+            applications=self.applications,
+        )
+
+    def replay_line(self, seed: int) -> str:
+        """The command that repeats the run."""
+        reference = self.reference if not any(c.isspace() for c in self.reference) else f"'{self.reference}'"
+        return f"rayrig run {reference} --seed {seed}"
+
+    def with_reference(self, reference: str) -> Scenario:
+        return replace(self, reference=reference)
