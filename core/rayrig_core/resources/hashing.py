@@ -1,0 +1,104 @@
+"""The hash of a cluster spec that tells an upgrade from nothing (kuberay-operator 2.5).
+
+Only equality counts; the digest has the operator's outer form (32 characters of base32 hex) but not its literal value.
+"""
+
+from __future__ import annotations
+
+import json
+from base64 import b32hexencode
+from functools import lru_cache
+from hashlib import sha1
+from typing import Any
+
+from rayrig_core.objects import JsonObject
+from rayrig_core.resources.quantities import canonical
+
+#: Cluster-level fields that do not count.
+_IGNORED_IN_CLUSTER = frozenset({"suspend", "upgradeStrategy"})
+#: Fields of a worker group that do not count.
+_IGNORED_IN_GROUP = frozenset({"replicas", "minReplicas", "maxReplicas"})
+#: Fields of a pod template's spec that do not count.
+_IGNORED_IN_POD = frozenset({"tolerations", "schedulingGates"})
+#: Maps of quantities, by the name of the field that holds them.
+_QUANTITY_MAPS = frozenset({"limits", "requests", "overhead"})
+_QUANTITIES = frozenset({"sizeLimit", "size", "divisor"})
+
+
+def spec_hash(spec: JsonObject, groups: int | None = None) -> str:
+    """32 characters over what counts of a RayClusterSpec; with `groups`, over its first so many worker groups only.
+
+    Quantities count by value, so `1000m` and `1` are equal; so do null, an empty object or list and a missing field. Order of lists
+    counts, order of keys does not.
+    """
+    return _digest(json.dumps(_what_counts(spec, groups), separators=(",", ":"), sort_keys=True))
+
+
+@lru_cache(maxsize=4096)
+def _digest(text: str) -> str:
+    return b32hexencode(sha1(text.encode(), usedforsecurity=False).digest()).decode()
+
+
+def is_partially_equal(annotated_hash: str | None, annotated_groups: str | None, goal: JsonObject) -> bool:
+    """Whether a cluster that was built with that hash and number of groups differs from `goal` only by appended groups.
+
+    True as well when the number is missing or is no integer.
+    """
+    try:
+        groups = int(annotated_groups or "")
+    except ValueError:
+        return True
+    if len(goal.get("workerGroupSpecs") or ()) < groups:
+        return False
+    return annotated_hash == spec_hash(goal, groups)
+
+
+def _what_counts(spec: JsonObject, groups: int | None) -> JsonObject:
+    counted = {key: _normal(value, key) for key, value in spec.items() if key not in _IGNORED_IN_CLUSTER}
+    head = spec.get("headGroupSpec")
+    if head:
+        counted["headGroupSpec"] = _group(head, frozenset())
+    workers = spec.get("workerGroupSpecs") or []
+    counted["workerGroupSpecs"] = [_group(group, _IGNORED_IN_GROUP) for group in workers[:groups]]
+    return {key: value for key, value in counted.items() if value not in _ABSENT}
+
+
+def _group(group: JsonObject, ignored: frozenset[str]) -> JsonObject:
+    counted: JsonObject = {}
+    for key, value in group.items():
+        if key in ignored:
+            continue
+        if key == "template" and value:
+            pod = value.get("spec") or {}
+            value = {**value, "spec": {name: field for name, field in pod.items() if name not in _IGNORED_IN_POD}}
+        elif key == "scaleStrategy" and value:
+            value = {name: field for name, field in value.items() if name != "workersToDelete"}
+        normal = _normal(value, key)
+        if normal not in _ABSENT:
+            counted[key] = normal
+    return counted
+
+
+_ABSENT: tuple[Any, ...] = (None, {}, [])
+
+
+def _normal(value: Any, name: str) -> Any:
+    if isinstance(value, dict):
+        if name in _QUANTITY_MAPS:
+            return {key: _quantity(item) for key, item in value.items()}
+        counted = {}
+        for key, item in value.items():
+            normal = _normal(item, key)
+            if normal not in _ABSENT:
+                counted[key] = normal
+        return counted
+    if isinstance(value, list):
+        return [_normal(item, "") for item in value]
+    return _quantity(value) if name in _QUANTITIES else value
+
+
+def _quantity(value: Any) -> Any:
+    try:
+        return canonical(value)
+    except ValueError:
+        return value
