@@ -1,0 +1,199 @@
+"""What an import path leads to: the deployments of an application, their user code, and the options that the code
+itself sets.
+
+A behaviour is user code (a class, or a function) or a `Distribution`: then a call takes that long and gives a fixed
+result. A child in `init_args` becomes a handle in the constructor, as `bind` does it (`reference/ray-serve.md`
+section 9). A `Registry` stands for what the Ray image has on its Python path; it is handed in, and each world has its
+own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeAlias
+
+from rayrig_core.objects import JsonObject
+from rayrig_sim.calibration import Constant, Distribution
+
+
+@dataclass(frozen=True, slots=True)
+class Child:
+    """In `init_args`: the handle of another deployment of the same application."""
+
+    name: str
+
+
+Behaviour: TypeAlias = "type[Any] | Callable[..., Any] | Distribution"
+
+
+@dataclass(frozen=True, slots=True)
+class DeploymentCode:
+    """One deployment as its code declares it.
+
+    `latency` passes before each call of user code; `startup` before the constructor; `concurrency` is how many calls
+    a replica works on at a time (others that it accepted wait inside, in order), None for all that it accepts.
+    `options` are those of the decorator: `num_replicas`, `max_ongoing_requests`, `user_config`, `ray_actor_options`,
+    ... `constructor_error`, when not empty, is raised by every constructor.
+    """
+
+    name: str
+    behaviour: Behaviour
+    result: Any = "ok"
+    latency: Distribution | None = None
+    startup: Distribution | None = None
+    concurrency: int | None = None
+    init_args: tuple[Any, ...] = ()
+    init_kwargs: Mapping[str, Any] = field(default_factory=dict)
+    options: JsonObject = field(default_factory=dict)
+    constructor_error: str = ""
+
+    @property
+    def children(self) -> tuple[str, ...]:
+        """Names of the deployments that this one calls (`outbound_deployments`), in order of the constructor's
+        arguments.
+        """
+        arguments = (*self.init_args, *self.init_kwargs.values())
+        return tuple(dict.fromkeys(argument.name for argument in arguments if isinstance(argument, Child)))
+
+    @property
+    def is_timed_only(self) -> bool:
+        """The behaviour is a distribution: no user code runs."""
+        return not isinstance(self.behaviour, type) and hasattr(self.behaviour, "draw_ns")
+
+
+@dataclass(frozen=True, slots=True)
+class ApplicationCode:
+    """A built application: deployments in the order in which Serve lists them; `ingress` is the one that gets HTTP
+    requests.
+    """
+
+    import_path: str
+    ingress: str
+    deployments: Mapping[str, DeploymentCode]
+
+    def __post_init__(self) -> None:
+        if self.ingress not in self.deployments:
+            raise ValueError(f"{self.import_path}: ingress {self.ingress!r} is none of {list(self.deployments)}")
+        for code in self.deployments.values():
+            for child in code.children:
+                if child not in self.deployments:
+                    raise ValueError(
+                        f"{self.import_path}: {code.name} calls {child!r}, none of {list(self.deployments)}"
+                    )
+
+    def with_deployment(self, name: str, **changes: Any) -> ApplicationCode:
+        """Copy with fields of one deployment's code replaced."""
+        deployments = dict(self.deployments)
+        deployments[name] = replace(deployments[name], **changes)
+        return replace(self, deployments=deployments)
+
+    def with_latency(self, latency: Distribution) -> ApplicationCode:
+        """Copy in which the ingress takes that long."""
+        code = self.deployments[self.ingress]
+        return self.with_deployment(self.ingress, **{"behaviour" if code.is_timed_only else "latency": latency})
+
+
+#: Gets `args` of the application (an object, empty when not given).
+Builder: TypeAlias = Callable[[JsonObject], ApplicationCode]
+#: Gets the import path and the names of the deployments that the configuration lists.
+Fallback: TypeAlias = Callable[[str, Sequence[str]], ApplicationCode]
+
+
+def single(import_path: str, behaviour: Behaviour, *, name: str = "", **fields: Any) -> ApplicationCode:
+    """An application of one deployment, named after the class or function, else `App`."""
+    name = name or (getattr(behaviour, "__name__", "") if not hasattr(behaviour, "draw_ns") else "") or "App"
+    return ApplicationCode(import_path, name, {name: DeploymentCode(name, behaviour, **fields)})
+
+
+def split_import_path(import_path: str) -> tuple[str, str]:
+    """(module, attribute): `a.b:c` and `a.b.c` mean the same."""
+    module, colon, attribute = import_path.partition(":")
+    return (module, attribute) if colon else (import_path.rpartition(".")[0], import_path.rpartition(".")[2])
+
+
+class Registry:
+    """Applications by import path."""
+
+    __slots__ = ("_entries", "_fallback")
+
+    def __init__(self, fallback: Fallback | None = None) -> None:
+        self._entries: dict[tuple[str, str], object] = {}
+        self._fallback = fallback
+
+    def register(self, import_path: str, code: ApplicationCode | Builder | object) -> None:
+        """Put an application, a builder, or any other object (an error at build time, as in life) at an import path."""
+        self._entries[split_import_path(import_path)] = code
+
+    def has(self, import_path: str) -> bool:
+        return split_import_path(import_path) in self._entries
+
+    def with_fallback(
+        self, latency: Distribution | None = None, result: Any = "ok", *, startup: Distribution | None = None
+    ) -> Registry:
+        """Copy in which any other import path leads to an application with the deployments that the configuration
+        names.
+
+        The last one named is the ingress; it calls none of the others. Each takes `latency` (default 10 ms) per call.
+        """
+        taken = latency if latency is not None else Constant(0.01)
+
+        def generic(import_path: str, names: Sequence[str]) -> ApplicationCode:
+            listed = list(dict.fromkeys(names)) or [split_import_path(import_path)[1] or "App"]
+            deployments = {name: DeploymentCode(name, taken, result=result, startup=startup) for name in listed}
+            return ApplicationCode(import_path, listed[-1], deployments)
+
+        copy = Registry(generic)
+        copy._entries = dict(self._entries)
+        return copy
+
+    def lookup(self, import_path: str) -> object:
+        """What is at the import path. Raises `ModuleNotFoundError` or `AttributeError` with Python's texts."""
+        module, attribute = split_import_path(import_path)
+        try:
+            return self._entries[(module, attribute)]
+        except KeyError:
+            pass
+        if any(known == module for known, _ in self._entries):
+            raise AttributeError(f"module {module!r} has no attribute {attribute!r}")
+        missing = module.partition(".")[0]
+        raise ModuleNotFoundError(f"No module named {missing!r}", name=missing)
+
+    def build(
+        self, import_path: str, args: JsonObject | None = None, deployment_names: Sequence[str] = ()
+    ) -> ApplicationCode:
+        """The application that a configuration means: import, then call the builder if it is one.
+
+        Raises what the import or the builder raises, and `TypeError` for an object that is no application; the texts
+        are those that end the message `Deploying app 'X' failed with exception:` (`reference/ray-serve.md` 3.7).
+        """
+        try:
+            found = self.lookup(import_path)
+        except (ModuleNotFoundError, AttributeError):
+            if self._fallback is None:
+                raise
+            return self._fallback(import_path, deployment_names)
+        if isinstance(found, ApplicationCode):
+            if args:
+                raise ValueError(
+                    "Arguments can only be passed to an application builder function, not an already built application."
+                )
+            return found
+        if callable(found) and not isinstance(found, type):
+            found = found(dict(args or {}))
+            if isinstance(found, ApplicationCode):
+                return found
+        raise TypeError(
+            f"Expected a built Serve application or an application builder function but got: {type(found)}."
+        )
+
+
+def default_registry() -> Registry:
+    """The shipped examples (`rayrig_sim.applications`)."""
+    from rayrig_sim.applications import calculator, fruit_stand, gpu_inference
+
+    registry = Registry()
+    registry.register(fruit_stand.IMPORT_PATH, fruit_stand.application())
+    registry.register(calculator.IMPORT_PATH, calculator.application())
+    registry.register(gpu_inference.IMPORT_PATH, gpu_inference.application())
+    return registry

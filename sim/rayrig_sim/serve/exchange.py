@@ -1,0 +1,96 @@
+"""One HTTP request at a proxy: the call that it becomes, and how its end becomes an answer (`reference/ray-serve.md`
+6.6).
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+from rayrig_core.http import HttpRequest, HttpResponse
+from rayrig_sim.serve.calls import BackPressure, Call, DeploymentUnavailable
+from rayrig_sim.serve.request import ServeRequest, to_response
+
+if TYPE_CHECKING:
+    from rayrig_sim.serve.proxy_server import ProxyServer
+
+
+class HttpExchange(Call):
+    """A request that a proxy has taken and not answered. Subclasses say what an answer or a broken connection means
+    to the client.
+
+    `http` is shared by all requests that are alike.
+    """
+
+    __slots__ = ("app", "http", "proxy", "route_prefix", "timer")
+
+    proxy: ProxyServer | None
+    route_prefix: str
+    timer: Any
+
+    def __init__(self, http: HttpRequest, service_ns: int = -1) -> None:
+        Call.__init__(self, "__call__", service_ns)
+        self.http = http
+        self.proxy = None
+        self.app = ""
+        self.timer = None
+
+    def arguments(self) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        return (ServeRequest(self.http, self.route_prefix),), {}
+
+    def finished(self, ok: bool, value: Any) -> None:
+        self.is_done = True
+        proxy = self.proxy
+        assert proxy is not None
+        del proxy.in_flight[self]
+        self.answered(ok, value)
+
+    def answered(self, ok: bool, value: Any) -> None:
+        """The answer is on its way: `value` as user code returned it, or the exception. `response_of` makes it HTTP."""
+        raise NotImplementedError
+
+    def was_reset(self, cause: int | None) -> None:
+        """The connection broke before an answer."""
+        raise NotImplementedError
+
+    def abandon(self) -> None:
+        """The client is gone: the request's task is cancelled."""
+        proxy = self.proxy
+        if proxy is not None and not self.is_done:
+            proxy.in_flight.pop(self, None)
+        self.cancel()
+
+
+INTERNAL_SERVER_ERROR = HttpResponse(500, b"Internal Server Error", {"content-type": "text/plain; charset=utf-8"})
+
+
+def response_of(ok: bool, value: Any) -> HttpResponse:
+    """The HTTP answer for the end of an ingress call."""
+    if ok:
+        try:
+            return to_response(value)
+        except (TypeError, ValueError):
+            return INTERNAL_SERVER_ERROR
+    if isinstance(value, HttpResponse):
+        return value
+    if isinstance(value, BackPressure):
+        response = HttpResponse.text(value.status, str(value))
+        if value.retry_after_s is None:
+            return response
+        return HttpResponse(
+            response.status, response.body, {**response.headers, "retry-after": str(math.ceil(value.retry_after_s))}
+        )
+    if isinstance(value, DeploymentUnavailable):
+        return HttpResponse.text(503, str(value))
+    return INTERNAL_SERVER_ERROR
+
+
+def status_of(ok: bool, value: Any) -> int:
+    """The status of `response_of`, without making the answer."""
+    if ok:
+        return value.status if type(value) is HttpResponse else 200
+    if isinstance(value, HttpResponse):
+        return value.status
+    if isinstance(value, BackPressure):
+        return value.status
+    return 503 if isinstance(value, DeploymentUnavailable) else 500

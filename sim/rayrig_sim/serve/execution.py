@@ -1,0 +1,476 @@
+"""What a replica does: accepts or rejects calls by its limit, runs user code on them, drains and dies.
+
+`ReplicaExecution` is the data plane's half of a replica; when it is started, stopped and replaced is the control
+plane's business. A call whose deployment only takes time costs one event of the kernel and no coroutine. User code is
+driven in place; it costs an event only where it really waits. Source: reference/ray-serve.md 5.5, 7.1, 9.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Mapping
+from enum import Enum
+from heapq import heappush
+from types import CoroutineType
+from typing import TYPE_CHECKING, Any, cast
+
+from rayrig_core.ports import Cancelled
+from rayrig_core.timestamps import NS, to_ns
+from rayrig_sim.serve.application_code import Child, DeploymentCode
+from rayrig_sim.serve.calls import Call, ReplicaDied
+from rayrig_sim.serve.handles import DeploymentHandle
+from rayrig_sim.serve.service_times import ServiceTimes
+from rayrig_sim.serve.user_code import ReplicaContext, driven, running, sleep
+
+if TYPE_CHECKING:
+    from rayrig_sim.kernel import Kernel, KernelSignal
+    from rayrig_sim.serve.router import Router
+
+
+class HealthFault(Enum):
+    """What a fault makes of `check_health`, whatever the user code says."""
+
+    NONE = "none"
+    RAISES = "raises"
+    HANGS = "hangs"
+
+
+class ReplicaExecution:
+    """One replica at work.
+
+    It accepts calls once `initialize` has returned. `handles` gives a handle of another deployment of the application
+    by name. Errors of user code leave `initialize`, `reconfigure` and `check_health` as they were raised.
+    """
+
+    __slots__ = (
+        "_children_of",
+        "_context",
+        "_env",
+        "_health_fault",
+        "_idle",
+        "_instance",
+        "_is_accepting",
+        "_is_initialized",
+        "_is_timed_only",
+        "_line",
+        "_methods",
+        "_on_resume",
+        "_on_time_up",
+        "_result",
+        "_running",
+        "_times",
+        "_working",
+        "app",
+        "code",
+        "death",
+        "deployment",
+        "kernel",
+        "max_ongoing_requests",
+        "node_id",
+        "pod_ip",
+        "replica_id",
+        "watchers",
+    )
+
+    def __init__(
+        self,
+        kernel: Kernel,
+        *,
+        replica_id: str,
+        deployment: str,
+        app: str,
+        node_id: str,
+        pod_ip: str,
+        code: DeploymentCode,
+        max_ongoing_requests: int = 5,
+        handles: Callable[[str], DeploymentHandle] | None = None,
+        env: Mapping[str, str] | None = None,
+    ) -> None:
+        self.kernel = kernel
+        self.replica_id = replica_id
+        self.deployment = deployment
+        self.app = app
+        self.node_id = node_id
+        self.pod_ip = pod_ip
+        self.code = code
+        self.max_ongoing_requests = max_ongoing_requests
+        #: Routers that hold this replica in their list; those with waiting calls are told when a slot gets free.
+        self.watchers: list[Router] = []
+        #: Why it is dead; None while it lives.
+        self.death: ReplicaDied | None = None
+        self._children_of = handles
+        stream = kernel.streams.stream(f"replica/{app}/{deployment}/{replica_id}")
+        self._context = ReplicaContext(app, deployment, replica_id, node_id, stream, kernel, dict(env or {}))
+        self._is_timed_only = code.is_timed_only
+        latency = cast(Any, code.behaviour) if code.is_timed_only else code.latency
+        times = kernel.streams.stream(f"replica/{app}/{deployment}/{replica_id}/service-times")
+        self._times = None if latency is None else ServiceTimes(times, latency)
+        self._result = code.result
+        self._env: Any = kernel.env
+        self._running: dict[Call, None] = {}
+        self._line: deque[Call] = deque()
+        self._working = 0
+        self._methods: dict[str, Callable[..., Any]] = {}
+        self._instance: Any = None
+        self._is_initialized = False
+        self._is_accepting = False
+        self._health_fault = HealthFault.NONE
+        self._idle: KernelSignal[None] | None = None
+        self._on_time_up = (self._time_up,)
+        self._on_resume = (self._slept,)
+
+    def __repr__(self) -> str:
+        return f"Replica(id={self.replica_id!r}, deployment={self.deployment!r}, app={self.app!r})"
+
+    @property
+    def ongoing(self) -> int:
+        """Accepted calls that have not ended."""
+        return len(self._running)
+
+    @property
+    def is_alive(self) -> bool:
+        return self.death is None
+
+    @property
+    def is_accepting(self) -> bool:
+        return self._is_accepting
+
+    # Life, as the control plane calls it
+
+    async def initialize(self, user_config: Any = None) -> None:
+        """Constructor, `reconfigure` when there is a `user_config`, one `check_health`; then calls are accepted."""
+        code = self.code
+        if code.startup is not None:
+            await self.kernel.sleep_ns(code.startup.draw_ns(self._context.rng))
+        if code.constructor_error:
+            raise RuntimeError(code.constructor_error)
+        if not self._is_timed_only:
+            await self._construct()
+        if user_config is not None:
+            await self.reconfigure(user_config)
+        await self.check_health()
+        if self.death is None:
+            self._is_initialized = self._is_accepting = True
+
+    async def reconfigure(self, user_config: Any) -> None:
+        """The user's `reconfigure`. Raises `ValueError` when the class has none."""
+        if self._is_timed_only or user_config is None:
+            return
+        method = getattr(self._instance, "reconfigure", None)
+        if method is None:
+            raise ValueError(f"user_config specified but deployment {self.deployment} missing reconfigure method.")
+        await self._call_user(method, user_config)
+
+    async def check_health(self) -> None:
+        """The user's `check_health`, if there is one. Raises what it raises; may never return."""
+        if self._health_fault is HealthFault.RAISES:
+            raise RuntimeError("health check failed")
+        if self._health_fault is HealthFault.HANGS:
+            await self.kernel.signal()
+        method = getattr(self._instance, "check_health", None)
+        if method is not None:
+            await self._call_user(method)
+
+    def set_health_fault(self, fault: HealthFault) -> None:
+        """From now on health checks raise, hang, or are the user's again."""
+        self._health_fault = fault
+
+    def set_max_ongoing(self, limit: int) -> None:
+        """New `max_ongoing_requests`. Calls beyond a lower limit go on."""
+        was_full = len(self._running) >= self.max_ongoing_requests
+        self.max_ongoing_requests = limit
+        if was_full and len(self._running) < limit:
+            self._tell_routers()
+
+    async def drain(self, wait_loop_s: float, timeout_s: float) -> bool:
+        """Graceful shutdown: wait loops until no call is under way, then reject and run the user's `__del__`.
+
+        Calls that still arrive meanwhile are served. A replica that never initialised does not wait. False when
+        `timeout_s` passed first: the caller is to kill it.
+        """
+        kernel = self.kernel
+        deadline = kernel.monotonic_ns() + to_ns(timeout_s)
+        while self._is_initialized and self.death is None:
+            left = deadline - kernel.monotonic_ns()
+            await kernel.sleep_ns(min(to_ns(wait_loop_s), max(left, 0)))
+            if to_ns(wait_loop_s) > left:
+                return False
+            if not self._running:
+                break
+            if not wait_loop_s and not await self._until_idle(left):
+                return False
+        self._is_accepting = False
+        if self._is_initialized and self.death is None:
+            self._finalize()
+        return True
+
+    def kill(self, reason: str = "The actor is dead because its process was killed.", cause: int | None = None) -> None:
+        """The process ends at once: calls under way fail, later ones are not accepted. A second call does nothing."""
+        if self.death is not None:
+            return
+        self.death = ReplicaDied(reason, self.kernel.cause if cause is None else cause)
+        self._is_accepting = False
+        calls, self._running = self._running, {}
+        self._line.clear()
+        for call in calls:
+            self._abandon(call)
+            self._leave(call)
+            if not call.is_done:
+                call.finished(False, self.death)
+        self._instance = None
+        self._methods.clear()
+        if self._idle is not None:
+            self._idle.set(None)
+        self._tell_routers()
+
+    async def _until_idle(self, timeout_ns: int) -> bool:
+        self._idle = self.kernel.signal()
+        return await self.kernel.wait(self._idle, timeout_ns / NS)
+
+    # Calls, as routers make them
+
+    def accept(self, call: Call) -> bool:
+        """Take the call and begin, or reject it (the rejection protocol of 7.1)."""
+        active = self._running
+        if len(active) >= self.max_ongoing_requests or not self._is_accepting:
+            return False
+        active[call] = None
+        call.execution = self
+        if self.code.concurrency is not None:
+            if self._working >= self.code.concurrency:
+                self._line.append(call)
+                return True
+            self._working += 1
+        self._begin(call)
+        return True
+
+    def cancel(self, call: Call) -> None:
+        """The caller left: the task is cancelled, with the calls that it made, and its slot is free."""
+        if call in self._running:
+            waited = call in self._line
+            if waited:
+                self._line.remove(call)
+            self._abandon(call)
+            self._release(call, had_turn=not waited)
+
+    def _begin(self, call: Call) -> None:
+        service_ns = call.service_ns
+        if service_ns < 0:
+            times = self._times
+            if times is None:
+                self._run(call)
+                return
+            stock = times.stock
+            if not stock:
+                times.refill()
+            service_ns = stock.pop()
+        env = self._env
+        call.callbacks = self._on_time_up
+        heappush(env._queue, (env._now + service_ns, 1, next(env._eid), call))
+
+    def _time_up(self, call: Call) -> None:
+        if call.execution is not self:
+            return
+        if self._is_timed_only:
+            self._release(call)
+            call.finished(True, self._result)
+        else:
+            self._run(call)
+
+    def _run(self, call: Call) -> None:
+        if self._is_timed_only:
+            self._release(call)
+            call.finished(True, self._result)
+            return
+        context_before, call_before = running.context, running.call
+        running.context, running.call = self._context, call
+        try:
+            method = self._methods.get(call.method)
+            if method is None:
+                method = self._methods[call.method] = self._bound(call.method)
+            args, kwargs = call.arguments()
+            value = method(*args, **kwargs)
+        except Exception as error:
+            self._end(call, False, error)
+            return
+        finally:
+            running.context, running.call = context_before, call_before
+        if type(value) is CoroutineType:
+            call.coroutine = value
+        elif hasattr(value, "__await__"):
+            call.coroutine = _awaiting(value)
+        else:
+            self._end(call, True, value)
+            return
+        self._step(call, None, None)
+
+    def _step(self, call: Call, value: Any, error: BaseException | None) -> None:
+        """Drive the user's coroutine until it has to wait."""
+        coroutine = call.coroutine
+        assert coroutine is not None
+        context_before, call_before = running.context, running.call
+        running.context, running.call = self._context, call
+        try:
+            while True:
+                target = coroutine.send(value) if error is None else coroutine.throw(error)
+                if type(target) is sleep:
+                    env = self._env
+                    call.target = None
+                    call.callbacks = self._on_resume
+                    heappush(env._queue, (env._now + target.duration_ns, 1, next(env._eid), call))
+                    return
+                if target.callbacks is not None:
+                    call.target = target
+                    target.callbacks.append(_Resume(call))
+                    return
+                value, error = (target._value, None) if target._ok else (None, target._value)
+        except StopIteration as end:
+            call.coroutine = None
+            value, error = end.value, None
+        except (Exception, Cancelled) as raised:
+            call.coroutine = None
+            error = raised
+        finally:
+            running.context, running.call = context_before, call_before
+        if call.execution is self:
+            self._end(call, error is None, value if error is None else error)
+
+    def _slept(self, call: Call) -> None:
+        if call.execution is self:
+            self._step(call, None, None)
+
+    def _end(self, call: Call, ok: bool, value: Any) -> None:
+        if call.execution is not self:
+            return
+        self._release(call)
+        call.finished(ok, value)
+
+    def _release(self, call: Call, *, had_turn: bool = True) -> None:
+        """The call leaves: its slot, its place in the router's count, and its turn are free."""
+        active = self._running
+        was_full = len(active) >= self.max_ongoing_requests
+        del active[call]
+        call.execution = None
+        candidate = call.candidate
+        candidate.router.ongoing -= 1
+        if candidate.queue_len > 0:
+            candidate.queue_len -= 1
+        candidate.seen_ns = self._env._now
+        if was_full:
+            for router in self.watchers:
+                if router.waiting:
+                    router.slot_freed()
+        if self.code.concurrency is not None and had_turn:
+            if self._line:
+                self._begin(self._line.popleft())
+            else:
+                self._working -= 1
+        if not active and self._idle is not None:
+            self._idle.set(None)
+
+    def _leave(self, call: Call) -> None:
+        call.execution = None
+        call.candidate.router.ongoing -= 1
+
+    def _abandon(self, call: Call) -> None:
+        """Take the user's task down where it waits, and the calls that it made."""
+        coroutine, call.coroutine = call.coroutine, None
+        if coroutine is not None:
+            target = call.target
+            if target is not None and target.callbacks is not None:
+                target.callbacks[:] = [c for c in target.callbacks if not (type(c) is _Resume and c.call is call)]
+            context_before, call_before = running.context, running.call
+            running.context, running.call = self._context, call
+            try:
+                if self.death is None:
+                    coroutine.throw(Cancelled())
+                coroutine.close()
+            except (StopIteration, Cancelled, Exception, RuntimeError):
+                pass
+            finally:
+                running.context, running.call = context_before, call_before
+        children, call.children = call.children, None
+        for child in children or ():
+            child.cancel()
+
+    def _tell_routers(self) -> None:
+        for router in self.watchers:
+            if router.waiting:
+                router.slot_freed()
+
+    # User code
+
+    async def _construct(self) -> None:
+        code = self.code
+        behaviour = cast(Any, code.behaviour)
+        if not isinstance(behaviour, type):
+            self._instance = behaviour
+            return
+        args = [self._argument(argument) for argument in code.init_args]
+        kwargs = {name: self._argument(argument) for name, argument in code.init_kwargs.items()}
+        finalizer = getattr(behaviour, "__del__", None)
+        if finalizer is not None:
+            # Python would run `__del__` whenever the object is freed; a killed process never does (SV-163).
+            behaviour = type(
+                behaviour.__name__, (behaviour,), {"__del__": _no_finalizer, "__module__": behaviour.__module__}
+            )
+        context_before, running.context = running.context, self._context
+        try:
+            self._instance = behaviour(*args, **kwargs)
+        finally:
+            running.context = context_before
+
+    def _argument(self, argument: Any) -> Any:
+        if not isinstance(argument, Child):
+            return argument
+        if self._children_of is None:
+            raise RuntimeError(f"{self!r} was made without handles; it cannot call {argument.name!r}")
+        return self._children_of(argument.name)
+
+    async def _call_user(self, method: Callable[..., Any], *args: Any) -> None:
+        context_before, running.context = running.context, self._context
+        try:
+            value = method(*args)
+        finally:
+            running.context = context_before
+        if hasattr(value, "__await__"):
+            await driven(self._context, value if type(value) is CoroutineType else _awaiting(value))
+
+    def _bound(self, name: str) -> Callable[..., Any]:
+        if not isinstance(self.code.behaviour, type) and name == "__call__":
+            return cast("Callable[..., Any]", self._instance)
+        method: Callable[..., Any] = getattr(self._instance, name)
+        return method
+
+    def _finalize(self) -> None:
+        finalizer = getattr(self.code.behaviour, "__del__", None)
+        if finalizer is not None and self._instance is not None:
+            finalizer(self._instance)
+
+
+async def _awaiting(value: Any) -> Any:
+    return await value
+
+
+def _no_finalizer(_: Any) -> None:
+    """Stands in the way of Python's own call."""
+
+
+class _Resume:
+    """Continues a suspended call when what it awaits has happened."""
+
+    __slots__ = ("call",)
+
+    def __init__(self, call: Call) -> None:
+        self.call = call
+
+    def __call__(self, event: Any) -> None:
+        call = self.call
+        execution = call.execution
+        if execution is None:
+            return
+        if event._ok:
+            execution._step(call, event._value, None)
+        else:
+            event._defused = True
+            execution._step(call, None, event._value)

@@ -1,0 +1,417 @@
+"""The router inside a handle: which replica gets a call, and what waits when none has room.
+
+Power of two choices over cached queue lengths, own node first in proxies; a search that finds nothing is repeated
+after growing pauses (`reference/ray-serve.md` 7.1–7.3, golden/serve-decisions/limits.json). Attempts that cannot
+succeed, because every replica is full, are not simulated one by one: when a slot gets free, the router continues at
+the next instant at which one of its searches looks again. Probes answer at once.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from random import Random
+from typing import TYPE_CHECKING, Any
+
+from rayrig_core.timestamps import NS, to_ns
+from rayrig_sim.serve.calls import BackPressure, Call, DeploymentUnavailable
+
+if TYPE_CHECKING:
+    from rayrig_sim.kernel import Kernel
+    from rayrig_sim.serve.execution import ReplicaExecution
+    from rayrig_sim.serve.identity import DeploymentId
+
+#: Cached queue lengths older than this are asked for anew.
+QUEUE_LENGTH_CACHE_TIMEOUT_NS = 10 * NS
+#: Upper bound of concurrent searches; the other is twice the number of replicas.
+MAX_SEARCHES = 50
+
+
+@dataclass(frozen=True, slots=True)
+class RouterConfig:
+    """Options of a deployment that its handles follow. Defaults as in reference/ray-serve.md 3.4 and 10."""
+
+    max_queued_requests: int = -1
+    backpressure_status: int = 503
+    backpressure_retry_after_s: float | None = None
+    initial_backoff_s: float = 0.025
+    backoff_multiplier: float = 2.0
+    max_backoff_s: float = 0.5
+
+
+def backoff_s(attempt: int, *, initial_s: float = 0.025, multiplier: float = 2.0, max_s: float = 0.5) -> float:
+    """Pause after the given repeated attempt, counted from 0."""
+    try:
+        return min(initial_s * multiplier**attempt, max_s)
+    except OverflowError:
+        return max_s
+
+
+@lru_cache(maxsize=256)
+def _attempt_offsets(config: RouterConfig) -> tuple[tuple[int, ...], int]:
+    """When a search that began at 0 looks again, up to the first pause of full length, and that pause; nanoseconds."""
+    offsets: list[int] = []
+    elapsed = 0
+    for attempt in range(64):
+        pause_s = backoff_s(
+            attempt,
+            initial_s=config.initial_backoff_s,
+            multiplier=config.backoff_multiplier,
+            max_s=config.max_backoff_s,
+        )
+        elapsed += max(1, to_ns(pause_s))
+        offsets.append(elapsed)
+        if pause_s >= config.max_backoff_s:
+            break
+    return tuple(offsets), max(1, to_ns(pause_s))
+
+
+class Candidate:
+    """A replica as one router sees it: `queue_len` is what the router believes, as of `seen_ns`."""
+
+    __slots__ = ("execution", "queue_len", "router", "seen_ns")
+
+    def __init__(self, router: Router, execution: ReplicaExecution, now_ns: int) -> None:
+        self.router = router
+        self.execution = execution
+        self.queue_len = execution.ongoing
+        self.seen_ns = now_ns
+
+
+class _Search:
+    """One task that looks for room: when it began, and when it looked last."""
+
+    __slots__ = ("began_ns", "looked_ns")
+
+    def __init__(self, now_ns: int) -> None:
+        self.began_ns = now_ns
+        self.looked_ns = now_ns
+
+
+class Router:
+    """Assigns the calls of one handle. `node_id` is given in proxies only: their own node's replicas come first.
+
+    `on_starved` is called when a call begins to wait while there is no replica at all.
+    """
+
+    __slots__ = (
+        "_all",
+        "_config",
+        "_env",
+        "_local",
+        "_random",
+        "_searches",
+        "_timer",
+        "_timer_ns",
+        "_unavailable",
+        "cause",
+        "deployment",
+        "has_had_replicas",
+        "kernel",
+        "node_id",
+        "on_starved",
+        "ongoing",
+        "owner",
+        "waiting",
+    )
+
+    def __init__(
+        self,
+        kernel: Kernel,
+        deployment_id: DeploymentId,
+        rng: Random,
+        node_id: str | None = None,
+        *,
+        owner: str = "",
+        on_starved: Callable[[DeploymentId], None] | None = None,
+    ) -> None:
+        self.kernel = kernel
+        self.deployment = deployment_id
+        self.node_id = node_id
+        self.owner = owner
+        self.on_starved = on_starved
+        #: Calls that no replica has accepted yet, in order.
+        self.waiting: deque[Call] = deque()
+        #: Calls that a replica has accepted and not ended.
+        self.ongoing = 0
+        #: Never goes back to False.
+        self.has_had_replicas = False
+        #: Trace event of the last change of the replicas or of the availability.
+        self.cause: int | None = None
+        self._env: Any = kernel.env
+        self._random = rng.random
+        self._config = RouterConfig()
+        self._unavailable = False
+        self._all: list[Candidate] = []
+        self._local: list[Candidate] = []
+        self._searches: list[_Search] = []
+        self._timer: Any = None
+        self._timer_ns = 0
+
+    # What the control plane pushes
+
+    def update_replicas(self, replicas: Sequence[ReplicaExecution], cause: int | None = None) -> None:
+        """The list of replicas that get calls. New ones are asked for their queue length; calls on removed ones go
+        on.
+        """
+        now = self.kernel.monotonic_ns()
+        self.cause = self.kernel.cause if cause is None else cause
+        known = {candidate.execution.replica_id: candidate for candidate in self._all}
+        kept: list[Candidate] = []
+        for execution in replicas:
+            candidate = known.pop(execution.replica_id, None)
+            if candidate is None:
+                candidate = Candidate(self, execution, now)
+                execution.watchers.append(self)
+            kept.append(candidate)
+        for candidate in known.values():
+            candidate.execution.watchers.remove(self)
+        self._all = kept
+        self._split()
+        if kept:
+            self.has_had_replicas = True
+        if not kept:
+            self._searches.clear()
+        elif self.waiting:
+            self._search_more(now)
+
+    def set_unavailable(self, is_unavailable: bool, cause: int | None = None) -> None:
+        """Whether calls fail at once because the deployment failed to deploy. Waiting ones go on waiting."""
+        if is_unavailable != self._unavailable:
+            self._unavailable = is_unavailable
+            self.cause = self.kernel.cause if cause is None else cause
+
+    def configure(self, config: RouterConfig) -> None:
+        self._config = config
+
+    def close(self) -> None:
+        """The process that holds the handle is gone: waiting calls are dropped, nothing is watched any more."""
+        for call in self.waiting:
+            call.is_done = True
+        self.waiting.clear()
+        self._searches.clear()
+        for candidate in self._all:
+            candidate.execution.watchers.remove(self)
+        self._all = []
+        self._local = []
+
+    # Reading
+
+    @property
+    def queued(self) -> int:
+        """Calls that wait for a replica."""
+        return len(self.waiting)
+
+    @property
+    def replicas(self) -> list[ReplicaExecution]:
+        return [candidate.execution for candidate in self._all]
+
+    # Calls
+
+    def assign(self, call: Call) -> None:
+        """Route a call: it runs, waits, or fails at once (`DeploymentUnavailable`, `BackPressure`) by
+        `call.finished`.
+        """
+        call.router = self
+        waiting = self.waiting
+        if self._unavailable:
+            call.finished(False, DeploymentUnavailable(self.deployment, self.cause))
+            return
+        if not waiting:
+            if self._all and self._place(call):
+                return
+            waiting.append(call)
+            if self._all:
+                now = self._env._now
+                self._searches.append(_Search(int(now)))
+                self._arm()
+            elif self.on_starved is not None:
+                self.on_starved(self.deployment)
+            return
+        limit = self._config.max_queued_requests
+        if 0 <= limit <= len(waiting):
+            status, retry_after_s = self._config.backpressure_status, self._config.backpressure_retry_after_s
+            call.finished(False, BackPressure(len(waiting), limit, status, retry_after_s))
+            return
+        waiting.append(call)
+        if self._all:
+            self._search_more(int(self._env._now))
+
+    def withdraw(self, call: Call) -> None:
+        """The caller no longer waits."""
+        try:
+            self.waiting.remove(call)
+        except ValueError:
+            return
+        self._trim()
+
+    def slot_freed(self) -> None:
+        """A replica of the list that was full has room, or has died, while calls wait."""
+        self._arm()
+
+    # Searching
+
+    def _place(self, call: Call) -> bool:
+        """A fresh search without pauses: own node once, all, all again. True when a replica has accepted the call."""
+        if self._local and self._attempt(self._local, call):
+            return True
+        return self._attempt(self._all, call) or self._attempt(self._all, call)
+
+    def _attempt(self, candidates: list[Candidate], call: Call) -> bool:
+        """Two distinct candidates, the shorter believed queue wins; a rejection or a dead replica starts the attempt
+        anew.
+        """
+        env = self._env
+        while True:
+            count = len(candidates)
+            if count == 1:
+                first = candidates[0]
+                second = None
+            elif count == 2:
+                if self._random() < 0.5:
+                    first, second = candidates
+                else:
+                    second, first = candidates
+            elif count:
+                i = int(self._random() * count)
+                j = int(self._random() * (count - 1))
+                first = candidates[i]
+                second = candidates[j + 1 if j >= i else j]
+            else:
+                return False
+            now = env._now
+            oldest = now - QUEUE_LENGTH_CACHE_TIMEOUT_NS
+            chosen = None
+            shortest = first.queue_len
+            if first.seen_ns > oldest and shortest < first.execution.max_ongoing_requests:
+                chosen = first
+            if second is not None:
+                length = second.queue_len
+                if (
+                    second.seen_ns > oldest
+                    and length < second.execution.max_ongoing_requests
+                    and (chosen is None or length < shortest)
+                ):
+                    chosen = second
+            if chosen is None:
+                chosen = self._probe(first, second)
+                if chosen is None:
+                    return False
+            execution = chosen.execution
+            if execution.death is not None:
+                self._remove(chosen)
+                candidates = self._local if candidates is self._local else self._all
+                continue
+            chosen.queue_len += 1
+            chosen.seen_ns = now
+            self.ongoing += 1
+            call.candidate = chosen
+            if execution.accept(call):
+                return True
+            self.ongoing -= 1
+            chosen.queue_len = max(execution.ongoing, 0 if execution.is_accepting else execution.max_ongoing_requests)
+
+    def _probe(self, first: Candidate, second: Candidate | None) -> Candidate | None:
+        """Ask both candidates, whose cached lengths are full or too old, for their queue length."""
+        best: Candidate | None = None
+        now = self._env._now
+        for candidate in (first, second):
+            if candidate is None:
+                continue
+            execution = candidate.execution
+            if execution.death is not None:
+                return candidate
+            candidate.queue_len = execution.ongoing
+            candidate.seen_ns = now
+            has_room = execution.is_accepting and candidate.queue_len < execution.max_ongoing_requests
+            if has_room and (best is None or candidate.queue_len < best.queue_len):
+                best = candidate
+        return best
+
+    def _remove(self, candidate: Candidate) -> None:
+        candidate.execution.watchers.remove(self)
+        self._all = [other for other in self._all if other is not candidate]
+        self._split()
+
+    def _split(self) -> None:
+        node_id = self.node_id
+        self._local = [] if node_id is None else [c for c in self._all if c.execution.node_id == node_id]
+        if len(self._local) == len(self._all):
+            self._local = []
+
+    def _search_more(self, now: int) -> None:
+        """Begin searches up to their limit; each looks at once."""
+        while len(self._searches) < self._searches_wanted():
+            search = _Search(now)
+            self._searches.append(search)
+            self._look_at_once(search, now)
+        self._trim()
+        self._arm()
+
+    def _look_at_once(self, search: _Search, now: int) -> None:
+        """A search begins: place waiting calls, oldest first, until nothing is found."""
+        waiting = self.waiting
+        while waiting:
+            call = waiting.popleft()
+            if not self._place(call):
+                waiting.appendleft(call)
+                break
+        search.began_ns = search.looked_ns = now
+
+    def _searches_wanted(self) -> int:
+        return min(MAX_SEARCHES, 2 * len(self._all), len(self.waiting))
+
+    def _trim(self) -> None:
+        del self._searches[self._searches_wanted() :]
+
+    def _next_look_ns(self, search: _Search, now: int) -> int:
+        """The next instant, now at the earliest, at which the search looks."""
+        after = max(search.looked_ns, now - 1) - search.began_ns
+        offsets, pause = _attempt_offsets(self._config)
+        for offset in offsets:
+            if offset > after:
+                return search.began_ns + offset
+        return search.began_ns + offsets[-1] + ((after - offsets[-1]) // pause + 1) * pause
+
+    def _arm(self) -> None:
+        """Set the timer to the next look of any search, if a look can succeed."""
+        if not self._searches or not self._has_room():
+            return
+        now = int(self._env._now)
+        due = min(self._next_look_ns(search, now) for search in self._searches)
+        if self._timer is not None and now <= self._timer_ns <= due:
+            return
+        self._timer_ns = due
+        self._timer = self.kernel.call_later(due - now, self._look)
+
+    def _has_room(self) -> bool:
+        for candidate in self._all:
+            execution = candidate.execution
+            if execution.death is not None:
+                return True
+            if execution.is_accepting and execution.ongoing < execution.max_ongoing_requests:
+                return True
+        return False
+
+    def _look(self, timer: Any) -> None:
+        if timer is not self._timer:
+            return
+        self._timer = None
+        now = int(self._env._now)
+        waiting = self.waiting
+        for search in list(self._searches):
+            if not waiting or search not in self._searches:
+                break
+            if self._next_look_ns(search, now) > now:
+                continue
+            search.looked_ns = now
+            call = waiting.popleft()
+            if self._attempt(self._all, call):
+                if len(self._searches) <= self._searches_wanted():
+                    self._look_at_once(search, now)
+                self._trim()
+            else:
+                waiting.appendleft(call)
+        self._arm()

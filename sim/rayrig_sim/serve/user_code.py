@@ -1,0 +1,98 @@
+"""What user code may await and ask for while it runs in a replica.
+
+`await sleep(0.2)` passes virtual time. Calls of handles, kernel events and plain coroutines can be awaited as well.
+Which replica is running is kept in one place (`running`), set around every step of user code, as a thread-local would
+be in a real process.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Coroutine, Generator, Mapping
+from dataclasses import dataclass, field
+from random import Random
+from typing import TYPE_CHECKING, Any
+
+from rayrig_core.timestamps import to_ns
+
+if TYPE_CHECKING:
+    from rayrig_sim.kernel import Kernel
+    from rayrig_sim.serve.calls import Call
+
+
+class sleep:  # noqa: N801 - used as a function: `await sleep(1)`
+    """Virtual time inside user code."""
+
+    __slots__ = ("duration_ns",)
+
+    def __init__(self, duration_s: float) -> None:
+        self.duration_ns = max(0, to_ns(duration_s))
+
+    def __await__(self) -> Generator[Any, Any, None]:
+        yield self
+
+
+@dataclass(frozen=True, slots=True)
+class ReplicaContext:
+    """Whose code is running. `env` holds the merged `runtime_env.env_vars`; `rng` is a stream of this replica alone."""
+
+    app: str
+    deployment: str
+    replica_id: str
+    node_id: str
+    rng: Random
+    kernel: Kernel
+    env: Mapping[str, str] = field(default_factory=dict)
+
+
+class _Running:
+    """The replica and the call whose user code is on the stack."""
+
+    __slots__ = ("call", "context")
+
+    def __init__(self) -> None:
+        self.context: ReplicaContext | None = None
+        self.call: Call | None = None
+
+
+running = _Running()
+
+
+def replica_context() -> ReplicaContext:
+    """The context of the replica that runs this code. Raises `RuntimeError` outside of one."""
+    if running.context is None:
+        raise RuntimeError("`replica_context` may only be called from within a replica's user code")
+    return running.context
+
+
+class driven:  # noqa: N801 - `await driven(coroutine, ...)`
+    """Run a user coroutine inside an actor, as constructor, `reconfigure` and `check_health` are."""
+
+    __slots__ = ("_context", "_coroutine")
+
+    def __init__(self, context: ReplicaContext, coroutine: Coroutine[Any, Any, Any]) -> None:
+        self._context = context
+        self._coroutine = coroutine
+
+    def __await__(self) -> Generator[Any, Any, Any]:
+        coroutine = self._coroutine
+        value: Any = None
+        error: BaseException | None = None
+        while True:
+            before, running.context = running.context, self._context
+            try:
+                target = coroutine.send(value) if error is None else coroutine.throw(error)
+            except StopIteration as end:
+                return end.value
+            finally:
+                running.context = before
+            value = error = None
+            try:
+                if isinstance(target, sleep):
+                    yield from self._context.kernel.sleep_ns(target.duration_ns).__await__()
+                else:
+                    value = yield target
+            except GeneratorExit:
+                coroutine.close()
+                raise
+            except BaseException as thrown:
+                error = thrown
