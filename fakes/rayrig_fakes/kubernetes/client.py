@@ -1,0 +1,319 @@
+"""The `KubernetesClient` port in front of a server in this process: no JSON, no HTTP, but latency, faults and interleaving."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NoReturn
+
+from rayrig_core import faultpoints
+from rayrig_core.faultpoints import FaultCounter, Reaction
+from rayrig_core.objects import Json, JsonObject
+from rayrig_core.ports import (
+    Cancelled,
+    ObjectList,
+    PatchType,
+    Preconditions,
+    PropagationPolicy,
+    Runtime,
+    WatchEvent,
+    WatchType,
+)
+from rayrig_core.resource_types import ResourceType
+from rayrig_core.timestamps import NS
+from rayrig_core.trace import Kind
+from rayrig_fakes.kubernetes import status
+from rayrig_fakes.kubernetes.calls import ApiCall
+from rayrig_fakes.kubernetes.server import ApiServer
+from rayrig_fakes.kubernetes.watch import Delivery, WatchCursor
+
+
+class InProcessClient:
+    """One actor's connection. Half of a call's latency passes before its effect and half after; a fault may strike at either.
+
+    The fault point of a call is (actor, verb, `plural/namespace/name[/subresource]`); that of a watch event is (actor, `deliver`,
+    `plural/namespace/name`).
+    """
+
+    def __init__(
+        self,
+        server: ApiServer,
+        runtime: Runtime,
+        *,
+        actor: str,
+        latency: Callable[[str], float] | None = None,
+        faults: FaultCounter | None = None,
+        on_crash: Callable[[str], None] | None = None,
+        watch_lag_s: float = 0.0,
+    ) -> None:
+        """`latency` gives seconds for a verb; `on_crash` is told the actor's name before a crash fault raises `Cancelled`;
+        watch events arrive `watch_lag_s` seconds after their write."""
+        self.actor = actor
+        self.server = server
+        self._runtime = runtime
+        self._latency = latency
+        self._faults = faults
+        self._on_crash = on_crash
+        self._watch_lag_ns = round(watch_lag_s * NS)
+
+    # Passing the port
+
+    async def _before(self, verb: str, target: str) -> tuple[float, Reaction | None]:
+        """Wait half the latency and let a fault strike. Returns what is left to wait, and what to do afterwards."""
+        half = self._latency(verb) / 2 if self._latency is not None else -1.0
+        reaction = self._faults.pass_through(self.actor, verb, target) if self._faults is not None else None
+        if reaction is not None:
+            self._report(verb, target, reaction)
+            if isinstance(reaction, faultpoints.Delay):
+                await self._runtime.sleep(reaction.delay_s)
+            elif isinstance(reaction, faultpoints.CrashBefore):
+                self._crash()
+        if half >= 0.0:
+            await self._runtime.sleep(half)
+        if isinstance(reaction, faultpoints.ErrorBefore):
+            if half >= 0.0:
+                await self._runtime.sleep(half)
+            raise status.error(reaction.code, reaction.reason, reaction.message)
+        return half, reaction
+
+    async def _after(self, half: float, reaction: Reaction | None) -> None:
+        if reaction is not None and isinstance(reaction, faultpoints.CrashAfter):
+            self._crash()
+        if half >= 0.0:
+            await self._runtime.sleep(half)
+        if reaction is not None and isinstance(reaction, faultpoints.LostReply):
+            raise status.error(reaction.code, reaction.reason, reaction.message)
+
+    def _crash(self) -> NoReturn:
+        if self._on_crash is not None:
+            self._on_crash(self.actor)
+        raise Cancelled
+
+    def _report(self, verb: str, target: str, reaction: Reaction) -> None:
+        self._runtime.trace.emit(Kind.FAULT, target, type(reaction).__name__, f"{self.actor} {verb}")
+
+    def _target(self, resource: ResourceType, namespace: str, name: str, subresource: str = "") -> str:
+        if self._faults is None:
+            return ""
+        target = resource.plural
+        if resource.namespaced and namespace:
+            target += f"/{namespace}"
+        if name:
+            target += f"/{name}"
+        return f"{target}/{subresource}" if subresource else target
+
+    async def _call(self, call: ApiCall) -> JsonObject:
+        target = self._target(call.resource, call.namespace, call.name, call.subresource)
+        half, reaction = await self._before(call.verb, target)
+        try:
+            answer = self.server.call(call)
+        except status.ApiError:
+            await self._after(half, reaction)
+            raise
+        await self._after(half, reaction)
+        return answer.own()
+
+    # Verbs
+
+    async def get(self, resource: ResourceType, name: str, namespace: str = "") -> JsonObject:
+        return await self._call(ApiCall("get", resource, namespace, name))
+
+    async def list(
+        self,
+        resource: ResourceType,
+        namespace: str = "",
+        *,
+        label_selector: str = "",
+        field_selector: str = "",
+        limit: int = 0,
+        continue_token: str = "",
+    ) -> ObjectList:
+        call = ApiCall(
+            "list",
+            resource,
+            namespace,
+            label_selector=label_selector,
+            field_selector=field_selector,
+            limit=limit,
+            continue_token=continue_token,
+        )
+        half, reaction = await self._before("list", self._target(resource, namespace, ""))
+        page = self.server.list(call)
+        items = [stored.copy() for stored in page.items]
+        await self._after(half, reaction)
+        return ObjectList(items, str(page.revision), page.continue_token)
+
+    async def create(
+        self, resource: ResourceType, obj: JsonObject, namespace: str = "", *, dry_run: bool = False
+    ) -> JsonObject:
+        meta = obj.get("metadata") or {}
+        namespace = namespace or str(meta.get("namespace") or "")
+        target = self._target(resource, namespace, str(meta.get("name") or meta.get("generateName") or ""))
+        half, reaction = await self._before("create", target)
+        try:
+            answer = self.server.call(ApiCall("create", resource, namespace, body=obj, dry_run=dry_run))
+        except status.ApiError:
+            await self._after(half, reaction)
+            raise
+        await self._after(half, reaction)
+        return answer.own()
+
+    async def update(
+        self, resource: ResourceType, obj: JsonObject, *, subresource: str = "", dry_run: bool = False
+    ) -> JsonObject:
+        meta = obj["metadata"]
+        namespace = meta.get("namespace", "") if resource.namespaced else ""
+        return await self._call(
+            ApiCall("update", resource, namespace, meta["name"], subresource, body=obj, dry_run=dry_run)
+        )
+
+    async def patch(
+        self,
+        resource: ResourceType,
+        name: str,
+        patch: Json,
+        namespace: str = "",
+        *,
+        patch_type: PatchType = "merge",
+        subresource: str = "",
+        field_manager: str = "",
+        force: bool = False,
+        dry_run: bool = False,
+    ) -> JsonObject:
+        return await self._call(
+            ApiCall(
+                "patch",
+                resource,
+                namespace,
+                name,
+                subresource,
+                body=patch,
+                dry_run=dry_run,
+                patch_type=patch_type,
+                field_manager=field_manager,
+                force=force,
+            )
+        )
+
+    async def delete(
+        self,
+        resource: ResourceType,
+        name: str,
+        namespace: str = "",
+        *,
+        propagation_policy: PropagationPolicy | None = None,
+        grace_period_seconds: int | None = None,
+        preconditions: Preconditions | None = None,
+    ) -> JsonObject:
+        return await self._call(
+            ApiCall(
+                "delete",
+                resource,
+                namespace,
+                name,
+                propagation_policy=propagation_policy,
+                grace_period_seconds=grace_period_seconds,
+                preconditions=preconditions,
+            )
+        )
+
+    async def delete_collection(
+        self,
+        resource: ResourceType,
+        namespace: str = "",
+        *,
+        label_selector: str = "",
+        field_selector: str = "",
+    ) -> None:
+        call = ApiCall(
+            "deletecollection", resource, namespace, label_selector=label_selector, field_selector=field_selector
+        )
+        half, reaction = await self._before("deletecollection", self._target(resource, namespace, ""))
+        self.server.delete_collection(call)
+        await self._after(half, reaction)
+
+    async def create_subresource(
+        self, resource: ResourceType, name: str, subresource: str, body: JsonObject, namespace: str = ""
+    ) -> JsonObject:
+        return await self._call(ApiCall("create", resource, namespace, name, subresource, body=body))
+
+    async def watch(
+        self,
+        resource: ResourceType,
+        namespace: str = "",
+        *,
+        resource_version: str = "",
+        label_selector: str = "",
+        field_selector: str = "",
+    ) -> InProcessWatch:
+        call = ApiCall(
+            "watch",
+            resource,
+            namespace,
+            label_selector=label_selector,
+            field_selector=field_selector,
+            resource_version=resource_version,
+        )
+        half, reaction = await self._before("watch", self._target(resource, namespace, ""))
+        if isinstance(reaction, faultpoints.ExpireWatch):
+            raise status.expired("too old resource version: injected fault")
+        cursor = self.server.watch(call)
+        await self._after(half, reaction)
+        return InProcessWatch(cursor, self._runtime, self, resource, self._watch_lag_ns)
+
+    def strike_delivery(self, resource: ResourceType, obj: JsonObject) -> Reaction | None:
+        """Fault point of one watch event."""
+        if self._faults is None:
+            return None
+        meta = obj["metadata"]
+        target = self._target(resource, meta.get("namespace", ""), meta.get("name", ""))
+        reaction = self._faults.pass_through(self.actor, "deliver", target)
+        if reaction is not None:
+            self._report("deliver", target, reaction)
+        return reaction
+
+
+class InProcessWatch:
+    """An open watch (port `WatchStream`)."""
+
+    __slots__ = ("_client", "_cursor", "_lag_ns", "_resource", "_runtime")
+
+    def __init__(
+        self, cursor: WatchCursor, runtime: Runtime, client: InProcessClient, resource: ResourceType, lag_ns: int
+    ) -> None:
+        self._cursor = cursor
+        self._runtime = runtime
+        self._client = client
+        self._resource = resource
+        self._lag_ns = lag_ns
+
+    async def next(self) -> WatchEvent:
+        while True:
+            delivery = self._cursor.take()
+            if delivery is None:
+                if self._cursor.closed:
+                    raise StopAsyncIteration
+                signal = self._runtime.signal()
+                self._cursor.call_when_ready(lambda signal=signal: signal.set(None))  # type: ignore[misc]
+                await signal
+                continue
+            if self._lag_ns:
+                await self._wait_for(delivery)
+            reaction = self._client.strike_delivery(self._resource, delivery.object)
+            if reaction is not None:
+                if isinstance(reaction, faultpoints.DropWatchEvent):
+                    continue
+                if isinstance(reaction, faultpoints.ExpireWatch):
+                    self._cursor.close()
+                    raise status.expired("too old resource version: injected fault")
+                if isinstance(reaction, faultpoints.Delay):
+                    await self._runtime.sleep(reaction.delay_s)
+            return WatchEvent(delivery.type, delivery.object, delivery.cause)
+
+    async def _wait_for(self, delivery: Delivery) -> None:
+        """Events arrive `lag` after their write; those of the first list at once."""
+        due = delivery.unix_ns + self._lag_ns - self._runtime.unix_ns()
+        if due > 0 and delivery.type is not WatchType.BOOKMARK:
+            await self._runtime.sleep(due / NS)
+
+    def close(self) -> None:
+        self._cursor.close()

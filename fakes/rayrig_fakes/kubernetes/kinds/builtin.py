@@ -1,0 +1,110 @@
+"""What every server serves."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rayrig_core import resource_types as rt
+from rayrig_core.resource_types import ResourceType
+from rayrig_fakes.kubernetes.kinds.plain import (
+    ConfigMapRules,
+    LeaseRules,
+    NamespaceRules,
+    NodeRules,
+    PlainRules,
+    RbacRules,
+    SecretRules,
+)
+from rayrig_fakes.kubernetes.kinds.pods import PodRules
+from rayrig_fakes.kubernetes.kinds.rules import KindRules
+from rayrig_fakes.kubernetes.kinds.services import ServiceRules
+from rayrig_fakes.kubernetes.registry import Served, selectable
+from rayrig_fakes.kubernetes.selectors import Fields
+
+if TYPE_CHECKING:
+    from rayrig_fakes.kubernetes.state import ServerState
+
+_POD_FIELDS = selectable(
+    "spec.nodeName",
+    "spec.restartPolicy",
+    "spec.schedulerName",
+    "spec.serviceAccountName",
+    "spec.hostNetwork",
+    "status.phase",
+    "status.podIP",
+    "status.nominatedNodeName",
+    spec_hostNetwork="false",
+)
+
+
+def install(state: ServerState) -> None:
+    """Register the built-in resources."""
+
+    def add(
+        kind: ResourceType,
+        rules: KindRules,
+        *short: str,
+        subresources: tuple[str, ...] = (),
+        fields: Fields | None = None,
+        categories: tuple[str, ...] = (),
+        storage: str = "",
+    ) -> None:
+        has = (("status",) if rules.has_status else ()) + subresources
+        state.registry.add(
+            Served(
+                kind,
+                rules,
+                short_names=short,
+                subresources=has,
+                categories=categories,
+                fields=fields if fields is not None else selectable(),
+                storage=storage,
+            )
+        )
+
+    everything = ("all",)
+    add(rt.NAMESPACE, NamespaceRules(), "ns", subresources=("finalize",), fields=selectable("status.phase"))
+    add(rt.NODE, NodeRules(), "no", fields=selectable("spec.unschedulable", spec_unschedulable="false"))
+    add(
+        rt.POD,
+        PodRules(),
+        "po",
+        subresources=("binding", "eviction", "log", "exec", "proxy"),
+        fields=_POD_FIELDS,
+        categories=everything,
+    )
+    add(
+        rt.SERVICE,
+        ServiceRules(),
+        "svc",
+        subresources=("proxy",),
+        fields=selectable("spec.clusterIP", "spec.type"),
+        categories=everything,
+    )
+    add(rt.CONFIG_MAP, ConfigMapRules(), "cm")
+    add(rt.SECRET, SecretRules(), fields=selectable("type"))
+    add(rt.SERVICE_ACCOUNT, PlainRules(), "sa")
+    add(rt.PERSISTENT_VOLUME_CLAIM, PlainRules(has_status=True), "pvc")
+    add(ResourceType("", "v1", "endpoints", "Endpoints"), PlainRules(), "ep")
+    add(rt.LEASE, LeaseRules())
+    add(rt.ENDPOINT_SLICE, PlainRules(has_generation=True))
+    add(rt.INGRESS, PlainRules(has_status=True, has_generation=True), "ing")
+    add(rt.NETWORK_POLICY, PlainRules(has_generation=True), "netpol")
+    add(rt.ROLE, RbacRules())
+    add(rt.ROLE_BINDING, RbacRules())
+    add(ResourceType("rbac.authorization.k8s.io", "v1", "clusterroles", "ClusterRole", False), RbacRules())
+    add(
+        ResourceType("rbac.authorization.k8s.io", "v1", "clusterrolebindings", "ClusterRoleBinding", False),
+        RbacRules(),
+    )
+    add(
+        rt.POD_DISRUPTION_BUDGET,
+        PlainRules(has_status=True, has_generation=True, unconditional_update=False),
+        "pdb",
+    )
+    add(rt.PRIORITY_CLASS, PlainRules(has_generation=True), "pc")
+    add(rt.DEPLOYMENT, PlainRules(has_status=True, has_generation=True), "deploy", categories=everything)
+    add(ResourceType("apps", "v1", "replicasets", "ReplicaSet"), PlainRules(has_status=True, has_generation=True), "rs")
+    add(rt.JOB, PlainRules(has_status=True, has_generation=True), categories=everything)
+    add(rt.CORE_EVENT, PlainRules(), "ev")
+    add(rt.EVENT, PlainRules(), "ev", storage="events")

@@ -1,0 +1,193 @@
+"""Kinds with few rules of their own: namespaces, nodes, config maps, secrets, leases, slices, and those kept as they come."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from collections.abc import Sequence
+
+from rayrig_core.objects import JsonObject
+from rayrig_fakes.kubernetes import status
+from rayrig_fakes.kubernetes.kinds.quantities import normalise_amounts
+from rayrig_fakes.kubernetes.kinds.rules import Admission, KindRules, keep
+from rayrig_fakes.kubernetes.names import dns_label, path_segment
+from rayrig_fakes.kubernetes.status import Cause
+
+_PROTECTED_NAMESPACES = ("default", "kube-system", "kube-public")
+_DATA_LIMIT = 1024 * 1024
+_CONFIG_KEY = re.compile(r"[-._a-zA-Z0-9]+")
+_CONFIG_KEY_TEXT = (
+    "a valid config key must consist of alphanumeric characters, '-', '_' or '.' (e.g. 'key.name',  or 'KEY_NAME',  or "
+    "'key-name', regex used for validation is '[-._a-zA-Z0-9]+')"
+)
+_EFFECTS = ("NoSchedule", "PreferNoSchedule", "NoExecute")
+_MICRO_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}(Z|[+-]\d\d:\d\d)")
+
+
+class PlainRules(KindRules):
+    """A kind that is stored as it comes."""
+
+    def __init__(
+        self, *, has_status: bool = False, has_generation: bool = False, unconditional_update: bool = True
+    ) -> None:
+        self.has_status = has_status
+        self.has_generation = has_generation
+        self.unconditional_update = unconditional_update
+
+
+class RbacRules(KindRules):
+    name_rule = staticmethod(path_segment)
+
+
+class NamespaceRules(KindRules):
+    has_status = True
+    name_rule = staticmethod(dns_label)
+
+    def before_create(self, obj: JsonObject, admission: Admission) -> None:
+        meta = obj["metadata"]
+        meta["labels"] = {**(meta.get("labels") or {}), "kubernetes.io/metadata.name": meta.get("name", "")}
+        obj["spec"] = {"finalizers": ["kubernetes"]}
+        obj["status"] = {"phase": "Active"}
+
+    def before_update(self, obj: JsonObject, old: JsonObject, admission: Admission) -> None:
+        keep(obj, old, "status")
+        keep(obj, old, "spec")
+        meta = obj["metadata"]
+        meta["labels"] = {**(meta.get("labels") or {}), "kubernetes.io/metadata.name": meta["name"]}
+
+    def check_deletion(self, obj: JsonObject) -> None:
+        name = obj["metadata"]["name"]
+        if name in _PROTECTED_NAMESPACES:
+            text = f'namespaces "{name}" is forbidden: this namespace may not be deleted'
+            raise status.error(403, "Forbidden", text, {"name": name, "kind": "namespaces"})
+
+    def holds_deletion(self, obj: JsonObject) -> bool:
+        return bool((obj.get("spec") or {}).get("finalizers"))
+
+    def on_deletion_marked(self, obj: JsonObject) -> None:
+        obj["metadata"].pop("deletionGracePeriodSeconds", None)
+        obj["status"] = {**(obj.get("status") or {}), "phase": "Terminating"}
+
+
+class NodeRules(KindRules):
+    """Created with its status, as kubelets register themselves."""
+
+    has_status = True
+
+    def before_create(self, obj: JsonObject, admission: Admission) -> None:
+        spec = obj.setdefault("spec", {})
+        self._normalise(obj)
+        taint = {"key": "node.kubernetes.io/not-ready", "effect": "NoSchedule"}
+        taints = spec.get("taints") or []
+        if not any(each.get("key") == taint["key"] and each.get("effect") == taint["effect"] for each in taints):
+            spec["taints"] = [*taints, taint]
+
+    def before_status_update(self, obj: JsonObject, old: JsonObject, admission: Admission) -> None:
+        super().before_status_update(obj, old, admission)
+        self._normalise(obj)
+
+    def _normalise(self, obj: JsonObject) -> None:
+        node_status = obj.setdefault("status", {})
+        for part in ("capacity", "allocatable"):
+            normalise_amounts(node_status.get(part), "Node")
+        if node_status.get("capacity") and not node_status.get("allocatable"):
+            node_status["allocatable"] = dict(node_status["capacity"])
+
+    def validate(self, obj: JsonObject, admission: Admission) -> Sequence[Cause]:
+        return [
+            status.not_supported(f"metadata.taints[{index}].effect", taint.get("effect"), _EFFECTS)
+            for index, taint in enumerate((obj.get("spec") or {}).get("taints") or ())
+            if taint.get("effect") not in _EFFECTS
+        ]
+
+
+class _DataRules(KindRules):
+    """ConfigMaps and Secrets."""
+
+    def validate(self, obj: JsonObject, admission: Admission) -> Sequence[Cause]:
+        causes: list[Cause] = []
+        size = 0
+        binary = obj.get("binaryData") or {}
+        for part in ("data", "binaryData"):
+            for key, value in (obj.get(part) or {}).items():
+                if not _CONFIG_KEY.fullmatch(key):
+                    causes.append(status.invalid_value(f"{part}[{key}]", key, _CONFIG_KEY_TEXT))
+                if part == "data" and key in binary:
+                    text = "duplicate of key present in binaryData"
+                    causes.append(status.invalid_value(f"data[{key}]", key, text))
+                size += len(value)
+        if size > _DATA_LIMIT:
+            causes.append(status.too_long("[]", _DATA_LIMIT))
+        return causes
+
+    def validate_update(self, obj: JsonObject, old: JsonObject, admission: Admission) -> Sequence[Cause]:
+        if not old.get("immutable"):
+            return ()
+        text = "field is immutable when `immutable` is set"
+        causes = []
+        if not obj.get("immutable"):
+            causes.append(status.forbidden_field("immutable", text))
+        for part in ("data", "binaryData"):
+            if (obj.get(part) or {}) != (old.get(part) or {}):
+                causes.append(status.forbidden_field(part, text))
+        return causes
+
+
+class ConfigMapRules(_DataRules):
+    def before_create(self, obj: JsonObject, admission: Admission) -> None:
+        _drop_empty(obj, "data", "binaryData")
+
+    def before_update(self, obj: JsonObject, old: JsonObject, admission: Admission) -> None:
+        _drop_empty(obj, "data", "binaryData")
+
+
+class SecretRules(_DataRules):
+    def before_create(self, obj: JsonObject, admission: Admission) -> None:
+        self._encode(obj)
+
+    def before_update(self, obj: JsonObject, old: JsonObject, admission: Admission) -> None:
+        self._encode(obj)
+
+    def _encode(self, obj: JsonObject) -> None:
+        for value in (obj.get("data") or {}).values():
+            try:
+                base64.b64decode(value, validate=True)
+            except (binascii.Error, ValueError, TypeError):
+                at = next((i for i, c in enumerate(str(value)) if not (c.isalnum() or c in "+/=")), len(str(value)))
+                text = f"illegal base64 data at input byte {at}"
+                raise status.bad_request(f'Secret in version "v1" cannot be handled as a Secret: {text}') from None
+        plain = obj.pop("stringData", None)
+        if plain:
+            data = obj.setdefault("data", {}) if obj.get("data") else {}
+            obj["data"] = data
+            for key, value in plain.items():
+                data[key] = base64.b64encode(value.encode()).decode()
+        if not obj.get("type"):
+            obj["type"] = "Opaque"
+        _drop_empty(obj, "data")
+
+
+class LeaseRules(KindRules):
+    create_on_update = True
+
+    def validate(self, obj: JsonObject, admission: Admission) -> Sequence[Cause]:
+        spec = obj.get("spec") or {}
+        for field in ("acquireTime", "renewTime"):
+            value = spec.get(field)
+            if value is not None and not _MICRO_TIME.fullmatch(str(value)):
+                text = f'parsing time "{value}" as "2006-01-02T15:04:05.000000Z07:00": cannot parse "Z" as ".000000"'
+                raise status.bad_request(f'Lease in version "v1" cannot be handled as a Lease: {text}')
+        causes = []
+        for field, least in (("leaseDurationSeconds", 1), ("leaseTransitions", 0)):
+            value = spec.get(field)
+            if value is not None and value < least:
+                text = "must be greater than 0" if least else "must be greater than or equal to 0"
+                causes.append(status.invalid_value(f"spec.{field}", value, text))
+        return causes
+
+
+def _drop_empty(obj: JsonObject, *fields: str) -> None:
+    for field in fields:
+        if field in obj and not obj[field]:
+            del obj[field]

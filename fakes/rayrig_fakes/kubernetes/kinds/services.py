@@ -1,0 +1,190 @@
+"""Services: defaults, cluster IPs and node ports (`kubernetes-api.md` section 11; K8-076)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rayrig_core.objects import JsonObject
+from rayrig_fakes.kubernetes import status
+from rayrig_fakes.kubernetes.kinds.pod_validation import validate_port
+from rayrig_fakes.kubernetes.kinds.rules import Admission, KindRules, keep, setdefault
+from rayrig_fakes.kubernetes.names import dns_label
+from rayrig_fakes.kubernetes.status import Cause
+
+_RANGE = "10.96."
+_FIRST_NODE_PORT, _LAST_NODE_PORT = 30_000, 32_767
+_TYPES = ("ClusterIP", "ExternalName", "LoadBalancer", "NodePort")
+_WITH_NODE_PORTS = ("NodePort", "LoadBalancer")
+
+
+def service_name(name: str) -> tuple[str, ...]:
+    return ("must not contain dots",) if "." in name else dns_label(name)
+
+
+class ServiceRules(KindRules):
+    """Knows which addresses and ports are taken."""
+
+    has_status = True
+    create_on_update = True
+    returns_deleted = True
+    name_rule = staticmethod(service_name)
+
+    def __init__(self) -> None:
+        self._addresses: dict[str, str] = {}
+        self._ports: dict[int, str] = {}
+
+    def before_create(self, obj: JsonObject, admission: Admission) -> None:
+        obj["status"] = {"loadBalancer": {}}
+        spec = obj.setdefault("spec", {})
+        self._default(spec)
+        self._allocate(obj, spec, admission)
+
+    def before_update(self, obj: JsonObject, old: JsonObject, admission: Admission) -> None:
+        keep(obj, old, "status")
+        spec, old_spec = obj.setdefault("spec", {}), old["spec"]
+        kind = spec.get("type") or "ClusterIP"
+        if kind != "ExternalName":
+            had = [address for address in old_spec.get("clusterIPs") or () if address]
+            if not spec.get("clusterIP") and had:
+                spec["clusterIP"], spec["clusterIPs"] = old_spec["clusterIP"], list(had)
+            elif spec.get("clusterIP") != old_spec.get("clusterIP") and spec.get("clusterIPs") == had:
+                spec["clusterIPs"] = [spec["clusterIP"]]
+        if kind in _WITH_NODE_PORTS:
+            known = {_port_key(port): port.get("nodePort") for port in old_spec.get("ports") or ()}
+            for port in spec.get("ports") or ():
+                if not port.get("nodePort") and known.get(_port_key(port)):
+                    port["nodePort"] = known[_port_key(port)]
+        elif old_spec.get("type") in _WITH_NODE_PORTS:
+            for port in spec.get("ports") or ():
+                port.pop("nodePort", None)
+            for field in ("externalTrafficPolicy", "allocateLoadBalancerNodePorts", "healthCheckNodePort"):
+                spec.pop(field, None)
+        self._default(spec)
+        if old_spec.get("clusterIP") in (None, "", spec.get("clusterIP")):
+            self._allocate(obj, spec, admission)
+
+    def _default(self, spec: JsonObject) -> None:
+        for port in spec.get("ports") or ():
+            if not port.get("protocol"):
+                port["protocol"] = "TCP"
+            if not port.get("targetPort"):
+                port["targetPort"] = port.get("port")
+        setdefault(spec, type="ClusterIP", sessionAffinity="None")
+        if spec["sessionAffinity"] == "ClientIP":
+            config = spec.setdefault("sessionAffinityConfig", {}).setdefault("clientIP", {})
+            setdefault(config, timeoutSeconds=10_800)
+        if spec["type"] == "ExternalName":
+            return
+        setdefault(spec, ipFamilies=["IPv4"], ipFamilyPolicy="SingleStack", internalTrafficPolicy="Cluster")
+        if spec["type"] in _WITH_NODE_PORTS:
+            setdefault(spec, externalTrafficPolicy="Cluster")
+        if spec["type"] == "LoadBalancer":
+            setdefault(spec, allocateLoadBalancerNodePorts=True)
+
+    def _allocate(self, obj: JsonObject, spec: JsonObject, admission: Admission) -> None:
+        if spec["type"] == "ExternalName":
+            return
+        owner = f"{obj['metadata'].get('namespace', '')}/{obj['metadata'].get('name', '')}"
+        wanted = spec.get("clusterIP") or next(iter(spec.get("clusterIPs") or ()), "")
+        if not wanted:
+            wanted = self._free_address(admission)
+        spec["clusterIP"] = wanted
+        if not spec.get("clusterIPs"):
+            spec["clusterIPs"] = [wanted]
+        if wanted != "None":
+            self._check_address(obj, wanted, owner)
+        if spec["type"] in _WITH_NODE_PORTS and spec.get("allocateLoadBalancerNodePorts") is not False:
+            taken_here: list[int] = []
+            for port in spec.get("ports") or ():
+                if not port.get("nodePort"):
+                    port["nodePort"] = self._free_port(admission, taken_here)
+                taken_here.append(port["nodePort"])
+
+    def _free_address(self, admission: Admission) -> str:
+        while True:
+            host = admission.rng.randrange(1, 0xFFFF)
+            address = f"{_RANGE}{host >> 8}.{host & 0xFF}"
+            if address not in self._addresses:
+                return address
+
+    def _free_port(self, admission: Admission, taken: list[int]) -> int:
+        while True:
+            port = admission.rng.randrange(_FIRST_NODE_PORT, _LAST_NODE_PORT + 1)
+            if port not in self._ports and port not in taken:
+                return port
+
+    def _check_address(self, obj: JsonObject, address: str, owner: str) -> None:
+        problem = ""
+        if not address.startswith(_RANGE):
+            problem = "the provided network does not match the current range"
+        elif self._addresses.get(address, owner) != owner:
+            problem = "provided IP is already allocated"
+        if problem:
+            text = f"failed to allocate IP {address}: {problem}"
+            cause = status.invalid_value("spec.clusterIPs", [address], text)
+            raise status.invalid("Service", "", str(obj["metadata"].get("name", "")), [cause])
+
+    def validate(self, obj: JsonObject, admission: Admission) -> Sequence[Cause]:
+        spec = obj["spec"]
+        causes: list[Cause] = []
+        kind, ports = spec["type"], spec.get("ports") or []
+        if kind not in _TYPES:
+            causes.append(status.not_supported("spec.type", kind, _TYPES))
+        if not ports and kind != "ExternalName" and spec.get("clusterIP") != "None":
+            causes.append(status.required("spec.ports"))
+        seen: list[tuple[object, object]] = []
+        names: list[str] = []
+        owner = f"{obj['metadata'].get('namespace', '')}/{obj['metadata'].get('name', '')}"
+        for index, port in enumerate(ports):
+            field = f"spec.ports[{index}]"
+            name = port.get("name") or ""
+            if not name and len(ports) > 1:
+                causes.append(status.required(f"{field}.name"))
+            elif name:
+                causes += [status.invalid_value(f"{field}.name", name, text) for text in dns_label(name)]
+                if name in names:
+                    causes.append(status.duplicate(f"{field}.name", name))
+                names.append(name)
+            causes += validate_port(port.get("port"), f"{field}.port")
+            if isinstance(port.get("targetPort"), int):
+                causes += validate_port(port["targetPort"], f"{field}.targetPort")
+            identity = (port.get("port"), port["protocol"])
+            if identity in seen:
+                causes.append(status.duplicate(field, {"port": port.get("port"), "protocol": port["protocol"]}))
+            seen.append(identity)
+            node_port = port.get("nodePort")
+            if node_port and self._ports.get(node_port, owner) != owner:
+                causes.append(
+                    status.invalid_value(f"{field}.nodePort", node_port, "provided port is already allocated")
+                )
+        return causes
+
+    def validate_update(self, obj: JsonObject, old: JsonObject, admission: Admission) -> Sequence[Cause]:
+        spec, had = obj["spec"], old["spec"].get("clusterIP")
+        if spec["type"] == "ExternalName" or not had or spec.get("clusterIP") == had:
+            return ()
+        return [status.invalid_value("spec.clusterIPs[0]", spec.get("clusterIPs"), "may not change once set")]
+
+    def after_commit(self, obj: JsonObject, old: JsonObject | None) -> None:
+        owner = f"{obj['metadata']['namespace']}/{obj['metadata']['name']}"
+        if old is not None:
+            self._release(old)
+        for address in obj["spec"].get("clusterIPs") or ():
+            if address != "None":
+                self._addresses[address] = owner
+        for port in obj["spec"].get("ports") or ():
+            if port.get("nodePort"):
+                self._ports[port["nodePort"]] = owner
+
+    def after_removal(self, obj: JsonObject) -> None:
+        self._release(obj)
+
+    def _release(self, obj: JsonObject) -> None:
+        for address in obj["spec"].get("clusterIPs") or ():
+            self._addresses.pop(address, None)
+        for port in obj["spec"].get("ports") or ():
+            self._ports.pop(port.get("nodePort") or 0, None)
+
+
+def _port_key(port: JsonObject) -> tuple[object, object]:
+    return port.get("port"), port.get("protocol") or "TCP"

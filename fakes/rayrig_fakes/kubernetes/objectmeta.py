@@ -1,0 +1,133 @@
+"""Rules of `metadata` that hold for every kind (`kubernetes-api.md` section 3)."""
+
+from __future__ import annotations
+
+from rayrig_core.objects import Json, JsonObject
+from rayrig_fakes.kubernetes import status
+from rayrig_fakes.kubernetes.names import NameRule, dns_label, label_value, qualified_name
+from rayrig_fakes.kubernetes.status import Cause
+
+_ANNOTATIONS_LIMIT = 256 * 1024
+#: What only the server sets; a client's values are dropped on create.
+SERVER_OWNED = ("uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "selfLink")
+
+IMMUTABLE = "field is immutable"
+
+
+def validate(meta: JsonObject, name_rule: NameRule, namespaced: bool) -> list[Cause]:
+    """Causes against the metadata of an object that is about to be written."""
+    causes: list[Cause] = []
+    name = meta.get("name")
+    if not name:
+        causes.append(status.required("metadata.name", "name or generateName is required"))
+    else:
+        causes += [status.invalid_value("metadata.name", name, text) for text in name_rule(name)]
+    if namespaced:
+        namespace = meta.get("namespace", "")
+        causes += [status.invalid_value("metadata.namespace", namespace, text) for text in dns_label(namespace)]
+    elif meta.get("namespace"):
+        causes.append(status.forbidden_field("metadata.namespace", "not allowed on this type"))
+    labels = meta.get("labels")
+    if labels:
+        causes += validate_labels(labels, "metadata.labels")
+    annotations = meta.get("annotations")
+    if annotations:
+        causes += _validate_annotations(annotations)
+    references = meta.get("ownerReferences")
+    if references:
+        causes += _validate_owners(references)
+    finalizers = meta.get("finalizers")
+    if finalizers:
+        causes += _validate_finalizers(finalizers)
+    return causes
+
+
+def validate_labels(labels: JsonObject, field: str) -> list[Cause]:
+    causes: list[Cause] = []
+    for key, value in labels.items():
+        causes += [status.invalid_value(field, key, text) for text in qualified_name(key)]
+        causes += [status.invalid_value(field, value, text) for text in label_value(value)]
+    return causes
+
+
+def _validate_annotations(annotations: JsonObject) -> list[Cause]:
+    causes: list[Cause] = []
+    size = 0
+    for key, value in annotations.items():
+        # Letter case of annotation keys is free, unlike that of label keys' prefixes.
+        causes += [status.invalid_value("metadata.annotations", key, text) for text in qualified_name(key.lower())]
+        size += len(key) + len(value)
+    if size > _ANNOTATIONS_LIMIT:
+        causes.append(status.too_long("metadata.annotations", _ANNOTATIONS_LIMIT))
+    return causes
+
+
+def _validate_owners(references: list[JsonObject]) -> list[Cause]:
+    causes: list[Cause] = []
+    controllers: list[JsonObject] = []
+    for reference in references:
+        if not reference.get("apiVersion"):
+            field = "metadata.ownerReferences.apiVersion"
+            causes.append(status.invalid_value(field, "", "version must not be empty"))
+        for part in ("kind", "name", "uid"):
+            if not reference.get(part):
+                causes.append(status.invalid_value(f"metadata.ownerReferences.{part}", "", "must not be empty"))
+        if reference.get("controller"):
+            controllers.append(reference)
+    if len(controllers) > 1:
+        first, second = (f"{c.get('kind')}/{c.get('name')}" for c in controllers[:2])
+        text = (
+            f'Only one reference can have Controller set to true. Found "true" in references for {first} and {second}'
+        )
+        causes.append(status.invalid_value("metadata.ownerReferences", references, text))
+    return causes
+
+
+def _validate_finalizers(finalizers: list[str]) -> list[Cause]:
+    causes: list[Cause] = []
+    for index, finalizer in enumerate(finalizers):
+        field = f"metadata.finalizers[{index}]"
+        problems = qualified_name(finalizer)
+        causes += [status.invalid_value(field, finalizer, text) for text in problems]
+        if not problems and "/" not in finalizer and finalizer not in _STANDARD_FINALIZERS:
+            text = "name is neither a standard finalizer name nor is it fully qualified"
+            causes.append(status.invalid_value(field, finalizer, text))
+    if "orphan" in finalizers and "foregroundDeletion" in finalizers:
+        text = "finalizer orphan and foregroundDeletion cannot be both set"
+        causes.append(status.invalid_value("metadata.finalizers", finalizers, text))
+    return causes
+
+
+_STANDARD_FINALIZERS = ("orphan", "foregroundDeletion", "kubernetes")
+
+
+def validate_update(new: JsonObject, old: JsonObject) -> list[Cause]:
+    """Causes against a change of metadata."""
+    causes: list[Cause] = []
+    if old.get("deletionTimestamp"):
+        had = old.get("finalizers") or ()
+        added = [finalizer for finalizer in new.get("finalizers") or () if finalizer not in had]
+        if added:
+            quoted = ", ".join(f'"{finalizer}"' for finalizer in added)
+            text = (
+                "no new finalizers can be added if the object is being deleted, "
+                f"found new finalizers []string{{{quoted}}}"
+            )
+            causes.append(status.forbidden_field("metadata.finalizers", text))
+    for field in ("uid", "name", "namespace", "creationTimestamp"):
+        sent = new.get(field)
+        if sent and sent != old.get(field):
+            causes.append(status.invalid_value(f"metadata.{field}", sent, IMMUTABLE))
+    return causes
+
+
+def normalise(meta: JsonObject) -> None:
+    """Drop what is empty, as typed metadata does when it is written out."""
+    for field in ("labels", "annotations", "finalizers", "ownerReferences"):
+        if field in meta and not meta[field]:
+            del meta[field]
+
+
+def mapping(value: Json) -> JsonObject:
+    """`value` when it is an object, else an empty one."""
+    return value if isinstance(value, dict) else {}

@@ -1,0 +1,182 @@
+"""Get, list and watch (`kubernetes-api.md` section 5)."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from collections.abc import Iterator
+
+from rayrig_core.objects import JsonObject
+from rayrig_fakes.kubernetes import status
+from rayrig_fakes.kubernetes.calls import Answer, ApiCall, Page
+from rayrig_fakes.kubernetes.registry import Served
+from rayrig_fakes.kubernetes.revisions import ADDED
+from rayrig_fakes.kubernetes.selectors import ObjectPredicate, object_predicate
+from rayrig_fakes.kubernetes.state import ServerState
+from rayrig_fakes.kubernetes.store import Collection, Stored
+from rayrig_fakes.kubernetes.watch import Delivery, WatchCursor
+
+_TOKEN_VERSION = "meta.k8s.io/v1"
+
+
+class Reader:
+    """Answers reads. What it returns is shared with the store."""
+
+    __slots__ = ("_state",)
+
+    def __init__(self, state: ServerState) -> None:
+        self._state = state
+
+    def get(self, served: Served, call: ApiCall) -> Answer:
+        stored = self.stored(served, call.namespace, call.name)
+        if served.rules.serves_stored_form:
+            return Answer(200, stored.obj, stored)
+        shown = self.shown(served, stored)
+        return Answer(200, shown.obj, shown)
+
+    def stored(self, served: Served, namespace: str, name: str) -> Stored:
+        """Raises `NotFound`."""
+        found = self._state.store.collection(served.storage).get(served.key(namespace, name))
+        if found is None:
+            raise status.not_found(served.type, name)
+        return found
+
+    def shown(self, served: Served, stored: Stored) -> Stored:
+        """In the version it is asked for."""
+        if served.rules.serves_stored_form:
+            return stored
+        return Stored(served.rules.served_form(stored.obj), stored.revision)
+
+    def predicate(self, served: Served, call: ApiCall) -> ObjectPredicate | None:
+        if not call.label_selector and not call.field_selector:
+            return None
+        return object_predicate(call.label_selector, call.field_selector, served.fields, served.unsupported_field)
+
+    def list(self, served: Served, call: ApiCall) -> Page:
+        """Objects in key order. Raises `ApiError` 400 for bad selectors and tokens, `Gone` for compacted revisions."""
+        matches = self.predicate(served, call)
+        collection = self._state.collection(served)
+        revision, after = self._where(collection, call)
+        now = self._state.store.revision
+        if revision == now or collection.log.after(revision) == collection.log.end:
+            source: Iterator[Stored] = collection.scan(call.namespace, after=after)
+        else:
+            source = _scan_snapshot(collection.snapshot(revision), call.namespace, after)
+        limit = call.limit
+        shown: list[Stored] = []
+        if limit <= 0:
+            for stored in source:
+                one = self.shown(served, stored)
+                if matches is None or matches(one.obj):
+                    shown.append(one)
+            return Page(shown, revision)
+        remaining = 0
+        last_key = ""
+        for stored in source:
+            one = self.shown(served, stored)
+            if matches is not None and not matches(one.obj):
+                continue
+            if len(shown) < limit:
+                shown.append(one)
+                meta = one.obj["metadata"]
+                last_key = served.key(meta.get("namespace", ""), meta["name"])
+            else:
+                remaining += 1
+        if not remaining:
+            return Page(shown, revision)
+        return Page(shown, revision, _token(revision, last_key), remaining if matches is None else None)
+
+    def _where(self, collection: Collection, call: ApiCall) -> tuple[int, str]:
+        """Revision to read at, and the key to go on after."""
+        now = self._state.store.revision
+        if call.continue_token:
+            if call.resource_version not in ("", "0"):
+                raise status.bad_request("specifying resource version is not allowed when using continue")
+            revision, after = _parse_token(call.continue_token)
+            if revision < 0:
+                revision = now
+            if revision < collection.log.compacted:
+                text = (
+                    "The provided continue parameter is too old to display a consistent list result. You can start a new "
+                    "list without the continue parameter, or use the continue token in this response to retrieve the "
+                    "remainder of the results. Continuing with the provided token results in an inconsistent list - "
+                    "objects that were created, modified, or deleted between the time the first chunk was returned and "
+                    "now may show up in the list."
+                )
+                raise status.expired(text, _token(-1, after))
+            return revision, after
+        if call.resource_version in ("", "0"):
+            return now, ""
+        asked = parse_revision(call.resource_version)
+        if asked > now:
+            raise too_large(asked, now)
+        if call.resource_version_match == "Exact":
+            if asked < collection.log.compacted:
+                raise status.expired(f"The resourceVersion for the provided list is too old: {asked}")
+            return asked, ""
+        return now, ""
+
+    def watch(self, served: Served, call: ApiCall) -> WatchCursor:
+        """A cursor after `resource_version`, or with the present objects as ADDED first when there is none."""
+        matches = self.predicate(served, call)
+        collection = self._state.collection(served)
+        rules = served.rules
+        present = None if rules.serves_stored_form else rules.served_form
+        namespace = call.namespace if served.type.namespaced else ""
+        version = call.resource_version
+        if version in ("", "0") or call.send_initial_events:
+            initial = []
+            for stored in collection.scan(namespace):
+                obj = stored.obj if present is None else present(stored.obj)
+                if matches is None or matches(obj):
+                    initial.append(Delivery(ADDED, obj, 0, None))
+            place = collection.log.end
+        else:
+            asked = parse_revision(version)
+            if asked < collection.log.compacted:
+                raise status.expired(f"too old resource version: {asked} ({collection.log.compacted})")
+            initial = []
+            place = collection.log.after(asked)
+        return WatchCursor(collection, place, namespace=namespace, matches=matches, present=present, initial=initial)
+
+
+def too_large(asked: int, now: int) -> Exception:
+    details: JsonObject = {
+        "causes": [{"reason": "ResourceVersionTooLarge", "message": "Too large resource version"}],
+        "retryAfterSeconds": 1,
+    }
+    return status.error(504, "Timeout", f"Too large resource version: {asked}, current: {now}", details)
+
+
+def parse_revision(version: str) -> int:
+    """Raises `ApiError` 400."""
+    if not version.isdecimal():
+        text = f'Invalid value: "{version}": strconv.ParseUint: parsing "{version}": invalid syntax'
+        raise status.bad_request(f"resourceVersion: {text}")
+    return int(version)
+
+
+def _scan_snapshot(snapshot: dict[str, JsonObject], namespace: str, after: str) -> Iterator[Stored]:
+    prefix = f"{namespace}/" if namespace else ""
+    for key, obj in snapshot.items():
+        if key > after and key.startswith(prefix):
+            yield Stored(obj, int(obj["metadata"]["resourceVersion"]))
+
+
+def _token(revision: int, last_key: str) -> str:
+    """Where a list goes on: opaque to clients. Revision -1 means the present state."""
+    text = json.dumps({"v": _TOKEN_VERSION, "rv": revision, "start": last_key + "\0"}, separators=(",", ":"))
+    return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
+
+
+def _parse_token(token: str) -> tuple[int, str]:
+    try:
+        padded = token + "=" * (-len(token) % 4)
+        value = json.loads(base64.b64decode(padded, altchars=b"-_", validate=True))
+        version, revision, start = value["v"], value["rv"], value["start"]
+    except (binascii.Error, ValueError, KeyError, TypeError) as problem:
+        raise status.bad_request(f"continue key is not valid: {problem}") from None
+    if version != _TOKEN_VERSION or not isinstance(revision, int) or not isinstance(start, str):
+        raise status.bad_request("continue key is not valid: server does not recognize this encoded version")
+    return revision, start.rstrip("\0")

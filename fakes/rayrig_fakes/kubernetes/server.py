@@ -1,0 +1,157 @@
+"""The API server: typed calls in, answers and watch cursors out. No sockets, no clock of its own, no waiting."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from random import Random
+
+from rayrig_core.errors import ApiError
+from rayrig_core.objects import JsonObject
+from rayrig_core.resource_types import NAMESPACE, ResourceType
+from rayrig_core.timestamps import rfc3339
+from rayrig_core.trace import Kind, Trace
+from rayrig_fakes.kubernetes import status
+from rayrig_fakes.kubernetes.calls import WRITES, Answer, ApiCall, Page
+from rayrig_fakes.kubernetes.deleting import Deleter
+from rayrig_fakes.kubernetes.kinds.builtin import install
+from rayrig_fakes.kubernetes.names import new_uid
+from rayrig_fakes.kubernetes.reading import Reader
+from rayrig_fakes.kubernetes.registry import Registry, Served
+from rayrig_fakes.kubernetes.state import ServerState
+from rayrig_fakes.kubernetes.store import Store
+from rayrig_fakes.kubernetes.subresources import Subresources
+from rayrig_fakes.kubernetes.watch import WatchCursor
+from rayrig_fakes.kubernetes.writing import Writer
+
+#: Namespaces that are there from the beginning.
+FIRST_NAMESPACES = ("default", "kube-node-lease", "kube-public", "kube-system")
+
+
+class ApiServer:
+    """One fake cluster's API. Every write emits `api.write`, every refused one `api.refused`; reads emit nothing."""
+
+    __slots__ = ("_deleter", "_reader", "_subresources", "_writer", "state")
+
+    def __init__(
+        self,
+        now_unix_ns: Callable[[], int],
+        rng: Random,
+        *,
+        trace: Trace | None = None,
+        history_limit: int = 100_000,
+    ) -> None:
+        """`now_unix_ns` stamps objects; `rng` gives uids, suffixes and addresses; `history_limit` changes are kept per
+        resource before the older half is forgotten."""
+        registry = Registry()
+        self.state = state = ServerState(Store(history_limit), registry, now_unix_ns, rng, trace)
+        install(state)
+        self._reader = Reader(state)
+        self._writer = Writer(state)
+        self._deleter = Deleter(state, self._reader)
+        self._subresources = Subresources(state, self._reader, self._writer, self._deleter)
+        for name in FIRST_NAMESPACES:
+            self._add_namespace(name)
+
+    def _add_namespace(self, name: str) -> None:
+        state = self.state
+        now = state.now_unix_ns()
+        obj: JsonObject = {
+            "apiVersion": "v1",
+            "kind": "Namespace",
+            "metadata": {
+                "name": name,
+                "uid": new_uid(state.rng),
+                "creationTimestamp": rfc3339(now),
+                "labels": {"kubernetes.io/metadata.name": name},
+            },
+            "spec": {"finalizers": ["kubernetes"]},
+            "status": {"phase": "Active"},
+        }
+        state.store.collection(NAMESPACE.plural).put(name, obj, now)
+
+    # What both faces call
+
+    def served(self, resource: ResourceType) -> Served:
+        """Raises `NotFound` when the resource is not served."""
+        found = self.state.registry.find(resource)
+        if found is None:
+            raise status.unknown_resource()
+        return found
+
+    def call(self, call: ApiCall) -> Answer:
+        """Any verb but list and watch. Raises `ApiError`."""
+        served = self.served(call.resource)
+        if call.verb == "get" and not call.subresource:
+            return self._reader.get(served, call)
+        try:
+            return self._act(served, call)
+        except ApiError as refused:
+            self._refuse(served, call, refused)
+            raise
+
+    def _act(self, served: Served, call: ApiCall) -> Answer:
+        if call.subresource and not (call.subresource == "status" and served.rules.has_status):
+            return self._subresources.call(served, call)
+        if call.verb == "get":
+            return self._reader.get(served, call)
+        if call.verb == "create" and not call.subresource:
+            return self._writer.create(served, call)
+        if call.verb == "update":
+            return self._writer.update(served, call)
+        if call.verb == "patch":
+            return self._writer.patch(served, call)
+        if call.verb == "delete" and not call.subresource:
+            return self._deleter.delete(served, call)
+        raise status.method_not_allowed()
+
+    def _refuse(self, served: Served, call: ApiCall, refused: ApiError) -> None:
+        trace = self.state.trace
+        if trace is None or call.verb not in WRITES or call.dry_run:
+            return
+        name = call.name
+        if not name and isinstance(call.body, dict):
+            meta = call.body.get("metadata")
+            if isinstance(meta, dict):
+                name = str(meta.get("name") or meta.get("generateName") or "")
+        subject = served.subject_of(call.namespace, name)
+        trace.emit(Kind.API_REFUSED, subject, call.verb, served.subject, refused.code, refused.reason)
+
+    def list(self, call: ApiCall) -> Page:
+        """Shared objects in key order. Raises `ApiError`."""
+        return self._reader.list(self.served(call.resource), call)
+
+    def delete_collection(self, call: ApiCall) -> Page:
+        """What was deleted. Raises `ApiError`."""
+        served = self.served(call.resource)
+        if served.type.namespaced and not call.namespace:
+            raise status.method_not_allowed()
+        return Page(self._deleter.delete_collection(served, call), self.state.store.revision)
+
+    def watch(self, call: ApiCall) -> WatchCursor:
+        """Raises `ApiError`, `Gone` for a revision that is compacted."""
+        return self._reader.watch(self.served(call.resource), call)
+
+    # Administration: for tests, reports and fault plans
+
+    def objects(self, resource: ResourceType, namespace: str = "") -> list[JsonObject]:
+        """Current objects in key order, shared: read only. Empty for what is not served."""
+        served = self.state.registry.find(resource)
+        if served is None:
+            return []
+        return [self._reader.shown(served, stored).obj for stored in self.state.collection(served).scan(namespace)]
+
+    def object(self, resource: ResourceType, name: str, namespace: str = "") -> JsonObject | None:
+        """A current object, shared: read only."""
+        served = self.state.registry.find(resource)
+        if served is None:
+            return None
+        stored = self.state.collection(served).get(served.key(namespace, name))
+        return self._reader.shown(served, stored).obj if stored is not None else None
+
+    @property
+    def revision(self) -> int:
+        return self.state.store.revision
+
+    def compact(self, revision: int | None = None) -> None:
+        """Forget history up to `revision` (all of it when None): older reads and watches answer 410 (K8-058)."""
+        self.state.store.compact(self.state.store.revision if revision is None else revision)

@@ -1,0 +1,63 @@
+"""What the parts of one server share: storage, registry, clock, randomness, trace."""
+
+from __future__ import annotations
+
+import marshal
+from collections.abc import Callable
+from random import Random
+from typing import cast
+
+from rayrig_core.objects import Json, JsonObject
+from rayrig_core.trace import Kind, Trace
+from rayrig_fakes.kubernetes import status
+from rayrig_fakes.kubernetes.kinds.rules import Admission
+from rayrig_fakes.kubernetes.registry import Registry, Served
+from rayrig_fakes.kubernetes.store import Collection, Store
+
+
+class ServerState:
+    """Handed to everything that reads or writes. Holds no rules of its own."""
+
+    __slots__ = ("now_unix_ns", "registry", "rng", "store", "trace")
+
+    def __init__(
+        self, store: Store, registry: Registry, now_unix_ns: Callable[[], int], rng: Random, trace: Trace | None
+    ) -> None:
+        self.store = store
+        self.registry = registry
+        self.now_unix_ns = now_unix_ns
+        self.rng = rng
+        self.trace = trace
+
+    def collection(self, served: Served) -> Collection:
+        return self.store.collection(served.storage)
+
+    def lookup(self, storage: str, key: str) -> JsonObject | None:
+        found = self.store.collection(storage).get(key)
+        return found.obj if found is not None else None
+
+    def admission(self, dry_run: bool = False) -> Admission:
+        return Admission(self.now_unix_ns(), self.rng, self.lookup, dry_run)
+
+    def emit_write(self, verb: str, served: Served, namespace: str, name: str, detail: str = "") -> int | None:
+        """Trace event of the write that is about to take the next revision."""
+        if self.trace is None:
+            return None
+        subject = served.subject_of(namespace, name)
+        return self.trace.emit(Kind.API_WRITE, subject, verb, served.subject, self.store.revision + 1, detail)
+
+
+def own_copy(body: Json) -> JsonObject:
+    """A copy of a caller's object in which no part is shared with another part, as if it had come as JSON.
+
+    Raises `ApiError` 400 when it is no JSON object.
+    """
+    if not isinstance(body, dict):
+        raise status.bad_request("the object provided is unrecognized: it is not a JSON object")
+    try:
+        # Version 2 of the format knows no references: what the caller used twice becomes two objects.
+        return cast(JsonObject, marshal.loads(marshal.dumps(body, 2)))
+    except ValueError:
+        raise status.bad_request(
+            "the object provided is unrecognized: it holds values that JSON does not have"
+        ) from None

@@ -1,0 +1,196 @@
+"""`Status` bodies and the exceptions that carry them (`kubernetes-api.md` section 2)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from rayrig_core.errors import ApiError, api_error
+from rayrig_core.objects import Json, JsonObject
+from rayrig_core.resource_types import ResourceType
+
+
+def status_body(
+    code: int,
+    reason: str,
+    message: str,
+    details: JsonObject | None = None,
+    *,
+    metadata: JsonObject | None = None,
+) -> JsonObject:
+    """A `Status` of status Failure."""
+    body: JsonObject = {
+        "kind": "Status",
+        "apiVersion": "v1",
+        "metadata": metadata or {},
+        "status": "Failure",
+        "message": message,
+    }
+    if reason:
+        body["reason"] = reason
+    if details is not None:
+        body["details"] = details
+    body["code"] = code
+    return body
+
+
+def success(details: JsonObject | None = None) -> JsonObject:
+    """A `Status` of status Success."""
+    body: JsonObject = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success"}
+    if details is not None:
+        body["details"] = details
+    return body
+
+
+def _details(resource: ResourceType, name: str) -> JsonObject:
+    details: JsonObject = {}
+    if name:
+        details["name"] = name
+    if resource.group:
+        details["group"] = resource.group
+    details["kind"] = resource.plural
+    return details
+
+
+def error(code: int, reason: str, message: str, details: JsonObject | None = None) -> ApiError:
+    return api_error(status_body(code, reason, message, details))
+
+
+def not_found(resource: ResourceType, name: str) -> ApiError:
+    return error(404, "NotFound", f'{resource.group_resource} "{name}" not found', _details(resource, name))
+
+
+def unknown_resource() -> ApiError:
+    """A path of a known group version that names nothing served."""
+    return error(404, "NotFound", "the server could not find the requested resource", {})
+
+
+def already_exists(resource: ResourceType, name: str) -> ApiError:
+    text = f'{resource.group_resource} "{name}" already exists'
+    return error(409, "AlreadyExists", text, _details(resource, name))
+
+
+def being_deleted(resource: ResourceType, name: str) -> ApiError:
+    """Create of a name whose object still waits for its finalizers."""
+    text = f'object is being deleted: {resource.group_resource} "{name}" already exists'
+    return error(409, "AlreadyExists", text, _details(resource, name))
+
+
+MODIFIED = "the object has been modified; please apply your changes to the latest version and try again"
+
+
+def conflict(resource: ResourceType, name: str, why: str = MODIFIED) -> ApiError:
+    text = f'Operation cannot be fulfilled on {resource.group_resource} "{name}": {why}'
+    return error(409, "Conflict", text, _details(resource, name))
+
+
+def failed_precondition(resource: ResourceType, name: str, what: str, wanted: str, found: str) -> ApiError:
+    """`what` is `UID` or `ResourceVersion`."""
+    text = f"Precondition failed: {what} in precondition: {wanted}, {what} in object meta: {found}"
+    return conflict(resource, name, text)
+
+
+def bad_request(message: str, details: JsonObject | None = None) -> ApiError:
+    return error(400, "BadRequest", message, details)
+
+
+def forbidden(resource: ResourceType, name: str, why: str, causes: Sequence[JsonObject] = ()) -> ApiError:
+    details = _details(resource, name)
+    if causes:
+        details["causes"] = list(causes)
+    return error(403, "Forbidden", f'{resource.group_resource} "{name}" is forbidden: {why}', details)
+
+
+def expired(message: str, continue_token: str = "") -> ApiError:
+    """410. `continue_token`: where a paged list may go on, at the present state."""
+    metadata = {"continue": continue_token} if continue_token else None
+    return api_error(status_body(410, "Expired", message, metadata=metadata))
+
+
+def method_not_allowed() -> ApiError:
+    return error(405, "MethodNotAllowed", "the server does not allow this method on the requested resource", {})
+
+
+def unsupported_media_type(accepted: Sequence[str]) -> ApiError:
+    text = "the body of the request was in an unknown format - accepted media types include: " + ", ".join(accepted)
+    return error(415, "UnsupportedMediaType", text)
+
+
+def too_many_requests(message: str, causes: Sequence[JsonObject]) -> ApiError:
+    return error(429, "TooManyRequests", message, {"causes": list(causes)})
+
+
+# What is wrong with a field
+
+
+def go_value(value: Json) -> str:
+    """A JSON value the way it shows in `Invalid value: …`."""
+    if value is None:
+        return "null"
+    if isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
+        return str(int(value))
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """One thing wrong with one field. `message` without the field's name."""
+
+    field: str
+    reason: str
+    message: str
+
+    def text(self) -> str:
+        return f"{self.field}: {self.message}"
+
+
+def required(field: str, text: str = "") -> Cause:
+    return Cause(field, "FieldValueRequired", f"Required value: {text}" if text else "Required value")
+
+
+def invalid_value(field: str, value: Json, text: str) -> Cause:
+    return Cause(field, "FieldValueInvalid", f"Invalid value: {go_value(value)}: {text}")
+
+
+def wrong_type(field: str, value: Json, text: str) -> Cause:
+    return Cause(field, "FieldValueTypeInvalid", f"Invalid value: {go_value(value)}: {text}")
+
+
+def not_supported(field: str, value: Json, supported: Sequence[Json]) -> Cause:
+    choices = ", ".join(go_value(choice) for choice in supported)
+    text = f"Unsupported value: {go_value(value)}: supported values: {choices}"
+    return Cause(field, "FieldValueNotSupported", text)
+
+
+def duplicate(field: str, value: Json) -> Cause:
+    return Cause(field, "FieldValueDuplicate", f"Duplicate value: {go_value(value)}")
+
+
+def forbidden_field(field: str, text: str) -> Cause:
+    return Cause(field, "FieldValueForbidden", f"Forbidden: {text}")
+
+
+def too_long(field: str, limit: int, unit: str = "bytes") -> Cause:
+    return Cause(field, "FieldValueTooLong", f"Too long: may not be more than {limit} {unit}")
+
+
+def too_many(field: str, count: int, limit: int) -> Cause:
+    return Cause(field, "FieldValueTooMany", f"Too many: {count}: must have at most {limit} items")
+
+
+def missing_reference(field: str, value: Json) -> Cause:
+    return Cause(field, "FieldValueNotFound", f"Not found: {go_value(value)}")
+
+
+def invalid(kind: str, group: str, name: str, causes: Sequence[Cause]) -> ApiError:
+    """422 with its causes; equal texts show once in the message."""
+    texts = list(dict.fromkeys(cause.text() for cause in causes))
+    what = texts[0] if len(texts) == 1 else f"[{', '.join(texts)}]"
+    qualified = f"{kind}.{group}" if group else kind
+    details: JsonObject = {"name": name} if name else {}
+    if group:
+        details["group"] = group
+    details["kind"] = kind
+    details["causes"] = [{"reason": c.reason, "message": c.message, "field": c.field} for c in causes]
+    return error(422, "Invalid", f'{qualified} "{name}" is invalid: {what}', details)

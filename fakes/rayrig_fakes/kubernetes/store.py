@@ -1,0 +1,154 @@
+"""Multi-version storage: objects by key in collections, one revision counter over all, a log of changes per collection.
+
+What is stored is never changed: a write puts a new object in the old one's place. Readers who want an object of their own unpack
+one from bytes that are made once per revision and only when asked for.
+"""
+
+from __future__ import annotations
+
+import marshal
+from bisect import bisect_left, insort
+from collections.abc import Callable, Iterator
+from typing import cast
+
+from rayrig_core.objects import JsonObject
+from rayrig_core.ports import WatchType
+from rayrig_fakes.kubernetes.revisions import ADDED, DELETED, MODIFIED, Change, RevisionLog
+
+#: Told of each change of a collection; returns False when it wants no more.
+Waiter = Callable[[Change], bool]
+
+
+class Stored:
+    """One revision of one object."""
+
+    __slots__ = ("_packed", "obj", "revision")
+
+    def __init__(self, obj: JsonObject, revision: int) -> None:
+        self.obj = obj
+        self.revision = revision
+        self._packed: bytes | None = None
+
+    def copy(self) -> JsonObject:
+        """An object that belongs to the caller."""
+        packed = self._packed
+        if packed is None:
+            packed = self._packed = marshal.dumps(self.obj)
+        return cast(JsonObject, marshal.loads(packed))
+
+
+class Collection:
+    """The objects of one resource, whatever version they are asked for in. Keys are `namespace/name` or `name`."""
+
+    __slots__ = ("_items", "_keys", "_store", "_waiters", "log", "resource")
+
+    def __init__(self, store: Store, resource: str, history_limit: int) -> None:
+        self.resource = resource
+        self.log = RevisionLog(history_limit)
+        self._store = store
+        self._items: dict[str, Stored] = {}
+        self._keys: list[str] = []
+        self._waiters: list[Waiter] = []
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def get(self, key: str) -> Stored | None:
+        return self._items.get(key)
+
+    def scan(self, namespace: str = "", *, after: str = "") -> Iterator[Stored]:
+        """Objects in key order, of one namespace or all, with keys greater than `after`."""
+        items = self._items
+        for key in self.keys(namespace, after=after):
+            yield items[key]
+
+    def keys(self, namespace: str = "", *, after: str = "") -> list[str]:
+        keys = self._keys
+        low, high = 0, len(keys)
+        if namespace:
+            low, high = bisect_left(keys, namespace + "/"), bisect_left(keys, namespace + "0")
+        if after:
+            low = max(low, bisect_left(keys, after + "\0"))
+        return keys[low:high]
+
+    def snapshot(self, revision: int) -> dict[str, JsonObject]:
+        """All objects as they were at `revision`, by key in order. The caller has checked that it is not compacted."""
+        then = {key: stored.obj for key, stored in self._items.items()}
+        for change in self.log.since(revision):
+            if change.previous is None:
+                then.pop(change.key, None)
+            else:
+                then[change.key] = change.previous
+        return dict(sorted(then.items()))
+
+    def wait(self, waiter: Waiter) -> None:
+        """Call `waiter` with each change from now on, until it returns False."""
+        self._waiters.append(waiter)
+
+    # Writing. The object's metadata.resourceVersion is set here; it must not be changed by anybody afterwards.
+
+    def put(self, key: str, obj: JsonObject, unix_ns: int, cause: int | None = None) -> Stored:
+        """Add or replace."""
+        previous = self._items.get(key)
+        stored = self._stamped(obj)
+        self._items[key] = stored
+        if previous is None:
+            keys = self._keys
+            if not keys or key > keys[-1]:
+                keys.append(key)
+            else:
+                insort(keys, key)
+            self._log(ADDED, stored, key, None, unix_ns, cause)
+        else:
+            self._log(MODIFIED, stored, key, previous.obj, unix_ns, cause)
+        return stored
+
+    def remove(self, key: str, last: JsonObject, unix_ns: int, cause: int | None = None) -> Stored:
+        """Remove; `last` is the state the DELETED event carries."""
+        previous = self._items.pop(key)
+        keys = self._keys
+        del keys[bisect_left(keys, key)]
+        stored = self._stamped(last)
+        self._log(DELETED, stored, key, previous.obj, unix_ns, cause)
+        return stored
+
+    def _stamped(self, obj: JsonObject) -> Stored:
+        store = self._store
+        store.revision = revision = store.revision + 1
+        obj["metadata"]["resourceVersion"] = str(revision)
+        return Stored(obj, revision)
+
+    def _log(
+        self, kind: WatchType, stored: Stored, key: str, previous: JsonObject | None, unix_ns: int, cause: int | None
+    ) -> None:
+        change = Change(stored.revision, kind, key, stored.obj, previous, unix_ns, cause)
+        self.log.append(change)
+        waiters = self._waiters
+        if waiters:
+            # A waiter that is told may begin to wait again, for the next change: it joins the new list.
+            self._waiters = []
+            kept = [waiter for waiter in waiters if waiter(change)]
+            self._waiters = kept + self._waiters
+
+
+class Store:
+    """All collections and the revision counter."""
+
+    __slots__ = ("_collections", "_history_limit", "revision")
+
+    def __init__(self, history_limit: int = 100_000) -> None:
+        self.revision = 1
+        self._history_limit = history_limit
+        self._collections: dict[str, Collection] = {}
+
+    def collection(self, resource: str) -> Collection:
+        """The collection of a group-qualified plural, made when first asked for."""
+        found = self._collections.get(resource)
+        if found is None:
+            found = self._collections[resource] = Collection(self, resource, self._history_limit)
+        return found
+
+    def compact(self, revision: int) -> None:
+        """Forget history up to `revision`: watches and reads from before it answer 410 (K8-058)."""
+        for collection in self._collections.values():
+            collection.log.compact(revision)

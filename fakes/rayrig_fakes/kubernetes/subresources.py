@@ -1,0 +1,121 @@
+"""Subresources other than a plain `status`: binding, eviction, scale, finalize."""
+
+from __future__ import annotations
+
+from rayrig_core.objects import JsonObject
+from rayrig_core.ports import Preconditions
+from rayrig_fakes.kubernetes import status
+from rayrig_fakes.kubernetes.calls import Answer, ApiCall
+from rayrig_fakes.kubernetes.deleting import Deleter
+from rayrig_fakes.kubernetes.reading import Reader
+from rayrig_fakes.kubernetes.registry import Served
+from rayrig_fakes.kubernetes.state import ServerState, own_copy
+from rayrig_fakes.kubernetes.writing import Writer
+
+
+class Subresources:
+    """Dispatches by name. A subresource the resource does not have is 404."""
+
+    __slots__ = ("_deleter", "_reader", "_state", "_writer")
+
+    def __init__(self, state: ServerState, reader: Reader, writer: Writer, deleter: Deleter) -> None:
+        self._state = state
+        self._reader = reader
+        self._writer = writer
+        self._deleter = deleter
+
+    def call(self, served: Served, call: ApiCall) -> Answer:
+        """Raises `ApiError`."""
+        if call.subresource not in served.subresources:
+            if served.rules.is_custom:
+                raise status.not_found(served.type, call.name)
+            raise status.unknown_resource()
+        if call.subresource == "binding" and call.verb == "create":
+            return self._bind(served, call)
+        if call.subresource == "eviction" and call.verb == "create":
+            return self._evict(served, call)
+        if call.subresource == "finalize" and call.verb == "update":
+            return self._writer.update(served, call)
+        raise status.method_not_allowed()
+
+    def _bind(self, served: Served, call: ApiCall) -> Answer:
+        """Sets spec.nodeName and the condition PodScheduled in one write; a second binding is 409 (K8-066)."""
+        stored = self._reader.stored(served, call.namespace, call.name)
+        binding = own_copy(call.body)
+        target = binding.get("target") or {}
+        node = target.get("name")
+        if not node:
+            cause = status.required("target.name")
+            raise status.invalid("Binding", "", call.name, [cause])
+        if target.get("kind") not in (None, "", "Node"):
+            cause = status.not_supported("target.kind", target["kind"], ["Node", ""])
+            raise status.invalid("Binding", "", call.name, [cause])
+        old = stored.obj
+        uid = (binding.get("metadata") or {}).get("uid")
+        if uid and uid != old["metadata"]["uid"]:
+            raise status.failed_precondition(served.type, call.name, "UID", uid, old["metadata"]["uid"])
+        if old["metadata"].get("deletionTimestamp"):
+            text = f"pod {call.name} is being deleted, cannot be assigned to a host"
+            raise self._binding_conflict(call.name, text)
+        assigned = old["spec"].get("nodeName")
+        if assigned:
+            text = f'pod {call.name} is already assigned to node "{assigned}"'
+            raise self._binding_conflict(call.name, text)
+        obj = self._bound(old, str(node), binding.get("metadata") or {})
+        if not call.dry_run:
+            now = self._state.now_unix_ns()
+            cause_seq = self._state.emit_write("create", served, call.namespace, call.name, "binding")
+            key = served.key(call.namespace, call.name)
+            self._state.collection(served).put(key, obj, now, cause_seq)
+        body = status.success()
+        body["code"] = 201
+        return Answer(201, body)
+
+    def _bound(self, old: JsonObject, node: str, binding_meta: JsonObject) -> JsonObject:
+        from rayrig_core.timestamps import rfc3339
+
+        obj, meta = dict(old), dict(old["metadata"])
+        obj["metadata"] = meta
+        annotations = binding_meta.get("annotations")
+        if annotations:
+            meta["annotations"] = {**(meta.get("annotations") or {}), **annotations}
+        obj["spec"] = {**old["spec"], "nodeName": node}
+        if meta.get("generation"):
+            meta["generation"] += 0
+        conditions = [c for c in (old["status"].get("conditions") or ()) if c.get("type") != "PodScheduled"]
+        conditions.append(
+            {
+                "type": "PodScheduled",
+                "status": "True",
+                "lastProbeTime": None,
+                "lastTransitionTime": rfc3339(self._state.now_unix_ns()),
+            }
+        )
+        obj["status"] = {**old["status"], "conditions": conditions}
+        return obj
+
+    def _binding_conflict(self, name: str, why: str) -> Exception:
+        text = f'Operation cannot be fulfilled on pods/binding "{name}": {why}'
+        return status.error(409, "Conflict", text, {"name": name, "kind": "pods/binding"})
+
+    def _evict(self, served: Served, call: ApiCall) -> Answer:
+        """Deletes the pod as an eviction asks (K8-064)."""
+        self._reader.stored(served, call.namespace, call.name)
+        eviction = own_copy(call.body)
+        options = eviction.get("deleteOptions") or {}
+        wanted = options.get("preconditions")
+        preconditions = Preconditions(wanted.get("uid"), wanted.get("resourceVersion")) if wanted else None
+        delete = ApiCall(
+            "delete",
+            call.resource,
+            call.namespace,
+            call.name,
+            dry_run=call.dry_run,
+            grace_period_seconds=options.get("gracePeriodSeconds"),
+            propagation_policy=options.get("propagationPolicy"),
+            preconditions=preconditions,
+        )
+        self._deleter.delete(served, delete)
+        body = status.success()
+        body["code"] = 201
+        return Answer(201, body)

@@ -1,0 +1,275 @@
+"""Create, update and patch (`kubernetes-api.md` section 3)."""
+
+from __future__ import annotations
+
+from rayrig_core.objects import Json, JsonObject
+from rayrig_core.timestamps import rfc3339
+from rayrig_fakes.kubernetes import objectmeta, status
+from rayrig_fakes.kubernetes.calls import Answer, ApiCall
+from rayrig_fakes.kubernetes.kinds.rules import Admission
+from rayrig_fakes.kubernetes.names import generated_name, new_uid
+from rayrig_fakes.kubernetes.patch import apply_patch
+from rayrig_fakes.kubernetes.registry import Served
+from rayrig_fakes.kubernetes.state import ServerState, own_copy
+from rayrig_fakes.kubernetes.store import Stored
+
+_NAME_ATTEMPTS = 8
+
+
+class Writer:
+    """Carries out writes of whole objects and of their `status`."""
+
+    __slots__ = ("_state",)
+
+    def __init__(self, state: ServerState) -> None:
+        self._state = state
+
+    # Create
+
+    def create(self, served: Served, call: ApiCall) -> Answer:
+        """Raises `ApiError`: 400 for an object that is not the path's, 403/404 for its namespace, 409, 422."""
+        state, rules, kind = self._state, served.rules, served.type
+        obj = own_copy(call.body)
+        meta = identify(served, call, obj)
+        if meta.get("resourceVersion") not in (None, "", "0"):
+            raise status.error(500, "", "resourceVersion should not be set on objects to be created")
+        namespace = call.namespace or meta.get("namespace", "")
+        if kind.namespaced:
+            if not namespace:
+                raise status.bad_request("an empty namespace may not be set during creation")
+            meta["namespace"] = namespace
+        collection = state.collection(served)
+        name = meta.get("name", "")
+        if not name and meta.get("generateName"):
+            for _ in range(_NAME_ATTEMPTS):
+                name = generated_name(meta["generateName"], state.rng)
+                if collection.get(served.key(namespace, name)) is None:
+                    break
+            meta["name"] = name
+        if kind.namespaced:
+            self._check_namespace(served, namespace, name)
+        for field in objectmeta.SERVER_OWNED:
+            meta.pop(field, None)
+        meta.pop("managedFields", None)
+        meta.pop("resourceVersion", None)
+        now = state.now_unix_ns()
+        meta["uid"] = new_uid(state.rng)
+        meta["creationTimestamp"] = rfc3339(now)
+        if rules.has_generation:
+            meta["generation"] = 1
+        objectmeta.normalise(meta)
+        admission = Admission(now, state.rng, state.lookup, call.dry_run)
+        rules.before_create(obj, admission)
+        causes = objectmeta.validate(meta, rules.name_rule, kind.namespaced)
+        causes += rules.validate(obj, admission)
+        if causes:
+            raise status.invalid(kind.kind, kind.group, name, causes)
+        key = served.key(namespace, name)
+        existing = collection.get(key)
+        if existing is not None:
+            if existing.obj["metadata"].get("deletionTimestamp"):
+                raise status.being_deleted(kind, name)
+            raise status.already_exists(kind, name)
+        obj = rules.stored_form(obj)
+        if call.dry_run:
+            return Answer(201, rules.served_form(obj))
+        cause = state.emit_write("create", served, namespace, name)
+        stored = collection.put(key, obj, now, cause)
+        rules.after_commit(obj, None)
+        return self._answer(served, 201, stored)
+
+    def _check_namespace(self, served: Served, namespace: str, name: str) -> None:
+        found = self._state.lookup("namespaces", namespace)
+        if found is None:
+            raise status.error(
+                404,
+                "NotFound",
+                f'namespaces "{namespace}" not found',
+                {"name": namespace, "kind": "namespaces"},
+            )
+        if found["metadata"].get("deletionTimestamp"):
+            cause = {
+                "reason": "NamespaceTerminating",
+                "message": f"namespace {namespace} is being terminated",
+                "field": "metadata.namespace",
+            }
+            text = f"unable to create new content in namespace {namespace} because it is being terminated"
+            raise status.forbidden(served.type, name, text, [cause])
+
+    # Update
+
+    def update(self, served: Served, call: ApiCall) -> Answer:
+        """Replace an object, or its status. Raises `ApiError`: 400, 404, 409, 422."""
+        obj = own_copy(call.body)
+        meta = identify(served, call, obj)
+        name = call.name or meta.get("name", "")
+        if not name:
+            raise status.bad_request("name must be provided")
+        namespace = call.namespace or (meta.get("namespace", "") if served.type.namespaced else "")
+        meta["name"] = name
+        if served.type.namespaced:
+            meta["namespace"] = namespace
+        current = self._state.collection(served).get(served.key(namespace, name))
+        if current is None:
+            if served.rules.create_on_update and not call.subresource:
+                meta.pop("resourceVersion", None)
+                return self.create(served, call._replace(body=obj, namespace=namespace))
+            raise status.not_found(served.type, name)
+        old = served.rules.served_form(current.obj)
+        old_meta = old["metadata"]
+        uid = meta.get("uid")
+        if uid and uid != old_meta["uid"]:
+            raise status.failed_precondition(served.type, name, "UID", uid, old_meta["uid"])
+        version = meta.get("resourceVersion")
+        if version in (None, "", "0"):
+            if not served.rules.unconditional_update:
+                cause = status.invalid_value("metadata.resourceVersion", 0, "must be specified for an update")
+                raise status.invalid(served.type.kind, served.type.group, name, [cause])
+        elif version != old_meta["resourceVersion"]:
+            raise status.conflict(served.type, name)
+        return self.replace(served, current, old, obj, "update", call.subresource, call.dry_run)
+
+    def patch(self, served: Served, call: ApiCall) -> Answer:
+        """Change an object, or its status, by a patch. Raises `ApiError`: 400, 404, 409, 415, 422."""
+        kind = served.type
+        current = self._state.collection(served).get(served.key(call.namespace, call.name))
+        if current is None:
+            if call.patch_type == "apply" and not call.subresource:
+                created = apply_patch(served, {}, call)
+                return self.create(served, call._replace(body=created))
+            raise status.not_found(kind, call.name)
+        old = served.rules.served_form(current.obj)
+        obj = apply_patch(served, own_copy(old), call)
+        identify(served, call, obj)
+        meta = obj["metadata"]
+        version = meta.get("resourceVersion")
+        if version not in (None, "") and version != old["metadata"]["resourceVersion"]:
+            raise status.conflict(kind, call.name)
+        return self.replace(served, current, old, obj, "patch", call.subresource, call.dry_run)
+
+    def replace(
+        self,
+        served: Served,
+        current: Stored,
+        old: JsonObject,
+        obj: JsonObject,
+        verb: str,
+        subresource: str,
+        dry_run: bool,
+    ) -> Answer:
+        """Put `obj` in the place of `current` (`old` in the caller's version), by the rules of its kind."""
+        state, rules, kind = self._state, served.rules, served.type
+        meta, old_meta = obj["metadata"], old["metadata"]
+        name, namespace = old_meta["name"], old_meta.get("namespace", "")
+        meta.pop("managedFields", None)
+        causes = [] if subresource else objectmeta.validate_update(meta, old_meta)
+        for field in (*objectmeta.SERVER_OWNED, "resourceVersion", "name", "namespace"):
+            _keep(meta, old_meta, field)
+        if rules.has_generation:
+            _keep(meta, old_meta, "generation")
+        objectmeta.normalise(meta)
+        admission = Admission(state.now_unix_ns(), state.rng, state.lookup, dry_run)
+        if subresource == "status":
+            rules.before_status_update(obj, old, admission)
+            causes += rules.validate_status(obj, old, admission)
+        else:
+            rules.before_update(obj, old, admission)
+            causes += objectmeta.validate(meta, rules.name_rule, kind.namespaced)
+            causes += rules.validate_update(obj, old, admission)
+            causes += rules.validate(obj, admission)
+        if causes:
+            raise status.invalid(kind.kind, kind.group, name, causes)
+        if rules.has_generation and subresource != "status" and rules.spec_changed(obj, old):
+            obj["metadata"]["generation"] = old_meta.get("generation", 0) + 1
+        if obj == old:
+            return self._answer(served, 200, current)
+        obj = rules.stored_form(obj)
+        if dry_run:
+            return Answer(200, rules.served_form(obj))
+        detail = subresource
+        key = served.key(namespace, name)
+        collection = state.collection(served)
+        now = admission.unix_ns
+        if _is_finished(obj):
+            cause = state.emit_write(verb, served, namespace, name, "removed")
+            stored = collection.remove(key, obj, now, cause)
+            rules.after_removal(obj)
+            return self._answer(served, 200, stored)
+        cause = state.emit_write(verb, served, namespace, name, detail)
+        stored = collection.put(key, obj, now, cause)
+        rules.after_commit(obj, current.obj)
+        return self._answer(served, 200, stored)
+
+    def _answer(self, served: Served, code: int, stored: Stored) -> Answer:
+        if served.rules.serves_stored_form:
+            return Answer(code, stored.obj, stored)
+        shown = Stored(served.rules.served_form(stored.obj), stored.revision)
+        return Answer(code, shown.obj, shown)
+
+
+def _is_finished(obj: JsonObject) -> bool:
+    """Being deleted, and nothing holds it any more."""
+    meta = obj["metadata"]
+    return (
+        bool(meta.get("deletionTimestamp"))
+        and not meta.get("finalizers")
+        and not meta.get("deletionGracePeriodSeconds")
+        and not (obj.get("kind") == "Namespace" and (obj.get("spec") or {}).get("finalizers"))
+    )
+
+
+def _keep(meta: JsonObject, old: JsonObject, field: str) -> None:
+    if field in old:
+        meta[field] = old[field]
+    else:
+        meta.pop(field, None)
+
+
+def identify(served: Served, call: ApiCall, obj: JsonObject) -> JsonObject:
+    """The object's metadata, after checking that the object is the one the path speaks of. Fills in apiVersion and kind.
+
+    Raises `ApiError` 400 (K8-015).
+    """
+    kind = served.type
+    version = obj.get("apiVersion")
+    if version != kind.api_version:
+        if version:
+            text = (
+                f"the API version in the data ({version}) does not match the expected API version ({kind.api_version})"
+            )
+            raise status.bad_request(text)
+        obj["apiVersion"] = kind.api_version
+    if obj.get("kind") != kind.kind:
+        if obj.get("kind"):
+            group = kind.group or ""
+            text = (
+                f'{kind.kind} in version "{kind.version}" cannot be handled as a {kind.kind}: '
+                f"converting ({group}/{kind.version}, Kind={obj['kind']}) to ({group}/{kind.version}, Kind={kind.kind}): "
+                "unknown conversion"
+            )
+            raise status.bad_request(text)
+        obj["kind"] = kind.kind
+    meta = obj.get("metadata")
+    if meta is None:
+        meta = obj["metadata"] = {}
+    if not isinstance(meta, dict):
+        raise _wrong_metadata(kind.kind, kind.version, meta)
+    namespace = meta.get("namespace")
+    if namespace and call.namespace and namespace != call.namespace:
+        raise status.bad_request(
+            "the namespace of the provided object does not match the namespace sent on the request"
+        )
+    name = meta.get("name")
+    if name and call.name and name != call.name:
+        text = f"the name of the object ({name}) does not match the name on the URL ({call.name})"
+        raise status.bad_request(text)
+    return meta
+
+
+def _wrong_metadata(kind: str, version: str, meta: Json) -> Exception:
+    found = "array" if isinstance(meta, list) else "string" if isinstance(meta, str) else "number"
+    text = (
+        f'{kind} in version "{version}" cannot be handled as a {kind}: json: cannot unmarshal {found} into Go struct '
+        f"field {kind}.metadata of type v1.ObjectMeta"
+    )
+    return status.bad_request(text)
