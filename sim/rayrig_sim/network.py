@@ -100,6 +100,8 @@ class Network:
         faults: FaultInjector | None = None,
     ) -> None:
         self.table = table
+        #: Grows with each change of listeners, hosts and partitions; a hot path may keep what it read while it stays the same.
+        self.version = 0
         self._runtime = runtime
         self._streams = streams
         self._calibration = calibration
@@ -127,6 +129,7 @@ class Network:
             ip = block.take()
             assert ip is not None
         self._hosts[ip] = _Host(ip, node)
+        self.version += 1
         return ip
 
     def node_of(self, ip: str) -> str:
@@ -139,6 +142,7 @@ class Network:
         host = self._hosts.get(ip)
         if host is None or host.state in (_State.GONE, _State.REFUSING):
             return
+        self.version += 1
         self._reset(host, None)
         host.state = _State.REFUSING if refuse else _State.GONE
         host.ports.clear()
@@ -158,11 +162,13 @@ class Network:
         if port in host.ports:
             raise AddressTaken(f"{ip}:{port} has a listener")
         host.ports[port] = listener
+        self.version += 1
 
     def close(self, ip: str, port: int) -> None:
         """The process that listens there ends: its connections are reset, later ones are refused. Nothing when there is none."""
         host = self._hosts.get(ip)
         if host is not None and host.ports.pop(port, None) is not None:
+            self.version += 1
             self._reset(host, port)
 
     def listener(self, ip: str, port: int) -> object | None:
@@ -197,6 +203,7 @@ class Network:
         host = self._hosts.get(ip)
         if host is not None and host.state is _State.UP:
             host.state = _State.SILENT
+            self.version += 1
             self._lose(host, Failure.TIMEOUT)
 
     def restore(self, ip: str) -> None:
@@ -204,6 +211,7 @@ class Network:
         host = self._hosts.get(ip)
         if host is not None and host.state is _State.SILENT:
             host.state = _State.UP
+            self.version += 1
             self._wake()
 
     def silence_node(self, node: str) -> None:
@@ -221,6 +229,7 @@ class Network:
     def partition(self, a: str, b: str) -> None:
         """Drop all packets between two ends, each a client's source name, a pod address, a node name, or `*`."""
         self._partitions[(a, b)] = None
+        self.version += 1
         self._runtime.trace.emit(Kind.FAULT, "network", "partition", f"{a} | {b}")
 
     def heal(self, a: str | None = None, b: str | None = None) -> None:
@@ -228,6 +237,7 @@ class Network:
         for pair in list(self._partitions):
             if (a is None and b is None) or pair in ((a, b), (b, a)):
                 del self._partitions[pair]
+                self.version += 1
                 self._runtime.trace.emit(Kind.FAULT, "network", "heal", f"{pair[0]} | {pair[1]}")
         self._wake()
 

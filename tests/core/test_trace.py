@@ -28,7 +28,7 @@ def test_causes_are_followed_to_their_beginning() -> None:
     trace = Trace()
     root = trace.emit(Kind.FAULT, "nodes/n1", "node-loss", "")
     middle = trace.emit(Kind.NODE, "nodes/n1", "NotReady", "", cause=root)
-    last = trace.emit(Kind.REQUEST, "r", 1, "reset", 5, None, "pod", "", cause=middle)
+    last = trace.emit(Kind.REQUEST, "r", 1, "reset", 5, None, "app", "pod", "", cause=middle)
     assert [event.kind for event in trace.causes_of(last)] == [Kind.NODE, Kind.FAULT]
 
 

@@ -52,6 +52,14 @@ class ReplicaDied(CallFailed):
         super().__init__(reason)
 
 
+class TaskFailed(CallFailed):
+    """User code let the failure of a call that it had made escape."""
+
+    def __init__(self, failure: CallFailed) -> None:
+        self.failure, self.cause = failure, failure.cause
+        super().__init__(str(failure))
+
+
 class CallCancelled(CallFailed):
     """The caller cancelled the call and awaits it all the same."""
 

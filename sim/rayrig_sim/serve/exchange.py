@@ -8,7 +8,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from rayrig_core.http import HttpRequest, HttpResponse
-from rayrig_sim.serve.calls import BackPressure, Call, DeploymentUnavailable
+from rayrig_sim.serve.calls import BackPressure, Call, DeploymentUnavailable, ReplicaDied
 from rayrig_sim.serve.request import ServeRequest, to_response
 
 if TYPE_CHECKING:
@@ -61,7 +61,10 @@ class HttpExchange(Call):
         self.cancel()
 
 
-INTERNAL_SERVER_ERROR = HttpResponse(500, b"Internal Server Error", {"content-type": "text/plain; charset=utf-8"})
+#: User code raised, in the ingress or behind it.
+RAISED = HttpResponse(500, b"Internal Server Error")
+#: The ingress replica died. Recorded with a content type, unlike the other (golden/ray-serve S06, S32).
+DIED = HttpResponse.text(500, "Internal Server Error")
 
 
 def response_of(ok: bool, value: Any) -> HttpResponse:
@@ -70,7 +73,7 @@ def response_of(ok: bool, value: Any) -> HttpResponse:
         try:
             return to_response(value)
         except (TypeError, ValueError):
-            return INTERNAL_SERVER_ERROR
+            return RAISED
     if isinstance(value, HttpResponse):
         return value
     if isinstance(value, BackPressure):
@@ -82,7 +85,7 @@ def response_of(ok: bool, value: Any) -> HttpResponse:
         )
     if isinstance(value, DeploymentUnavailable):
         return HttpResponse.text(503, str(value))
-    return INTERNAL_SERVER_ERROR
+    return DIED if isinstance(value, ReplicaDied) else RAISED
 
 
 def status_of(ok: bool, value: Any) -> int:

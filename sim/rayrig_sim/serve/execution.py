@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, cast
 from rayrig_core.ports import Cancelled
 from rayrig_core.timestamps import NS, to_ns
 from rayrig_sim.serve.application_code import Child, DeploymentCode
-from rayrig_sim.serve.calls import Call, ReplicaDied
+from rayrig_sim.serve.calls import Call, CallFailed, ReplicaDied, TaskFailed
 from rayrig_sim.serve.handles import DeploymentHandle
 from rayrig_sim.serve.service_times import ServiceTimes
 from rayrig_sim.serve.user_code import ReplicaContext, driven, running, sleep
@@ -291,7 +291,7 @@ class ReplicaExecution:
             args, kwargs = call.arguments()
             value = method(*args, **kwargs)
         except Exception as error:
-            self._end(call, False, error)
+            self._end(call, False, _escaped(error))
             return
         finally:
             running.context, running.call = context_before, call_before
@@ -333,7 +333,7 @@ class ReplicaExecution:
         finally:
             running.context, running.call = context_before, call_before
         if call.execution is self:
-            self._end(call, error is None, value if error is None else error)
+            self._end(call, error is None, value if error is None else _escaped(error))
 
     def _slept(self, call: Call) -> None:
         if call.execution is self:
@@ -446,6 +446,10 @@ class ReplicaExecution:
         finalizer = getattr(self.code.behaviour, "__del__", None)
         if finalizer is not None and self._instance is not None:
             finalizer(self._instance)
+
+
+def _escaped(error: BaseException) -> BaseException:
+    return TaskFailed(error) if isinstance(error, CallFailed) else error
 
 
 async def _awaiting(value: Any) -> Any:
