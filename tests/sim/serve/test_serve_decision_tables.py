@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from rayrig_core.resources.serve_config import set_fields, validate_serve_config
+from rayrig_sim.calibration import Constant
+from rayrig_sim.serve.application_code import ApplicationCode, DeploymentCode
 from rayrig_sim.serve.autoscaling import (
     AutoscalingConfig,
     Wish,
@@ -18,7 +23,9 @@ from rayrig_sim.serve.autoscaling import (
     merge,
     registered_target,
 )
+from rayrig_sim.serve.deployment_config import code_version, deployment_infos, merge_runtime_envs
 from rayrig_sim.serve.deployment_transitions import DeploymentEvent, DeploymentStatus, DeploymentStatusInfo, Trigger
+from rayrig_sim.serve.deployment_update import Effect, plan_update, version_of
 from rayrig_sim.serve.rolling_update import failure_threshold, rollout_size, surge_size
 from rayrig_sim.serve.status import application_status
 from rayrig_sim.serve.target_capacity import Direction, adjusted, next_direction
@@ -213,3 +220,100 @@ def test_metrics_are_merged_and_averaged_over_time() -> None:
         table("autoscaling_metrics", "total-mean", "total-max", "total-min"),
         lambda g: {"total_requests": round(aggregate(g["series"], g["now_s"], g["aggregation_function"]), 9)},
     )
+
+
+def _built(code_defaults: Any, app: Any) -> Any:
+    document = {"name": "a", "import_path": "m:a", **app}
+    # the document as the PUT keeps it: only what was given, converted
+    kept = set_fields(validate_serve_config({"applications": [document]}, importable=lambda _: True))["applications"][0]
+    code = ApplicationCode("m:a", "D", {"D": DeploymentCode("D", Constant(0.0), options=dict(code_defaults or {}))})
+    return kept, deployment_infos(kept, code)["D"]
+
+
+@pytest.mark.accepts("SV-063", "SV-065", "SV-067", "SV-068", "SV-048", "SV-046", "SV-047")
+def test_what_an_update_does() -> None:
+    def one(given: Any) -> Any:
+        old_document, old_info = _built(given["code_defaults"], given["old_app"])
+        new_document, new_info = _built(given["new_code_defaults"] or given["code_defaults"], given["new_app"])
+        if "name" in given["new_app"]:
+            new_info = replace(new_info, app=old_info.app)
+        first = plan_update(
+            None,
+            old_info,
+            target_capacity=given["old_target_capacity"],
+        )
+        assert first is not None
+        status = DeploymentStatusInfo(DeploymentStatus.HEALTHY, Trigger.CONFIG_UPDATE_COMPLETED)
+        update = plan_update(first.target, new_info, target_capacity=given["new_target_capacity"])
+        target = first.target
+        effect = version_of(new_info).effect_on(first.target.version)
+        is_rolling = False
+        if update is not None:
+            target, is_rolling = update.target, update.is_new_version
+            if update.event is not None:
+                status = status.after(update.event, update.message)
+        return {
+            "code_version_changed": code_version(old_document) != code_version(new_document),
+            "noticed": update is not None,
+            "replica_effect_if_noticed": effect,
+            "replica_effect": effect if update is not None else Effect.NONE,
+            "max_ongoing_broadcast": update is not None
+            and old_info.config.max_ongoing_requests != new_info.config.max_ongoing_requests,
+            "old_target": first.target.num_replicas,
+            "new_target": target.num_replicas,
+            "status": status.status,
+            "status_trigger": status.trigger,
+            "message": status.message,
+            "rolling_update": is_rolling,
+        }
+
+    cases = [case for case in table("config_updates") if "code_version_changed" in case["output"]]
+    check(cases, one)
+
+
+@pytest.mark.accepts("SV-041", "SV-042", "SV-043", "SV-045", "SV-037")
+def test_options_are_checked_and_merged_after_the_put() -> None:
+    def one(given: Any) -> Any:
+        try:
+            _, info = _built(given["code_defaults"], given["app"])
+        except ValueError as error:
+            name = type(error).__name__
+            text = re.sub(r"\n +For further information visit \S+", "", str(error))
+            text = re.sub(
+                r"\{('[A-Z_]+'(?:, '[A-Z_]+')+)\}", lambda m: "{%s}" % ", ".join(sorted(m[1].split(", "))), text
+            )
+            return {"accepted": False, "application_status": "DEPLOY_FAILED", "exception": name, "msg": text}
+        scaling = info.config.autoscaling
+        shown_scaling = {
+            name: getattr(scaling, name, None)
+            for name in (
+                "min_replicas",
+                "initial_replicas",
+                "max_replicas",
+                "target_ongoing_requests",
+                "metrics_interval_s",
+                "look_back_period_s",
+                "upscaling_factor",
+                "downscaling_factor",
+                "downscale_delay_s",
+                "downscale_to_zero_delay_s",
+                "upscale_delay_s",
+                "aggregation_function",
+            )
+        }
+        return {
+            "accepted": True,
+            "num_replicas": info.config.num_replicas,
+            "max_ongoing_requests": info.config.max_ongoing_requests,
+            "autoscaling": shown_scaling if scaling else None,
+            "target_ongoing_requests_effective": scaling.target_ongoing_requests if scaling else None,
+            "factors_effective": [scaling.up_factor, scaling.down_factor] if scaling else None,
+            "max_replicas_per_node": info.actor.max_replicas_per_node,
+            "actor_options": info.actor.options,
+        }
+
+    check(table("config_validation_late"), one)
+
+
+def test_runtime_environments_merge() -> None:
+    check(table("runtime_env_merge"), lambda g: merge_runtime_envs(g["app"], g["deployment"]))
