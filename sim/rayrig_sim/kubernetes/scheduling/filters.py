@@ -1,4 +1,4 @@
-"""Which nodes can take a pod. Filters run in the scheduler's order; the first that refuses a node speaks for it (kubelet.md 14.1)."""
+"""Which nodes can take a pod. Filters run in the scheduler's order; the first to refuse a node speaks for it (kubelet.md 14.1)."""
 
 from __future__ import annotations
 

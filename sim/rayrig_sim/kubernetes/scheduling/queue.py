@@ -115,6 +115,10 @@ class SchedulingQueue:
                     return entry
         return None
 
+    def restore(self, entry: QueuedPod) -> None:
+        """Undo `remove`, for a pod whose binding failed."""
+        self._entries[entry.needs.uid] = entry
+
     def put_back(self, entry: QueuedPod, refused_by: dict[Filter, None], *, after_error: bool = False) -> None:
         """It fitted nowhere, or its binding failed. Nothing when it is no longer waiting."""
         if self._entries.get(entry.needs.uid) is not entry:
