@@ -8,6 +8,7 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from rayrig_backends.faults import closest
 from rayrig_backends.world import FATES
+from rayrig_core.trace import Kind
 from rayrig_scenarios.language.model import Model, OneOf
 from rayrig_scenarios.language.paths import Path, parse_path
 from rayrig_scenarios.language.units import DurationBound, NumberBound, bad, parse_bound
@@ -41,6 +42,24 @@ class ServiceRef(Model):
 
     service: str = ""
     namespace: str = "default"
+
+
+class ObjectRef(Model):
+    """An object: `Kind/name`, or kind and name apart."""
+
+    kind: KindName
+    name: str
+    namespace: str = "default"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _kind_slash_name(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            kind, slash, name = value.partition("/")
+            if not slash or not name:
+                raise bad(f'"{value}" names no object', 'write Kind/name, such as "RayService/fruit-stand"')
+            return {"kind": kind, "name": name}
+        return value
 
 
 class ConditionOf(Model):
@@ -202,6 +221,32 @@ class PeakOf(Model):
         return self
 
 
+def _known_happening(value: Any) -> Any:
+    labels = [kind.label for kind in Kind]
+    if isinstance(value, str) and value not in labels:
+        raise bad(f'nothing in a trace is called "{value}"', closest(value, labels))
+    return value
+
+
+class HappeningOf(Model):
+    """An event of the trace: `what` it is (`serve.deployment`), part of its subject, and values of its data by name."""
+
+    shorthand: ClassVar[str] = "what"
+
+    what: Annotated[str, BeforeValidator(_known_happening)]
+    subject: str = ""
+    with_: dict[str, str | int | bool] = Field(default_factory=dict)
+    count: NumberBound = Field(default_factory=lambda: parse_bound(">= 1"))
+
+    @model_validator(mode="after")
+    def _known_data(self) -> Self:
+        fields = next(kind.fields for kind in Kind if kind.label == self.what)
+        for name in self.with_:
+            if name not in fields:
+                raise bad(f'{self.what} has no "{name}"', closest(name, fields))
+        return self
+
+
 class Condition(OneOf):
     """One thing that is so, or not yet."""
 
@@ -209,7 +254,7 @@ class Condition(OneOf):
     upgrade_started: ServiceRef | None = None
     upgrade_complete: ServiceRef | None = None
     old_cluster_gone: ServiceRef | None = None
-    gone: str | None = None
+    gone: ObjectRef | None = None
     condition: ConditionOf | None = None
     field: FieldOf | None = None
     application: ApplicationOf | None = None
@@ -217,6 +262,7 @@ class Condition(OneOf):
     pods: PodsOf | None = None
     clusters: ClustersOf | None = None
     event: EventOf | None = None
+    happened: HappeningOf | None = None
     requests: RequestsOf | None = None
     peak: PeakOf | None = None
 

@@ -9,7 +9,7 @@ from pydantic import BeforeValidator, ConfigDict, Field, model_validator
 
 from rayrig_backends import faults
 from rayrig_core.errors import InputError
-from rayrig_scenarios.language.conditions import Condition, FieldPath, KindName
+from rayrig_scenarios.language.conditions import Condition, FieldPath, KindName, ObjectRef
 from rayrig_scenarios.language.model import Model, OneOf
 from rayrig_scenarios.language.units import Duration, bad, parse_duration
 
@@ -83,24 +83,6 @@ class Patch(Model):
         if sum(way is not None for way in (self.merge, self.json_, self.set)) != 1:
             raise bad("says not how to patch, or says it twice", "give one of: merge, json, set")
         return self
-
-
-class Delete(Model):
-    """`kubectl delete`: `RayService/fruit-stand`, or with kind and name apart."""
-
-    kind: KindName
-    name: str
-    namespace: str = "default"
-
-    @model_validator(mode="before")
-    @classmethod
-    def _kind_slash_name(cls, value: Any) -> Any:
-        if isinstance(value, str):
-            kind, slash, name = value.partition("/")
-            if not slash or not name:
-                raise bad(f'"{value}" names no object', 'write Kind/name, such as "RayService/fruit-stand"')
-            return {"kind": kind, "name": name}
-        return value
 
 
 class Wait(Model):
@@ -182,7 +164,7 @@ class Step(OneOf):
     name: str = ""
     apply: Apply | None = None
     patch: Patch | None = None
-    delete: Delete | None = None
+    delete: ObjectRef | None = None
     wait: Wait | None = None
     fault: Fault | None = None
     sleep: Duration | None = None

@@ -1,0 +1,263 @@
+"""What a step does to the world. Used by the runner for scenario files and by the Python twin for tests.
+
+Everything here is `async`, takes virtual time, and goes through the same ports as any other actor. A step that does not come true
+raises `StepFailed`; a step that cannot be taken at all raises `InputError`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from rayrig_backends.world import Traffic, TrafficSpec, World
+from rayrig_core.errors import AlreadyExists, ApiError, NotFound, RayrigError
+from rayrig_core.http import Failure, HttpFailure, HttpResponse
+from rayrig_core.objects import Json, JsonObject, copy_json, name_of
+from rayrig_core.resource_types import RAY_SERVICE, ResourceType
+from rayrig_core.timestamps import NS, to_ns
+from rayrig_scenarios.judgement import UNWATCHED, Finding, judge, resources_of
+from rayrig_scenarios.language.conditions import Condition
+from rayrig_scenarios.language.merging import merge_patch_between
+from rayrig_scenarios.language.paths import assign, parse_path, shown
+from rayrig_scenarios.language.steps import ExpectedAnswer
+from rayrig_scenarios.observations import ALWAYS_WATCHED, Observations, active_cluster
+from rayrig_scenarios.resource_kinds import KINDS
+
+#: Conditions on what no watch reports are looked at this often.
+_LOOK_AGAIN_S = 1.0
+
+
+class StepFailed(RayrigError):
+    """A step did not come true."""
+
+
+class Actions:
+    """The verbs of a scenario in one world."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.seen = Observations(world)
+        self.client = world.client("scenario")
+        self._applied: dict[tuple[str, str, str], JsonObject] = {}
+
+    def begin(self, conditions: Iterable[Condition] = ()) -> None:
+        """Start to watch what the conditions speak of."""
+        self.seen.watch([*ALWAYS_WATCHED, *resources_of(conditions)])
+
+    # Objects
+
+    def applied(self, kind: str, namespace: str, name: str) -> JsonObject | None:
+        """The object as it was applied last. Not to be changed."""
+        return self._applied.get((kind, namespace, name))
+
+    async def apply(self, obj: JsonObject) -> str:
+        """As `kubectl apply`: create it, or patch what differs from what was applied before. Answers which, in words."""
+        resource, namespace, name = self._identify(obj)
+        key = (resource.kind, namespace, name)
+        before = self._applied.get(key)
+        self._remember_active(resource, namespace, name)
+        obj = copy_json(obj)
+        try:
+            if before is None:
+                try:
+                    await self.client.create(resource, copy_json(obj), namespace)
+                    verb = "created"
+                except AlreadyExists:
+                    await self.client.patch(resource, name, obj, namespace, patch_type="merge")
+                    verb = "configured"
+            else:
+                patch = merge_patch_between(before, obj)
+                if not patch:
+                    return f"{resource.kind}/{name} unchanged"
+                try:
+                    await self.client.patch(resource, name, patch, namespace, patch_type="merge")
+                    verb = "configured"
+                except NotFound:
+                    await self.client.create(resource, copy_json(obj), namespace)
+                    verb = "created"
+        except ApiError as error:
+            raise _refused(f"apply of {resource.kind}/{name}", error) from error
+        self._applied[key] = obj
+        return f"{resource.kind}/{name} {verb}"
+
+    async def patch(
+        self,
+        kind: str,
+        name: str,
+        namespace: str,
+        *,
+        merge: JsonObject | None = None,
+        json_patch: list[JsonObject] | None = None,
+        fields: Mapping[str, Json] | None = None,
+    ) -> str:
+        """As `kubectl patch`. `fields` replaces single fields by path."""
+        resource = KINDS[kind]
+        namespace = namespace if resource.namespaced else ""
+        self._remember_active(resource, namespace, name)
+        try:
+            if json_patch is not None:
+                await self.client.patch(resource, name, json_patch, namespace, patch_type="json")
+            else:
+                if fields is not None:
+                    live = await self.client.get(resource, name, namespace)
+                    changed = live
+                    for path, value in fields.items():
+                        changed = assign(changed, parse_path(path), value)
+                    merge = merge_patch_between(live, changed)
+                await self.client.patch(resource, name, merge or {}, namespace, patch_type="merge")
+        except ValueError as error:
+            raise StepFailed(f"patch of {kind}/{name}: {error}") from error
+        except ApiError as error:
+            raise _refused(f"patch of {kind}/{name}", error) from error
+        return f"{kind}/{name} patched"
+
+    async def delete(self, kind: str, name: str, namespace: str) -> str:
+        resource = KINDS[kind]
+        namespace = namespace if resource.namespaced else ""
+        try:
+            await self.client.delete(resource, name, namespace)
+        except ApiError as error:
+            raise _refused(f"delete of {kind}/{name}", error) from error
+        self._applied.pop((kind, namespace, name), None)
+        return f"{kind}/{name} deleted"
+
+    def _identify(self, obj: JsonObject) -> tuple[ResourceType, str, str]:
+        resource = KINDS[obj["kind"]]
+        namespace = (obj["metadata"].get("namespace") or "default") if resource.namespaced else ""
+        return resource, namespace, name_of(obj)
+
+    def _remember_active(self, resource: ResourceType, namespace: str, name: str) -> None:
+        """An upgrade is complete when another cluster is active than at the last change."""
+        if resource is RAY_SERVICE:
+            service = self.seen.object(RAY_SERVICE, name, namespace)
+            if service is not None:
+                self.seen.active_before[(namespace, name)] = active_cluster(service)
+
+    # Time
+
+    async def wait(self, conditions: Sequence[Condition], timeout_s: float) -> str:
+        """Until all conditions hold at one time; answers what was found. Raises `StepFailed` after `timeout_s`."""
+        runtime = self.world.runtime
+        self.begin(conditions)
+        deadline_ns = runtime.monotonic_ns() + to_ns(timeout_s)
+        looks_again = any(condition.chosen in UNWATCHED for condition in conditions)
+        while True:
+            findings = [judge(condition, self.seen) for condition in conditions]
+            if all(finding.holds for finding in findings):
+                return "; ".join(finding.detail for finding in findings)
+            left_s = (deadline_ns - runtime.monotonic_ns()) / NS
+            if left_s <= 0:
+                raise StepFailed(f"not within {timeout_s:g} s: {_first_open(findings)}")
+            change = self.seen.next_change()
+            if await runtime.wait(change, min(left_s, _LOOK_AGAIN_S) if looks_again else left_s):
+                # So that whatever this step leads to says what it was waiting for.
+                runtime.cause = await change
+
+    async def sleep(self, duration_s: float) -> None:
+        await self.world.runtime.sleep(duration_s)
+
+    # Requests
+
+    async def request(
+        self,
+        service: str,
+        path: str = "/",
+        *,
+        namespace: str = "default",
+        port: int = 8000,
+        method: str = "GET",
+        body: bytes = b"",
+        headers: Mapping[str, str] | None = None,
+        timeout_s: float = 10.0,
+    ) -> HttpResponse:
+        """One HTTP request from inside the cluster. Raises `HttpFailure` when no answer came."""
+        url = f"http://{service}.{namespace}:{port}{path}"
+        http = self.world.http("scenario")
+        return await http.request(method, url, body=body, headers=headers, timeout_s=timeout_s)
+
+    async def expect_answer(self, expected: ExpectedAnswer, **request: Any) -> str:
+        """One request that must be answered so. Raises `StepFailed` otherwise; answers what came, in words."""
+        try:
+            response = await self.request(**request)
+        except HttpFailure as failure:
+            if expected.failure and expected.failure in ("any", _FAILURE_NAMES[failure.failure]):
+                return f"no answer, as expected: {failure}"
+            raise StepFailed(f"no answer: {failure}") from failure
+        problem = answer_problem(expected, response)
+        if problem:
+            raise StepFailed(problem)
+        return f"{response.status} {_short(response)}"
+
+    # Traffic and faults
+
+    def make_traffic(self, spec: TrafficSpec) -> Traffic:
+        source = self.seen.traffic[spec.name] = self.world.traffic(spec)
+        return source
+
+    def start_traffic(self, names: Iterable[str]) -> None:
+        for source in self._sources(names):
+            source.start()
+
+    def stop_traffic(self, names: Iterable[str]) -> None:
+        for source in self._sources(names):
+            source.stop()
+
+    def _sources(self, names: Iterable[str]) -> list[Traffic]:
+        wanted = list(names)
+        if wanted == ["all"]:
+            return list(self.seen.traffic.values())
+        return [self.seen.traffic[name] for name in wanted]
+
+    async def settle_traffic(self) -> None:
+        """Stop all traffic and wait until every request has its fate."""
+        for source in self.seen.traffic.values():
+            source.stop()
+        for source in self.seen.traffic.values():
+            await source.settled()
+
+    async def fault(self, kind: str, params: Mapping[str, Any]) -> str:
+        return await self.world.fault(kind, **params)
+
+
+_FAILURE_NAMES = {
+    Failure.REFUSED: "refused",
+    Failure.RESET: "reset",
+    Failure.TIMEOUT: "timeout",
+    Failure.UNRESOLVED: "unresolved",
+    Failure.UNREACHABLE: "unreachable",
+}
+
+
+def answer_problem(expected: ExpectedAnswer, response: HttpResponse) -> str:
+    """What is not as expected in an answer; empty when all is."""
+    if expected.failure:
+        return f"answered {response.status} {_short(response)}, wanted no answer ({expected.failure})"
+    if response.status != expected.status:
+        return f"answered {response.status} {_short(response)}, wanted {expected.status}"
+    text = response.body.decode("utf-8", "replace")
+    if "json_" in expected.model_fields_set:
+        try:
+            value = json.loads(text)
+        except ValueError:
+            value = text
+        if value != expected.json_:
+            return f"answered {shown(value)}, wanted {shown(expected.json_)}"
+    if expected.text is not None and text != expected.text:
+        return f"answered {shown(text)}, wanted {shown(expected.text)}"
+    if expected.contains not in text:
+        return f"answered {shown(text)}, wanted {shown(expected.contains)} in it"
+    return ""
+
+
+def _short(response: HttpResponse) -> str:
+    text = response.body.decode("utf-8", "replace").strip()
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _refused(what: str, error: ApiError) -> StepFailed:
+    return StepFailed(f"{what} was refused: {error.code} {error.reason}: {error.message}")
+
+
+def _first_open(findings: Sequence[Finding]) -> str:
+    return next(finding.detail for finding in findings if not finding.holds)

@@ -1,0 +1,102 @@
+"""What a run leaves behind."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from rayrig_backends.world import Accounting, Usage
+from rayrig_core.objects import JsonObject
+from rayrig_core.trace import Trace
+from rayrig_scenarios.scenario import Scenario
+
+
+class Verdict(StrEnum):
+    """Of a step, an expectation or a run. A run cut short never passes: what it could not show is unknown."""
+
+    PASS = "pass"
+    FAIL = "fail"
+    UNKNOWN = "unknown"
+
+
+#: The worst wins.
+_ORDER = (Verdict.PASS, Verdict.UNKNOWN, Verdict.FAIL)
+
+
+def worst(*verdicts: Verdict) -> Verdict:
+    return max(verdicts, key=_ORDER.index, default=Verdict.PASS)
+
+
+class StepState(StrEnum):
+    """How far a step came."""
+
+    DONE = "done"
+    FAILED = "failed"
+    RUNNING = "running"
+    SKIPPED = "skipped"
+
+
+@dataclass(frozen=True, slots=True)
+class StepRecord:
+    """One step: when, how it ended, what was found. Times are nanoseconds of virtual time, None when it did not come to that.
+    `seq` is the trace event of its end."""
+
+    index: int
+    title: str
+    action: str
+    state: StepState
+    started_ns: int | None = None
+    ended_ns: int | None = None
+    detail: str = ""
+    seq: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ExpectationRecord:
+    """One expectation and its verdict."""
+
+    title: str
+    verdict: Verdict
+    detail: str
+    where: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class UnreadyPod:
+    """A pod that is not ready at the end, and why."""
+
+    name: str
+    namespace: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class RunResult:
+    """All there is to say about a run. `objects` are the final ones by plural (`pods`, `rayservices`).
+
+    `requests` is by traffic; `simulated_ns` is virtual, `wall_s` the time it took. `interrupted` when the user broke it off,
+    `cut_short` says why when it did not come to its end.
+    """
+
+    scenario: Scenario
+    seed: int
+    verdict: Verdict
+    steps: tuple[StepRecord, ...]
+    expectations: tuple[ExpectationRecord, ...]
+    trace: Trace
+    digest: str
+    requests: Mapping[str, Accounting]
+    usage: Usage
+    unready: tuple[UnreadyPod, ...]
+    objects: Mapping[str, list[JsonObject]]
+    simulated_ns: int
+    wall_s: float
+    replay: str
+    interrupted: bool = False
+    cut_short: str = ""
+
+    @property
+    def exit_code(self) -> int:
+        """0 held, 1 broken, 2 could not be told."""
+        return {Verdict.PASS: 0, Verdict.FAIL: 1, Verdict.UNKNOWN: 2}[self.verdict]
