@@ -31,6 +31,10 @@ _QUALIFIED_TEXT = (
     "character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is "
     "'([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')"
 )
+_KEY_TEXT = (
+    "a valid label key must consist of alphanumeric characters, '-', '_' or '.', with an optional DNS subdomain prefix "
+    "and '/' (e.g. 'example.com/MyName')"
+)
 _LABEL_VALUE_TEXT = (
     "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start and "
     "end with an alphanumeric character (e.g. 'MyValue',  or 'my_value',  or '12345', regex used for validation is "
@@ -77,10 +81,7 @@ def qualified_name(key: str) -> tuple[str, ...]:
     prefix, slash, name = key.rpartition("/")
     if slash:
         if "/" in prefix:
-            return (
-                "a valid label key must consist of alphanumeric characters, '-', '_' or '.', with an optional DNS "
-                "subdomain prefix and '/' (e.g. 'example.com/MyName')",
-            )
+            return (_KEY_TEXT,)
         if not prefix:
             problems.append("prefix part must be non-empty")
         problems += [f"prefix part {text}" for text in dns_subdomain(prefix)] if prefix else []

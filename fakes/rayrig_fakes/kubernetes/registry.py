@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from rayrig_core.objects import JsonObject
 from rayrig_core.resource_types import ResourceType
@@ -32,7 +32,12 @@ class Served:
     #: Plural as it shows in the trace: qualified by its group only when two groups have it.
     subject: str = ""
     fields: Fields = field(default_factory=lambda: _METADATA_FIELDS)
+    #: Sent with every answer: this version is deprecated.
     warning: str = ""
+    #: JSON paths of the scale subresource.
+    scale: JsonObject | None = None
+    #: Printer columns of a custom resource.
+    columns: tuple[JsonObject, ...] = ()
 
     def key(self, namespace: str, name: str) -> str:
         return f"{namespace}/{name}" if self.type.namespaced else name
@@ -72,18 +77,8 @@ class Registry:
         storage = served.storage or kind.group_resource
         owner = self._plurals.setdefault(kind.plural, storage)
         subject = kind.plural if owner == storage else kind.group_resource
-        complete = Served(
-            type=kind,
-            rules=served.rules,
-            singular=served.singular or kind.kind.lower(),
-            short_names=served.short_names,
-            categories=served.categories,
-            subresources=served.subresources,
-            storage=storage,
-            subject=subject,
-            fields=served.fields,
-            warning=served.warning,
-        )
+        singular = served.singular or kind.kind.lower()
+        complete = replace(served, singular=singular, storage=storage, subject=subject)
         self._by_type[kind] = complete
         self._by_path.setdefault((kind.group, kind.version), {})[kind.plural] = complete
         return complete

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import builtins
+from collections.abc import Callable, Iterable
 from random import Random
 
 from rayrig_core.errors import ApiError
 from rayrig_core.objects import JsonObject
-from rayrig_core.resource_types import NAMESPACE, ResourceType
+from rayrig_core.resource_types import CUSTOM_RESOURCE_DEFINITION, NAMESPACE, ResourceType
 from rayrig_core.timestamps import rfc3339
 from rayrig_core.trace import Kind, Trace
 from rayrig_fakes.kubernetes import status
@@ -68,6 +69,16 @@ class ApiServer:
             "status": {"phase": "Active"},
         }
         state.store.collection(NAMESPACE.plural).put(name, obj, now)
+
+    def add_definitions(self, definitions: Iterable[JsonObject]) -> None:
+        """Serve custom resources from the start, without a trace event. Raises `Invalid` for a bad definition."""
+        state = self.state
+        trace, state.trace = state.trace, None
+        try:
+            for definition in definitions:
+                self.call(ApiCall("create", CUSTOM_RESOURCE_DEFINITION, body=definition))
+        finally:
+            state.trace = trace
 
     # What both faces call
 
@@ -133,7 +144,7 @@ class ApiServer:
 
     # Administration: for tests, reports and fault plans
 
-    def objects(self, resource: ResourceType, namespace: str = "") -> list[JsonObject]:
+    def objects(self, resource: ResourceType, namespace: str = "") -> builtins.list[JsonObject]:
         """Current objects in key order, shared: read only. Empty for what is not served."""
         served = self.state.registry.find(resource)
         if served is None:

@@ -6,7 +6,8 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from rayrig_core.errors import ApiError, api_error
+from rayrig_core.errors import ApiError as ApiError
+from rayrig_core.errors import api_error
 from rayrig_core.objects import Json, JsonObject
 from rayrig_core.resource_types import ResourceType
 

@@ -61,7 +61,9 @@ class Writer:
         admission = Admission(now, state.rng, state.lookup, call.dry_run)
         rules.before_create(obj, admission)
         causes = objectmeta.validate(meta, rules.name_rule, kind.namespaced)
+        causes += admission.causes
         causes += rules.validate(obj, admission)
+        causes += rules.block_rules(causes) if causes else rules.check_rules(obj, None)
         if causes:
             raise status.invalid(kind.kind, kind.group, name, causes)
         key = served.key(namespace, name)
@@ -177,6 +179,8 @@ class Writer:
             causes += objectmeta.validate(meta, rules.name_rule, kind.namespaced)
             causes += rules.validate_update(obj, old, admission)
             causes += rules.validate(obj, admission)
+        causes += admission.causes
+        causes += rules.block_rules(causes) if causes else rules.check_rules(obj, old)
         if causes:
             raise status.invalid(kind.kind, kind.group, name, causes)
         if rules.has_generation and subresource != "status" and rules.spec_changed(obj, old):

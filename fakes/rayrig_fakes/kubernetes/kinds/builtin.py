@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from rayrig_core import resource_types as rt
 from rayrig_core.resource_types import ResourceType
+from rayrig_fakes.kubernetes.kinds.crds import CrdRules
 from rayrig_fakes.kubernetes.kinds.plain import (
     ConfigMapRules,
     LeaseRules,
@@ -105,6 +106,16 @@ def install(state: ServerState) -> None:
     add(rt.PRIORITY_CLASS, PlainRules(has_generation=True), "pc")
     add(rt.DEPLOYMENT, PlainRules(has_status=True, has_generation=True), "deploy", categories=everything)
     add(ResourceType("apps", "v1", "replicasets", "ReplicaSet"), PlainRules(has_status=True, has_generation=True), "rs")
+    workload = PlainRules(has_status=True, has_generation=True)
+    add(ResourceType("apps", "v1", "statefulsets", "StatefulSet"), workload, "sts", categories=everything)
+    add(ResourceType("apps", "v1", "daemonsets", "DaemonSet"), workload, "ds", categories=everything)
+    add(ResourceType("batch", "v1", "cronjobs", "CronJob"), workload, "cj", categories=everything)
+    add(ResourceType("", "v1", "persistentvolumes", "PersistentVolume", False), PlainRules(has_status=True), "pv")
+    add(ResourceType("storage.k8s.io", "v1", "storageclasses", "StorageClass", False), PlainRules(), "sc")
+    add(ResourceType("networking.k8s.io", "v1", "ingressclasses", "IngressClass", False), PlainRules())
+    add(ResourceType("", "v1", "resourcequotas", "ResourceQuota"), PlainRules(has_status=True), "quota")
+    add(ResourceType("", "v1", "limitranges", "LimitRange"), PlainRules(), "limits")
     add(rt.JOB, PlainRules(has_status=True, has_generation=True), categories=everything)
+    add(rt.CUSTOM_RESOURCE_DEFINITION, CrdRules(state), "crd", "crds")
     add(rt.CORE_EVENT, PlainRules(), "ev")
     add(rt.EVENT, PlainRules(), "ev", storage="events")

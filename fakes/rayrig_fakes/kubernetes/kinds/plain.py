@@ -150,10 +150,14 @@ class SecretRules(_DataRules):
         self._encode(obj)
 
     def _encode(self, obj: JsonObject) -> None:
-        for value in (obj.get("data") or {}).values():
+        data = obj.get("data") or {}
+        for key, value in data.items():
             try:
-                base64.b64decode(value, validate=True)
-            except (binascii.Error, ValueError, TypeError):
+                # Line breaks inside are allowed, and gone afterwards.
+                packed = value.replace("\n", "").replace("\r", "")
+                base64.b64decode(packed, validate=True)
+                data[key] = packed
+            except (binascii.Error, ValueError, TypeError, AttributeError):
                 at = next((i for i, c in enumerate(str(value)) if not (c.isalnum() or c in "+/=")), len(str(value)))
                 text = f"illegal base64 data at input byte {at}"
                 raise status.bad_request(f'Secret in version "v1" cannot be handled as a Secret: {text}') from None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from random import Random
 from typing import Any, ClassVar, Protocol
 
@@ -26,6 +26,8 @@ class Admission:
     rng: Random
     lookup: Lookup
     dry_run: bool = False
+    #: What hooks that default and validate in one pass found wrong.
+    causes: list[Cause] = field(default_factory=list)
 
 
 class KindRules:
@@ -64,8 +66,8 @@ class KindRules:
         obj.clear()
         obj.update(old)
         obj["metadata"] = dict(old["metadata"])
-        for field in self.status_metadata:
-            keep(obj["metadata"], meta, field)
+        for name in self.status_metadata:
+            keep(obj["metadata"], meta, name)
         if status_part is None:
             obj.pop("status", None)
         else:
@@ -81,6 +83,14 @@ class KindRules:
 
     def validate_status(self, obj: JsonObject, old: JsonObject, admission: Admission) -> Sequence[Cause]:
         return ()
+
+    def block_rules(self, causes: Sequence[Cause]) -> list[Cause]:
+        """A remark on rules that could not be checked because of these causes."""
+        return []
+
+    def check_rules(self, obj: JsonObject, old: JsonObject | None) -> list[Cause]:
+        """Rules that are checked only when everything else is good."""
+        return []
 
     def spec_changed(self, obj: JsonObject, old: JsonObject) -> bool:
         """Whether generation grows."""
@@ -128,6 +138,6 @@ def keep(obj: JsonObject, old: JsonObject, field: str) -> None:
 
 def setdefault(obj: JsonObject, **defaults: Any) -> None:
     """Fill absent (or null) fields."""
-    for field, value in defaults.items():
-        if obj.get(field) is None:
-            obj[field] = value
+    for name, value in defaults.items():
+        if obj.get(name) is None:
+            obj[name] = value

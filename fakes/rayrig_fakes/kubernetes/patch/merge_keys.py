@@ -1,7 +1,7 @@
 """How the lists of built-in kinds merge: by a key, or as a set of plain values. Lists not named here are replaced whole.
 
-A path is made of field names joined by dots, without list indices. Pod specs occur at several places (pods, templates), so their lists
-are named from the spec on.
+A path is made of field names joined by dots, without list indices. Pod specs occur at several places (pods, templates), so
+their lists are named from the spec on.
 """
 
 from __future__ import annotations

@@ -1,0 +1,120 @@
+"""Custom resources: the rules of one version of one CRD (`kubernetes-api.md` section 4)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from rayrig_core.objects import JsonObject, copy_json
+from rayrig_fakes.kubernetes import status
+from rayrig_fakes.kubernetes.kinds.rules import Admission, KindRules, keep
+from rayrig_fakes.kubernetes.schema.nodes import RuleChecker, SchemaNode, has_rules
+from rayrig_fakes.kubernetes.status import Cause
+
+#: Fields every object has; the schema does not speak of them.
+_ENVELOPE = ("apiVersion", "kind", "metadata")
+_BLOCKING = (
+    "FieldValueNotSupported",
+    "FieldValueRequired",
+    "FieldValueTooLong",
+    "FieldValueTooMany",
+    "FieldValueTypeInvalid",
+)
+_UNCHECKED = (
+    "some validation rules were not checked because the object was invalid; correct the existing errors to complete "
+    "validation"
+)
+
+
+class CustomRules(KindRules):
+    is_custom = True
+    has_generation = True
+    unconditional_update = False
+    status_metadata = ()
+
+    def __init__(
+        self,
+        schema: JsonObject,
+        *,
+        api_version: str,
+        storage_version: str,
+        has_status: bool,
+        changed_at: int = 0,
+        rule_checker: RuleChecker | None = None,
+    ) -> None:
+        """`changed_at`: objects written up to this revision were admitted by an older schema and are defaulted on reading."""
+        self.has_status = has_status
+        self.schema = schema
+        self.root = SchemaNode(schema)
+        self._api_version = api_version
+        self._storage_version = storage_version
+        self._changed_at = changed_at
+        self._check_rules = rule_checker
+        self._has_rules: bool | None = None
+        self.serves_stored_form = api_version == storage_version and not changed_at
+
+    def before_create(self, obj: JsonObject, admission: Admission) -> None:
+        if self.has_status:
+            obj.pop("status", None)
+        self._admit(obj, admission, lambda field: True)
+
+    def before_update(self, obj: JsonObject, old: JsonObject, admission: Admission) -> None:
+        if self.has_status:
+            keep(obj, old, "status")
+        # Parts that did not change were admitted when they were written.
+        self._admit(obj, admission, lambda field: field not in old or obj[field] != old[field])
+
+    def before_status_update(self, obj: JsonObject, old: JsonObject, admission: Admission) -> None:
+        super().before_status_update(obj, old, admission)
+        self._admit(obj, admission, lambda field: field == "status")
+
+    def _admit(self, obj: JsonObject, admission: Admission, is_new: Callable[[str], bool]) -> None:
+        """Prune, default and validate the top-level fields that are new."""
+        root, causes = self.root, admission.causes
+        envelope = {field: obj.pop(field) for field in _ENVELOPE if field in obj}
+        settled = {field: obj.pop(field) for field in list(obj) if not is_new(field)}
+        found: list[Cause] = []
+        # What is settled is there, so a default for it must not be made, nor is it missing.
+        root.admit_fields(obj, settled, found)
+        body = dict(obj)
+        obj.clear()
+        obj.update(envelope)
+        obj.update(settled)
+        obj.update(body)
+        causes += found
+
+    def validate(self, obj: JsonObject, admission: Admission) -> Sequence[Cause]:
+        return ()
+
+    def block_rules(self, causes: Sequence[Cause]) -> list[Cause]:
+        """The remark that CEL rules were left out, when there are rules and something that keeps them from being checked."""
+        if not any(cause.reason in _BLOCKING for cause in causes):
+            return []
+        if self._has_rules is None:
+            self._has_rules = has_rules(self.schema)
+        return [status.invalid_value("<nil>", None, _UNCHECKED)] if self._has_rules else []
+
+    def check_rules(self, obj: JsonObject, old: JsonObject | None) -> list[Cause]:
+        """What the CEL rules say, when a checker was given."""
+        return self._check_rules(obj, old) if self._check_rules is not None else []
+
+    def spec_changed(self, obj: JsonObject, old: JsonObject) -> bool:
+        """Anything outside metadata, and outside status where status is a subresource."""
+        left_out = ("metadata", "status") if self.has_status else ("metadata",)
+        if obj.get("spec") != old.get("spec"):
+            return True
+        fields = dict.fromkeys((*obj, *old))
+        return any(obj.get(field) != old.get(field) for field in fields if field not in left_out)
+
+    def stored_form(self, obj: JsonObject) -> JsonObject:
+        obj["apiVersion"] = self._storage_version
+        return obj
+
+    def served_form(self, obj: JsonObject) -> JsonObject:
+        if self._changed_at and int(obj["metadata"].get("resourceVersion") or self._changed_at + 1) <= self._changed_at:
+            obj = copy_json(obj)
+            envelope = {field: obj.pop(field) for field in _ENVELOPE if field in obj}
+            self.root.admit_fields(obj, {}, [])
+            obj = {**envelope, **obj}
+        if obj["apiVersion"] != self._api_version:
+            obj = {**obj, "apiVersion": self._api_version}
+        return obj

@@ -1,0 +1,346 @@
+"""Compiled schemas: each node prunes, defaults and validates its value in place, in one pass."""
+
+from __future__ import annotations
+
+import marshal
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+from rayrig_core.objects import Json, JsonObject
+from rayrig_fakes.kubernetes import status
+from rayrig_fakes.kubernetes.schema.values import Check, checks_of
+from rayrig_fakes.kubernetes.status import Cause
+
+#: Where a value is: (path of what holds it, field name or index); None at the root. Rendered only when something is wrong.
+Path: TypeAlias = "tuple[Path, str | int] | None"
+
+_TYPES: dict[str, tuple[type, ...]] = {
+    "string": (str,),
+    "boolean": (bool,),
+    "integer": (int,),
+    "number": (int, float),
+    "object": (dict,),
+    "array": (list,),
+}
+_EMBEDDED: tuple[str, ...] = ("apiVersion", "kind", "metadata")
+#: Metadata fields that exist; others are pruned from embedded resources.
+METADATA_FIELDS = (
+    "name",
+    "generateName",
+    "namespace",
+    "selfLink",
+    "uid",
+    "resourceVersion",
+    "generation",
+    "creationTimestamp",
+    "deletionTimestamp",
+    "deletionGracePeriodSeconds",
+    "labels",
+    "annotations",
+    "ownerReferences",
+    "finalizers",
+    "managedFields",
+)
+
+
+def render(path: Path) -> str:
+    """`spec.ports[0].name`."""
+    parts: list[str | int] = []
+    while path is not None:
+        path, part = path
+        parts.append(part)
+    text = ""
+    for part in reversed(parts):
+        if isinstance(part, int):
+            text += f"[{part}]"
+        else:
+            text += f".{part}" if text else part
+    return text
+
+
+def type_name(value: Json) -> str:
+    """JSON type as it shows in messages."""
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return "boolean"
+    if isinstance(value, str):
+        return "string"
+    if isinstance(value, int):
+        return "integer"
+    if isinstance(value, float):
+        return "number"
+    return "array" if isinstance(value, list) else "object"
+
+
+class SchemaNode:
+    """One node of a structural schema. Parts are compiled when a value first visits them."""
+
+    __slots__ = (
+        "_additional",
+        "_alternatives",
+        "_checks",
+        "_children",
+        "_defaults",
+        "_items",
+        "_keys",
+        "_prunes",
+        "_required",
+        "_schema",
+        "_structural",
+        "_types",
+        "default",
+        "nullable",
+        "plain",
+    )
+
+    def __init__(self, schema: JsonObject, *, structural: bool = True) -> None:
+        """`structural` is False inside `anyOf` and the like, where nothing is pruned or defaulted."""
+        self._schema = schema
+        self._structural = structural
+        name = schema.get("type")
+        self.nullable = bool(schema.get("nullable"))
+        if schema.get("x-kubernetes-int-or-string"):
+            self._types: tuple[type, ...] = (int, str)
+        else:
+            self._types = _TYPES.get(str(name), ())
+        checks = checks_of(schema)
+        self._checks: tuple[Check, ...] = checks
+        self._alternatives = _alternatives(schema)
+        #: A value of exactly this type needs no further look.
+        self.plain: type | None = None
+        if len(self._types) == 1 and self._types[0] in (str, bool, int) and not checks and not self._alternatives:
+            self.plain = self._types[0]
+        self.default: bytes | None = None
+        if structural and schema.get("default") is not None:
+            self.default = marshal.dumps(schema["default"], 2)
+        self._required: tuple[str, ...] = tuple(schema.get("required") or ())
+        self._children: dict[str, SchemaNode | None] = {}
+        self._additional: SchemaNode | None = None
+        self._items: SchemaNode | None = None
+        self._defaults: list[tuple[str, SchemaNode]] = []
+        embedded = bool(schema.get("x-kubernetes-embedded-resource"))
+        self._prunes = (
+            structural
+            and name == "object"
+            and not schema.get("x-kubernetes-preserve-unknown-fields")
+            and schema.get("additionalProperties") in (None, False)
+        )
+        properties = schema.get("properties")
+        if properties and structural:
+            for field, part in properties.items():
+                if part.get("default") is not None:
+                    self._defaults.append((field, self._compile(field, part)))
+        additional = schema.get("additionalProperties")
+        if isinstance(additional, dict):
+            self._additional = SchemaNode(additional, structural=structural)
+        self._keys: tuple[str, ...] | None = None
+        if schema.get("x-kubernetes-list-type") == "map":
+            self._keys = tuple(schema.get("x-kubernetes-list-map-keys") or ())
+        if embedded:
+            self._required = tuple(dict.fromkeys((*self._required, "apiVersion", "kind")))
+            for field in _EMBEDDED:
+                if not properties or field not in properties:
+                    self._children[field] = _EMBEDDED_METADATA if field == "metadata" else _EMBEDDED_STRING
+
+    def _compile(self, field: str, schema: JsonObject) -> SchemaNode:
+        node = self._children[field] = SchemaNode(schema, structural=self._structural)
+        return node
+
+    def child(self, field: str) -> SchemaNode | None:
+        """Node of a property; None when there is none of that name."""
+        try:
+            return self._children[field]
+        except KeyError:
+            part = (self._schema.get("properties") or {}).get(field)
+            if part is None:
+                self._children[field] = None
+                return None
+            return self._compile(field, part)
+
+    def admit(self, value: Json, path: Path, causes: list[Cause]) -> None:
+        """Prune and default `value` in place, and add to `causes` what is wrong with it. A null in a field that
+        admits none is dropped like an unknown field."""
+        kind = type(value)
+        if kind is self.plain:
+            return
+        types = self._types
+        if types and kind not in types and not self._admits_whole_number(value):
+            self._refuse_type(value, path, causes)
+            return
+        if kind is dict:
+            self._admit_object(value, path, causes)
+        elif kind is list:
+            self._admit_list(value, path, causes)
+        for check in self._checks:
+            cause = check(value, lambda: render(path))
+            if cause is not None:
+                causes.append(cause)
+        if self._alternatives:
+            self._check_alternatives(value, path, causes)
+
+    def _admits_whole_number(self, value: Json) -> bool:
+        """2.0 is an integer."""
+        return int in self._types and isinstance(value, float) and value.is_integer()
+
+    def _refuse_type(self, value: Json, path: Path, causes: list[Cause]) -> None:
+        at = render(path)
+        schema = self._schema
+        wanted, found = str(schema.get("type", "")), type_name(value)
+        if schema.get("x-kubernetes-int-or-string"):
+            wanted = "integer,string"
+        elif isinstance(value, float) and schema.get("format") in ("int32", "int64"):
+            form = schema["format"]
+            causes.append(status.wrong_type(at, "float64", f'{at} in body must be of type {form}: "float64"'))
+            text = f"Checked value must be of type integer with format {form} in {at}"
+            causes.append(status.invalid_value("<nil>", "", text))
+            return
+        causes.append(status.wrong_type(at, found, f'{at} in body must be of type {wanted}: "{found}"'))
+
+    def admit_fields(self, value: JsonObject, settled: JsonObject, causes: list[Cause]) -> None:
+        """As `admit` for an object at the root of which the fields in `settled` are known to be good and left out."""
+        self._admit_object(value, None, causes, settled)
+        for check in self._checks:
+            cause = check(value, str)
+            if cause is not None:
+                causes.append(cause)
+        if self._alternatives:
+            self._check_alternatives({**settled, **value}, None, causes)
+
+    def _admit_object(
+        self, value: JsonObject, path: Path, causes: list[Cause], settled: JsonObject | None = None
+    ) -> None:
+        for field, node in self._defaults:
+            if settled and field in settled:
+                continue
+            present = value.get(field)
+            if present is None and (field not in value or not node.nullable):
+                assert node.default is not None
+                value[field] = marshal.loads(node.default)
+        children, prunes, additional = self._children, self._prunes, self._additional
+        unwanted: list[str] = []
+        for field, item in value.items():
+            try:
+                node_or_none = children[field]
+            except KeyError:
+                node_or_none = self.child(field)
+            if node_or_none is None:
+                if additional is None:
+                    if prunes:
+                        unwanted.append(field)
+                    continue
+                node_or_none = additional
+            if item is None:
+                if self._structural and not node_or_none.nullable and node_or_none._types:
+                    unwanted.append(field)
+                continue
+            if type(item) is not node_or_none.plain:
+                node_or_none.admit(item, (path, field), causes)
+        for field in unwanted:
+            del value[field]
+        for field in self._required:
+            if settled and field in settled:
+                continue
+            if field not in value:
+                causes.append(status.required(render((path, field))))
+
+    def _admit_list(self, value: list[Json], path: Path, causes: list[Cause]) -> None:
+        node = self._items
+        if node is None:
+            items = self._schema.get("items")
+            if not isinstance(items, dict):
+                return
+            node = self._items = SchemaNode(items, structural=self._structural)
+        for index, item in enumerate(value):
+            if item is None:
+                if not node.nullable and node._types:
+                    node._refuse_type(item, (path, index), causes)
+            elif type(item) is not node.plain:
+                node.admit(item, (path, index), causes)
+        if self._schema.get("x-kubernetes-list-type") == "set" or self._schema.get("uniqueItems"):
+            for index, item in enumerate(value):
+                if item in value[:index]:
+                    causes.append(status.duplicate(render((path, index)), item))
+        elif self._keys is not None:
+            self._check_keys(value, path, causes)
+
+    def _check_keys(self, value: list[Json], path: Path, causes: list[Cause]) -> None:
+        keys = self._keys or ()
+        seen: list[JsonObject] = []
+        for index, item in enumerate(value):
+            if not isinstance(item, dict):
+                continue
+            identity = {key: item[key] for key in keys if key in item}
+            if identity in seen:
+                causes.append(status.duplicate(render((path, index)), identity))
+            seen.append(identity)
+
+    def _check_alternatives(self, value: Json, path: Path, causes: list[Cause]) -> None:
+        for keyword, nodes in self._alternatives:
+            failures: list[list[Cause]] = []
+            for node in nodes:
+                found: list[Cause] = []
+                node.admit(value, path, found)
+                failures.append(found)
+            good = sum(1 for found in failures if not found)
+            at = render(path)
+            if keyword == "allOf":
+                for found in failures:
+                    causes += found
+            elif keyword == "anyOf" and not good:
+                causes.append(status.invalid_value(at, "", f'"{at}" must validate at least one schema (anyOf)'))
+                causes += min(failures, key=lambda found: len(found))
+            elif keyword == "oneOf" and good != 1:
+                found_text = "Found none valid" if not good else f"Found {good} valid alternatives"
+                text = f'"{at}" must validate one and only one schema (oneOf). {found_text}'
+                causes.append(status.invalid_value(at, "", text))
+            elif keyword == "not" and good:
+                causes.append(status.invalid_value(at, "", f'"{at}" must not validate the schema (not)'))
+
+    def unknown_fields(self, value: Json, path: Path = None) -> list[str]:
+        """Paths of the fields `admit` would prune, for fieldValidation (K8-017)."""
+        found: list[str] = []
+        if isinstance(value, dict):
+            for field, item in value.items():
+                node = self.child(field) or self._additional
+                if node is not None:
+                    found += node.unknown_fields(item, (path, field))
+                elif self._prunes:
+                    found.append(render((path, field)))
+        elif isinstance(value, list) and isinstance(self._schema.get("items"), dict):
+            if self._items is None:
+                self._items = SchemaNode(self._schema["items"], structural=self._structural)
+            for index, item in enumerate(value):
+                found += self._items.unknown_fields(item, (path, index))
+        return found
+
+
+def _alternatives(schema: JsonObject) -> tuple[tuple[str, tuple[SchemaNode, ...]], ...]:
+    found = []
+    for keyword in ("allOf", "anyOf", "oneOf", "not"):
+        parts = schema.get(keyword)
+        if parts is None or (keyword == "anyOf" and schema.get("x-kubernetes-int-or-string")):
+            continue
+        listed: list[Any] = parts if isinstance(parts, list) else [parts]
+        found.append((keyword, tuple(SchemaNode(part, structural=False) for part in listed)))
+    return tuple(found)
+
+
+def has_rules(schema: Json) -> bool:
+    """Whether CEL rules occur anywhere in a schema."""
+    if isinstance(schema, dict):
+        return "x-kubernetes-validations" in schema or any(has_rules(part) for part in schema.values())
+    if isinstance(schema, list):
+        return any(has_rules(part) for part in schema)
+    return False
+
+
+RuleChecker: TypeAlias = Callable[[Json, "Json | None"], list[Cause]]
+
+_EMBEDDED_STRING = SchemaNode({"type": "string"})
+_EMBEDDED_METADATA = SchemaNode(
+    {
+        "type": "object",
+        "properties": {field: {"x-kubernetes-preserve-unknown-fields": True} for field in METADATA_FIELDS},
+    }
+)
