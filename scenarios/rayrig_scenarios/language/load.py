@@ -131,7 +131,8 @@ class _Loader:
         extra, applied = self.check_applies(manifests)
         services = {obj.name: None for obj in (*manifests, *applied) if obj.kind == "RayService"}
         self.check_references(list(services), traffic)
-        everything = [obj.object for obj in (*manifests, *applied)]
+        # Of an object that is applied several times, the last form counts.
+        everything = {obj.key: obj.object for obj in (*manifests, *applied)}.values()
         return Scenario(
             file=file,
             reference=reference,
