@@ -20,8 +20,9 @@ from rayrig_core.resource_types import ResourceType
 ChangeHandler: TypeAlias = Callable[[WatchType, JsonObject | None, JsonObject, int | None], None]
 Key: TypeAlias = tuple[str, str]
 
-#: Pause before listing again after the API server refused. Source: client-go's reflector begins at 0.8 s.
-_RETRY_S = 0.8
+#: Pause before listing again after the API server refused, doubling up to the greatest. Source: client-go's reflector.
+_FIRST_RETRY_S = 0.8
+_LAST_RETRY_S = 30.0
 
 
 class ObjectCache:
@@ -67,11 +68,13 @@ class ObjectCache:
     async def run(self) -> None:
         """List and watch for ever. The actor's body."""
         relist = True
+        retry_s = _FIRST_RETRY_S
         while True:
             try:
                 if relist:
                     await self._list()
                     relist = False
+                    retry_s = _FIRST_RETRY_S
                 label_selector, field_selector = self._selectors
                 stream = await self._client.watch(
                     self.resource,
@@ -84,7 +87,8 @@ class ObjectCache:
             except Gone:
                 relist = True
             except ApiError:
-                await self._runtime.sleep(_RETRY_S)
+                await self._runtime.sleep(retry_s)
+                retry_s = min(2 * retry_s, _LAST_RETRY_S)
                 relist = True
 
     async def _list(self) -> None:

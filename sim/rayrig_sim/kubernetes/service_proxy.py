@@ -16,9 +16,8 @@ from rayrig_core.resource_types import ENDPOINT_SLICE, SERVICE
 from rayrig_core.timestamps import NS
 from rayrig_core.trace import Kind
 from rayrig_sim.calibration import Distribution
+from rayrig_sim.kubernetes.endpoints import SERVICE_NAME_LABEL
 from rayrig_sim.kubernetes.object_cache import ObjectCaches
-
-SERVICE_NAME_LABEL = "kubernetes.io/service-name"
 
 
 @dataclass(frozen=True, slots=True)
