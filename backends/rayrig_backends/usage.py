@@ -1,0 +1,79 @@
+"""What bound pods request together, over time: what an upgrade costs in capacity.
+
+An observer of the store, not an actor: it takes no time and leaves no trace. A pod counts from its binding until it is finished or
+gone; its requests are added up as the scheduler adds them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from rayrig_backends.world import Usage, UsagePoint
+from rayrig_core.objects import JsonObject
+from rayrig_fakes.kubernetes.store import Collection
+from rayrig_sim.kubernetes.scheduling.requests import Amounts, amounts, pod_requests
+
+_FINISHED = ("Succeeded", "Failed")
+
+
+def _gpus(amounts_: Amounts) -> int:
+    return sum(amount for name, amount in amounts_.items() if name.endswith("gpu"))
+
+
+class UsageMeter:
+    """Follows the collections of pods and nodes from the moment it is made."""
+
+    def __init__(self, now_ns: Callable[[], int], pods: Collection, nodes: Collection) -> None:
+        self._now_ns = now_ns
+        self._counted: dict[str, tuple[str, Amounts]] = {}
+        self._points: list[UsagePoint] = []
+        self._capacity: dict[str, Amounts] = {}
+        self._largest = (0, 0, 0, 0)
+        for node in nodes.scan():
+            self._see_node(node.obj)
+        pods.wait(lambda change: self._see_pod(change.key, change.obj, change.type == "DELETED"))
+        nodes.wait(lambda change: self._see_node(change.obj))
+
+    def usage(self) -> Usage:
+        nodes, cpu, memory, gpus = self._largest
+        return Usage(tuple(self._points), nodes, cpu, memory, gpus)
+
+    def _see_node(self, node: JsonObject) -> bool:
+        self._capacity[node["metadata"]["name"]] = amounts((node.get("status") or {}).get("capacity"))
+        capacity = self._capacity.values()
+        now = (
+            len(self._capacity),
+            sum(one.get("cpu", 0) for one in capacity),
+            sum(one.get("memory", 0) for one in capacity),
+            sum(_gpus(one) for one in capacity),
+        )
+        self._largest = max(self._largest, now)
+        return True
+
+    def _see_pod(self, key: str, pod: JsonObject, is_gone: bool) -> bool:
+        node = pod["spec"].get("nodeName")
+        is_over = is_gone or (pod.get("status") or {}).get("phase") in _FINISHED
+        if is_over:
+            if self._counted.pop(key, None) is None:
+                return True
+        elif node and key not in self._counted:
+            self._counted[key] = (node, pod_requests(pod).amounts)
+        else:
+            return True
+        self._add_point()
+        return True
+
+    def _add_point(self) -> None:
+        counted = self._counted.values()
+        point = UsagePoint(
+            t_ns=self._now_ns(),
+            nodes=len({node for node, _ in counted}),
+            cpu_millis=sum(asked.get("cpu", 0) for _, asked in counted),
+            memory_bytes=sum(asked.get("memory", 0) for _, asked in counted),
+            gpus=sum(_gpus(asked) for _, asked in counted),
+            pods=len(counted),
+        )
+        if self._points and self._points[-1].t_ns == point.t_ns:
+            self._points[-1] = point
+        else:
+            self._points.append(point)
