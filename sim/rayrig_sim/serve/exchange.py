@@ -40,9 +40,8 @@ class HttpExchange(Call):
 
     def finished(self, ok: bool, value: Any) -> None:
         self.is_done = True
-        proxy = self.proxy
-        assert proxy is not None
-        del proxy.in_flight[self]
+        assert self.proxy is not None
+        self.proxy.in_flight.pop(self, None)
         self.answered(ok, value)
 
     def answered(self, ok: bool, value: Any) -> None:

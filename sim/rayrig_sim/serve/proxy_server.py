@@ -82,7 +82,7 @@ class ProxyServer:
         self.is_hanging = False
         self._rng = rng
         self._routers = routers
-        self._timeout_s = request_timeout_s if request_timeout_s is not None and request_timeout_s >= 0 else None
+        self._timeout_s = float(request_timeout_s) if request_timeout_s is not None and request_timeout_s >= 0 else None
         self._root_path = root_path.rstrip("/")
         self._routes: dict[str, _Target] | None = None
         self._by_deployment: dict[DeploymentId, Router] = {}

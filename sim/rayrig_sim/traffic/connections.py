@@ -36,7 +36,7 @@ class Pods(Protocol):
 class Link:
     """A pod's port as one source sees it now. `server` is who listens; None: nobody does."""
 
-    __slots__ = ("ip", "pod", "port", "previous", "reach", "server")
+    __slots__ = ("cause", "ip", "is_watched", "pod", "port", "previous", "reach", "server")
 
     def __init__(self, backend: Backend) -> None:
         self.ip = backend.pod_ip
@@ -46,6 +46,9 @@ class Link:
         #: Who listened last, for the cause of a refusal.
         self.previous: object | None = None
         self.reach = Reach.OK
+        self.is_watched = False
+        #: What the host went for, when it did.
+        self.cause: int | None = None
 
 
 @dataclass(slots=True, eq=False)
@@ -58,11 +61,24 @@ class Connection:
 
 
 class Connector:
-    """Opens connections of one source to one target."""
+    """Opens connections of one source to one target. `on_gone` hears of hosts that go while it knows them."""
 
-    __slots__ = ("_links", "_network_version", "_random", "_source", "_table_version", "choices", "pods", "target")
+    __slots__ = (
+        "_links",
+        "_network_version",
+        "_on_gone",
+        "_random",
+        "_source",
+        "_table_version",
+        "choices",
+        "pods",
+        "target",
+    )
 
-    def __init__(self, pods: Pods, target: Target, source: str, rng: Random) -> None:
+    def __init__(
+        self, pods: Pods, target: Target, source: str, rng: Random, on_gone: Callable[[Link, Failure], None]
+    ) -> None:
+        self._on_gone = on_gone
         self.pods = pods
         self.target = target
         #: Links to the endpoints that new connections go to.
@@ -105,6 +121,16 @@ class Connector:
                 link.previous = link.server or link.previous
                 link.server = server
             link.reach = pods.reach(self._source, link.ip)
+            if not link.is_watched and link.reach is Reach.OK:
+                link.is_watched = True
+                pods.on_gone(link.ip, self._listen_to(link))
+
+    def _listen_to(self, link: Link) -> Callable[[Failure], None]:
+        def gone(failure: Failure) -> None:
+            link.is_watched = False
+            self._on_gone(link, failure)
+
+        return gone
 
     def cause(self) -> int | None:
         """Trace event of the last change of the Service's endpoints."""

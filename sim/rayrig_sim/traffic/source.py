@@ -75,6 +75,12 @@ class Exchange(HttpExchange):
         self.sent_ns = sent_ns
         self.is_lost = False
 
+    def finished(self, ok: bool, value: Any) -> None:
+        # As in the base class, without a call in between.
+        self.is_done = True
+        self.proxy.in_flight.pop(self, None)  # type: ignore[union-attr]
+        self.source.answered(self, ok, value)
+
     def answered(self, ok: bool, value: Any) -> None:
         self.source.answered(self, ok, value)
 
@@ -111,7 +117,7 @@ class Source:
         self.is_running = False
         self._env: Any = kernel.env
         stream = kernel.streams.stream
-        self._connector = Connector(pods, target, self.actor, stream(f"{self.actor}/endpoints"))
+        self._connector = Connector(pods, target, self.actor, stream(f"{self.actor}/endpoints"), self._host_gone)
         self._keep_alive = connections if isinstance(connections, KeepAlive) else None
         self._pool = ConnectionPool(self._keep_alive) if self._keep_alive is not None else None
         self._kinds = [
@@ -138,7 +144,6 @@ class Source:
         self._append = kernel.trace.append_record
         self._cause: int | None = None
         self._ledger = Ledger(kernel.trace, self.actor)
-        self._watched: dict[str, None] = {}
         self._timer_armed = False
         self._settled: KernelSignal[None] | None = None
 
@@ -229,8 +234,6 @@ class Source:
             return
         if self._keep_alive is not None:
             exchange.connection = Connection(link, server, now)
-            if link.ip not in self._watched:
-                self._watch(link)
         self._hand_over(exchange, link, server)
 
     def _hand_over(self, exchange: Exchange, link: Link, server: object) -> None:
@@ -371,6 +374,7 @@ class Source:
         router = exchange.router
         if exchange.is_lost:
             detail = "the pod does not answer"
+            cause = exchange.link.cause if exchange.link is not None else None
         elif exchange.execution is not None:
             detail = f"still running in {exchange.execution.deployment}"
         elif router is not None and exchange in router.waiting:
@@ -381,17 +385,12 @@ class Source:
             exchange.abandon()
         self._close_books(exchange, Fate.TIMEOUT, None, detail, cause, None)
 
-    def _watch(self, link: Link) -> None:
-        """Hear when the pod's network is taken down under an open connection."""
-        self._watched[link.ip] = None
-
-        def gone(failure: Failure) -> None:
-            self._watched.pop(link.ip, None)
-            if failure is not Failure.RESET:
-                return
-            for exchange in [e for e in self._in_flight if e.link is not None and e.link.ip == link.ip]:
-                if not exchange.is_done:
-                    exchange.abandon()
-                self._close_books(exchange, Fate.RESET, None, "the pod's network was taken down", None, None)
-
-        self._connector.pods.on_gone(link.ip, gone)
+    def _host_gone(self, link: Link, failure: Failure) -> None:
+        """A pod's network is taken down, or the host has fallen silent, under requests on their way."""
+        link.cause = self.kernel.cause
+        if failure is not Failure.RESET:
+            return
+        for exchange in [exchange for exchange in self._in_flight if exchange.link is link]:
+            if not exchange.is_done:
+                exchange.abandon()
+            self._close_books(exchange, Fate.RESET, None, "the pod's network was taken down", link.cause, None)
