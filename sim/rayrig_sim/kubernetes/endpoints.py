@@ -1,4 +1,4 @@
-"""What an EndpointSlice says of a pod: pure functions from a Service and its pods to endpoints, and how they are laid out in slices.
+"""What an EndpointSlice says of a pod: pure functions from a Service and its pods to endpoints, and how slices are laid out.
 
 Source: kubelet.md 12, kubernetes-api.md 11.
 """

@@ -98,7 +98,7 @@ def _condition(kind: str, status: str, reason: str, message: str, unix_ns: int) 
     }
 
 
-class NodeAgent:
+class NodePresence:
     """The part of a kubelet that speaks for its node: registration, heartbeats and the Ready condition."""
 
     def __init__(
@@ -214,31 +214,31 @@ class NodeControl:
         self,
         runtime: Runtime,
         client: KubernetesClient,
-        agents: Mapping[str, NodeAgent],
+        presences: Mapping[str, NodePresence],
         machines: Mapping[str, NodeMachine] | None = None,
     ) -> None:
         self._runtime = runtime
         self._client = client
-        self._agents = agents
+        self._presences = presences
         self._machines = machines or {}
 
     def lose(self, node: str, reason: str = "power lost") -> None:
         """The machine goes silent at once; what follows (Unknown, taints, evictions) is for others to notice. Raises `KeyError`."""
-        agent = self._agents[node]
+        presence = self._presences[node]
         self._runtime.cause = self._runtime.trace.emit(Kind.NODE, f"nodes/{node}", "lost", reason)
-        agent.silence()
+        presence.silence()
         machine = self._machines.get(node)
         if machine is not None:
             machine.power_off()
 
     def restore(self, node: str) -> None:
         """The machine is back. Raises `KeyError`."""
-        agent = self._agents[node]
+        presence = self._presences[node]
         self._runtime.cause = self._runtime.trace.emit(Kind.NODE, f"nodes/{node}", "restored", "")
         machine = self._machines.get(node)
         if machine is not None:
             machine.power_on()
-        agent.resume()
+        presence.resume()
 
     async def remove(self, node: str, reason: str = "removed") -> None:
         """The machine goes for good and its Node object with it, as when a cloud reclaims it. Raises `ApiError`."""

@@ -1,0 +1,127 @@
+"""The control plane of a simulated cluster: scheduler, controller manager and service proxy, wired and started together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from rayrig_core import resource_types as types
+from rayrig_core.ports import KubernetesClient, Runtime
+from rayrig_core.resource_types import ResourceType
+from rayrig_sim.calibration import Calibration
+from rayrig_sim.kubernetes.endpoint_slices import EndpointSliceController
+from rayrig_sim.kubernetes.event_recorder import CoreEventRecorder
+from rayrig_sim.kubernetes.garbage_collector import GarbageCollector
+from rayrig_sim.kubernetes.heartbeats import NodeLiveness
+from rayrig_sim.kubernetes.namespaces import NamespaceController
+from rayrig_sim.kubernetes.node_lifecycle import NodeLifecycleController
+from rayrig_sim.kubernetes.object_cache import ObjectCaches
+from rayrig_sim.kubernetes.pod_gc import PodGarbageCollector
+from rayrig_sim.kubernetes.scheduler import DEFAULT_SCHEDULER, Scheduler
+from rayrig_sim.kubernetes.service_proxy import ServiceProxy, ServiceTable
+from rayrig_sim.kubernetes.taint_eviction import TaintEvictionController
+from rayrig_sim.randomness import Streams
+
+#: Built-in types whose objects own others, are owned, or end with their namespace.
+BUILT_IN_OWNABLE: tuple[ResourceType, ...] = (
+    types.POD,
+    types.SERVICE,
+    types.SECRET,
+    types.CONFIG_MAP,
+    types.SERVICE_ACCOUNT,
+    types.PERSISTENT_VOLUME_CLAIM,
+    types.ENDPOINT_SLICE,
+    types.LEASE,
+    types.JOB,
+    types.INGRESS,
+    types.NETWORK_POLICY,
+    types.ROLE,
+    types.ROLE_BINDING,
+    types.POD_DISRUPTION_BUDGET,
+    types.NODE,
+)
+RAY_OWNABLE: tuple[ResourceType, ...] = (types.RAY_SERVICE, types.RAY_CLUSTER)
+
+
+class ControlPlane:
+    """All controllers of the cluster's own. Built at once, started by `start`.
+
+    `connect` gives the client of a component by its name (`kube-scheduler`, `kube-controller-manager`, `kube-proxy`), so that each
+    is a separate actor for latencies and faults. `ownable` must be served by the API server.
+    """
+
+    def __init__(
+        self,
+        runtime: Runtime,
+        streams: Streams,
+        connect: Callable[[str], KubernetesClient],
+        calibration: Calibration,
+        *,
+        liveness: NodeLiveness,
+        table: ServiceTable | None = None,
+        ownable: Sequence[ResourceType] = (*BUILT_IN_OWNABLE, *RAY_OWNABLE),
+    ) -> None:
+        self._runtime = runtime
+        self.table = table or ServiceTable()
+
+        client = connect("kube-scheduler")
+        self._scheduler_caches = ObjectCaches(runtime, client, component="kube-scheduler")
+        self.scheduler = Scheduler(
+            runtime,
+            client,
+            self._scheduler_caches,
+            CoreEventRecorder(runtime, client, component=DEFAULT_SCHEDULER),
+            latency=calibration.scheduling_latency,
+            rng=streams.stream("kube-scheduler"),
+        )
+
+        client = connect("kube-controller-manager")
+        self._manager_caches = caches = ObjectCaches(runtime, client, component="kube-controller-manager")
+        self.endpoint_slices = EndpointSliceController(
+            runtime, client, caches, delay=calibration.endpoints_latency, rng=streams.stream("endpoint-slices")
+        )
+        self.node_lifecycle = NodeLifecycleController(
+            runtime,
+            client,
+            caches,
+            liveness,
+            CoreEventRecorder(runtime, client, component="node-controller"),
+            rng=streams.stream("node-lifecycle"),
+        )
+        self.taint_eviction = TaintEvictionController(
+            runtime, client, caches, CoreEventRecorder(runtime, client, component="taint-eviction-controller")
+        )
+        self.pod_gc = PodGarbageCollector(runtime, client, caches, rng=streams.stream("pod-gc"))
+        self.garbage_collector = GarbageCollector(
+            runtime,
+            client,
+            caches,
+            ownable,
+            delay=calibration.garbage_collection_latency,
+            rng=streams.stream("garbage-collector"),
+        )
+        self.namespaces = NamespaceController(
+            runtime,
+            client,
+            caches,
+            ownable,
+            delay=calibration.garbage_collection_latency,
+            rng=streams.stream("namespaces"),
+        )
+
+        client = connect("kube-proxy")
+        self._proxy_caches = ObjectCaches(runtime, client, component="kube-proxy")
+        self.service_proxy = ServiceProxy(
+            runtime,
+            self._proxy_caches,
+            self.table,
+            delay=calibration.service_proxy_latency,
+            rng=streams.stream("service-proxy"),
+        )
+
+    def start(self) -> None:
+        """Start what runs as actors; the other controllers work in the handlers of their caches."""
+        spawn = self._runtime.spawn
+        spawn("kube-scheduler", self.scheduler.run())
+        spawn("kube-controller-manager/node-taints", self.node_lifecycle.run_taints())
+        spawn("kube-controller-manager/node-monitor", self.node_lifecycle.run_monitor())
+        spawn("kube-controller-manager/pod-gc", self.pod_gc.run())
