@@ -18,11 +18,15 @@ from rayrig_core.ports import Signal
 
 @dataclass(frozen=True, slots=True)
 class ContainerExit:
-    """How a container ended. `reason` empty: `Completed` for code 0, else `Error`."""
+    """How a container ended. `reason` empty: `Completed` for code 0, else `Error`.
+
+    `message` is what it left in its termination message file, `log` the end of what it printed.
+    """
 
     exit_code: int
     reason: str = ""
     message: str = ""
+    log: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,69 @@
+"""What all parts of one kubelet share: its ports, settings, clocks and records."""
+
+from __future__ import annotations
+
+from random import Random
+
+from rayrig_core.objects import JsonObject
+from rayrig_core.ports import HttpClient, KubernetesClient, Runtime
+from rayrig_core.timestamps import NS
+from rayrig_sim.kubernetes.backoff import Backoff
+from rayrig_sim.kubernetes.container_records import PodRecord
+from rayrig_sim.kubernetes.containers import ContainerRuntime
+from rayrig_sim.kubernetes.event_recorder import CoreEventRecorder, EventType
+from rayrig_sim.kubernetes.images import ImageManager
+from rayrig_sim.kubernetes.kubelet_options import KubeletOptions
+from rayrig_sim.kubernetes.node_ticks import NodeTicks
+from rayrig_sim.kubernetes.probes import Prober
+
+
+class NodeAgent:
+    """The parts of one life of a kubelet. `records` are the node's and are handed from one life to the next."""
+
+    def __init__(
+        self,
+        runtime: Runtime,
+        client: KubernetesClient,
+        node_name: str,
+        containers: ContainerRuntime,
+        rng: Random,
+        options: KubeletOptions,
+        recorder: CoreEventRecorder,
+        records: dict[str, PodRecord],
+        *,
+        network: HttpClient | None,
+        started_ns: int,
+    ) -> None:
+        self.runtime = runtime
+        self.client = client
+        self.node_name = node_name
+        self.containers = containers
+        self.rng = rng
+        self.options = options
+        self.recorder = recorder
+        self.records = records
+        self.host_ip = options.host_ip
+        self.name = f"kubelet/{node_name}"
+        self.ticks = NodeTicks(rng, runtime.monotonic_ns())
+        self.images = ImageManager(runtime, containers, serial=options.serialize_image_pulls)
+        self.restarts = Backoff(longest_s=options.max_container_restart_period_s)
+        self.prober = Prober(runtime, version=options.version, network=network)
+        self._started_ns = started_ns
+
+    @property
+    def age_ns(self) -> int:
+        """How long this kubelet has been running."""
+        return self.runtime.monotonic_ns() - self._started_ns
+
+    def pod_event(self, pod: JsonObject, type_: EventType, reason: str, note: str, field_path: str = "") -> None:
+        regarding = {"kind": "Pod", "apiVersion": "v1", "metadata": pod["metadata"]}
+        self.recorder.event(regarding, type_, reason, note, field_path=field_path)
+
+    def jittered_ns(self, duration_ns: int) -> int:
+        """Lengthened by up to half, as every wait of a pod worker is."""
+        return duration_ns + round(duration_ns * 0.5 * self.rng.random())
+
+
+def whole_seconds(duration_ns: int) -> int:
+    """Seconds that have passed in full."""
+    return duration_ns // NS
