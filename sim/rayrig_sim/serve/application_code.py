@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 from rayrig_core.objects import JsonObject
 from rayrig_sim.calibration import Constant, Distribution
@@ -94,6 +94,49 @@ class ApplicationCode:
         return self.with_deployment(self.ingress, **{"behaviour" if code.is_timed_only else "latency": latency})
 
 
+@dataclass(frozen=True, slots=True)
+class Override:
+    """What a scenario changes about an application; None and empty leave things as they are.
+
+    `handler` (a class, a function, or an `ApplicationCode`) and `result` replace what the ingress does, `latency` how
+    long it takes; `startup` and `constructor_error` hold for every deployment.
+    """
+
+    latency: Distribution | None = None
+    result: Any = None
+    has_result: bool = False
+    handler: Any = None
+    startup: Distribution | None = None
+    constructor_error: str = ""
+
+    def applied_to(self, app: ApplicationCode) -> ApplicationCode:
+        if isinstance(self.handler, ApplicationCode):
+            app = self.handler
+        elif self.handler is not None:
+            app = app.with_deployment(
+                app.ingress, behaviour=self.handler, latency=self.latency, init_args=(), init_kwargs={}
+            )
+        elif self.has_result:
+            code = app.deployments[app.ingress]
+            latency = self.latency or (cast(Distribution, code.behaviour) if code.is_timed_only else code.latency)
+            app = app.with_deployment(
+                app.ingress,
+                behaviour=latency or Constant(0.0),
+                result=self.result,
+                latency=None,
+                init_args=(),
+                init_kwargs={},
+            )
+        elif self.latency is not None:
+            app = app.with_latency(self.latency)
+        for name in app.deployments:
+            if self.startup is not None:
+                app = app.with_deployment(name, startup=self.startup)
+            if self.constructor_error:
+                app = app.with_deployment(name, constructor_error=self.constructor_error)
+        return app
+
+
 #: Gets `args` of the application (an object, empty when not given).
 Builder: TypeAlias = Callable[[JsonObject], ApplicationCode]
 #: Gets the import path and the names of the deployments that the configuration lists.
@@ -115,15 +158,22 @@ def split_import_path(import_path: str) -> tuple[str, str]:
 class Registry:
     """Applications by import path."""
 
-    __slots__ = ("_entries", "_fallback")
+    __slots__ = ("_entries", "_fallback", "_overrides")
 
     def __init__(self, fallback: Fallback | None = None) -> None:
         self._entries: dict[tuple[str, str], object] = {}
         self._fallback = fallback
+        self._overrides: dict[tuple[str, str], Override] = {}
 
     def register(self, import_path: str, code: ApplicationCode | Builder | object) -> None:
         """Put an application, a builder, or any other object (an error at build time, as in life) at an import path."""
         self._entries[split_import_path(import_path)] = code
+
+    def override(self, import_path: str, override: Override) -> None:
+        """Change the application at an import path, whatever is or will be there. One that nobody registered becomes
+        a generic one.
+        """
+        self._overrides[split_import_path(import_path)] = override
 
     def has(self, import_path: str) -> bool:
         return split_import_path(import_path) in self._entries
@@ -136,15 +186,9 @@ class Registry:
 
         The last one named is the ingress; it calls none of the others. Each takes `latency` (default 10 ms) per call.
         """
-        taken = latency if latency is not None else Constant(0.01)
-
-        def generic(import_path: str, names: Sequence[str]) -> ApplicationCode:
-            listed = list(dict.fromkeys(names)) or [split_import_path(import_path)[1] or "App"]
-            deployments = {name: DeploymentCode(name, taken, result=result, startup=startup) for name in listed}
-            return ApplicationCode(import_path, listed[-1], deployments)
-
-        copy = Registry(generic)
+        copy = Registry(_generic(latency if latency is not None else Constant(0.01), result, startup))
         copy._entries = dict(self._entries)
+        copy._overrides = dict(self._overrides)
         return copy
 
     def lookup(self, import_path: str) -> object:
@@ -167,25 +211,40 @@ class Registry:
         Raises what the import or the builder raises, and `TypeError` for an object that is no application; the texts
         are those that end the message `Deploying app 'X' failed with exception:` (`reference/ray-serve.md` 3.7).
         """
+        override = self._overrides.get(split_import_path(import_path))
         try:
             found = self.lookup(import_path)
         except (ModuleNotFoundError, AttributeError):
-            if self._fallback is None:
+            fallback = self._fallback or (None if override is None else _generic(Constant(0.01), "ok", None))
+            if fallback is None:
                 raise
-            return self._fallback(import_path, deployment_names)
+            found = fallback(import_path, deployment_names)
+        else:
+            found = _built(found, args)
+        return found if override is None else override.applied_to(found)
+
+
+def _generic(latency: Distribution, result: Any, startup: Distribution | None) -> Fallback:
+    def build(import_path: str, names: Sequence[str]) -> ApplicationCode:
+        listed = list(dict.fromkeys(names)) or [split_import_path(import_path)[1] or "App"]
+        deployments = {name: DeploymentCode(name, latency, result=result, startup=startup) for name in listed}
+        return ApplicationCode(import_path, listed[-1], deployments)
+
+    return build
+
+
+def _built(found: object, args: JsonObject | None) -> ApplicationCode:
+    if isinstance(found, ApplicationCode):
+        if args:
+            raise ValueError(
+                "Arguments can only be passed to an application builder function, not an already built application."
+            )
+        return found
+    if callable(found) and not isinstance(found, type):
+        found = found(dict(args or {}))
         if isinstance(found, ApplicationCode):
-            if args:
-                raise ValueError(
-                    "Arguments can only be passed to an application builder function, not an already built application."
-                )
             return found
-        if callable(found) and not isinstance(found, type):
-            found = found(dict(args or {}))
-            if isinstance(found, ApplicationCode):
-                return found
-        raise TypeError(
-            f"Expected a built Serve application or an application builder function but got: {type(found)}."
-        )
+    raise TypeError(f"Expected a built Serve application or an application builder function but got: {type(found)}.")
 
 
 def default_registry() -> Registry:

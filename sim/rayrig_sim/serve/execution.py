@@ -8,7 +8,7 @@ driven in place; it costs an event only where it really waits. Source: reference
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from enum import Enum
 from heapq import heappush
 from types import CoroutineType
@@ -214,14 +214,21 @@ class ReplicaExecution:
         self._line.clear()
         for call in calls:
             self._abandon(call)
-            self._leave(call)
-            if not call.is_done:
-                call.finished(False, self.death)
+            call.execution = None
+            call.candidate.router.ongoing -= 1
+        if calls:
+            # Callers learn of it after all else of this instant: a proxy of the same pod has ended by then, too.
+            self.kernel.call_later(0, lambda _: self._report_death(calls))
         self._instance = None
         self._methods.clear()
         if self._idle is not None:
             self._idle.set(None)
         self._tell_routers()
+
+    def _report_death(self, calls: Iterable[Call]) -> None:
+        for call in calls:
+            if not call.is_done:
+                call.finished(False, self.death)
 
     async def _until_idle(self, timeout_ns: int) -> bool:
         self._idle = self.kernel.signal()
@@ -367,10 +374,6 @@ class ReplicaExecution:
                 self._working -= 1
         if not active and self._idle is not None:
             self._idle.set(None)
-
-    def _leave(self, call: Call) -> None:
-        call.execution = None
-        call.candidate.router.ongoing -= 1
 
     def _abandon(self, call: Call) -> None:
         """Take the user's task down where it waits, and the calls that it made."""
