@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from rayrig_backends.world import Accounting, Usage
@@ -84,7 +84,7 @@ class RunResult:
     verdict: Verdict
     steps: tuple[StepRecord, ...]
     expectations: tuple[ExpectationRecord, ...]
-    trace: Trace
+    trace: Trace = field(repr=False)
     digest: str
     requests: Mapping[str, Accounting]
     usage: Usage
