@@ -1,0 +1,240 @@
+"""Workers, results, back-off, predicates and crashes of one operator process."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from rayrig_controllers.expectations import ScaleExpectations
+from rayrig_controllers.manager import Controller, Manager
+from rayrig_controllers.options import OperatorOptions
+from rayrig_controllers.reconciler import DONE, ReconcileError, Request, Result
+from rayrig_controllers.watches import generation_or_metadata_changed, owns, reconciles
+from rayrig_core.errors import InputError
+from rayrig_core.faultpoints import CrashBefore
+from rayrig_core.objects import JsonObject
+from rayrig_core.resource_types import CONFIG_MAP, RAY_CLUSTER
+from rayrig_core.timestamps import NS
+from rayrig_core.trace import Kind
+from rayrig_sim.kernel import ActorFailed
+
+
+class Scripted:
+    """A reconciler that does what it is told and notes when it ran."""
+
+    def __init__(self, plane: Any, act: Callable[[int], Result]) -> None:
+        self.plane = plane
+        self.act = act
+        self.runs: list[tuple[float, str]] = []
+        self.client: Any = None
+
+    async def reconcile(self, request: Request) -> Result:
+        self.runs.append((self.plane.kernel.monotonic_ns() / NS, request.name))
+        return self.act(len(self.runs))
+
+
+def start(plane: Any, act: Callable[[int], Result], **options: Any) -> tuple[Manager, Scripted]:
+    manager = Manager(
+        plane.kernel,
+        plane.client("operator", on_crash=lambda actor: manager.crash()),
+        http=None,  # type: ignore[arg-type]
+        rng=plane.kernel.streams.stream("operator"),
+        options=OperatorOptions(**options),
+    )
+    reconciler = Scripted(plane, act)
+    context = manager.context("test-controller")
+    reconciler.client = context.client
+    watches = [reconciles(RAY_CLUSTER), owns(CONFIG_MAP, RAY_CLUSTER)]
+    manager.add(Controller("test-controller", context, reconciler, watches, resource=RAY_CLUSTER))
+    manager.start()
+    return manager, reconciler
+
+
+def cluster(name: str) -> JsonObject:
+    template = {"spec": {"containers": [{"name": "ray", "image": "ray"}]}}
+    return {
+        "apiVersion": "ray.io/v1",
+        "kind": "RayCluster",
+        "metadata": {"name": name},
+        "spec": {"headGroupSpec": {"rayStartParams": {}, "template": template}},
+    }
+
+
+def child(name: str, owner: JsonObject) -> JsonObject:
+    reference = {
+        "apiVersion": "ray.io/v1",
+        "kind": "RayCluster",
+        "name": owner["metadata"]["name"],
+        "uid": owner["metadata"]["uid"],
+        "controller": True,
+    }
+    return {"metadata": {"name": name, "ownerReferences": [reference]}}
+
+
+def test_a_requeue_comes_after_its_time_and_none_comes_without(plane: Any) -> None:
+    _, reconciler = start(plane, lambda run: Result(2.0) if run < 3 else DONE)
+    plane.create(RAY_CLUSTER, cluster("a"))
+    plane.kernel.run(until_s=60)
+    assert reconciler.runs == [(0.0, "a"), (2.0, "a"), (4.0, "a")]
+
+
+def test_errors_back_off_per_key_and_success_resets(plane: Any) -> None:
+    def act(run: int) -> Result:
+        if run in (1, 2, 3, 5):
+            raise ReconcileError("not yet")
+        return Result(1.0) if run == 4 else DONE
+
+    manager, reconciler = start(plane, act)
+    plane.create(RAY_CLUSTER, cluster("a"))
+    plane.kernel.run(until_s=60)
+    assert [time for time, _ in reconciler.runs] == [0.0, 0.005, 0.015, 0.035, 1.035, 1.04]
+    assert (manager.reconciles, manager.errors, manager.queue_depth) == (6, 4, 0)
+
+
+def test_status_writes_do_not_wake_the_controller_but_spec_label_and_child_changes_do(plane: Any) -> None:
+    _, reconciler = start(plane, lambda run: DONE)
+    made = plane.create(RAY_CLUSTER, cluster("a"))
+    plane.kernel.run(until_s=1)
+    made["status"] = {"state": "ready"}
+
+    async def write_status() -> None:
+        await plane.client("kubelet").update(RAY_CLUSTER, made, subresource="status")
+
+    plane.kernel.spawn("kubelet", write_status())
+    plane.kernel.run(until_s=2)
+    assert len(reconciler.runs) == 1
+    plane.patch(RAY_CLUSTER, "a", {"metadata": {"labels": {"x": "y"}}})
+    plane.kernel.run(until_s=3)
+    plane.patch(RAY_CLUSTER, "a", {"spec": {"rayVersion": "2.52.0"}})
+    plane.kernel.run(until_s=4)
+    plane.create(CONFIG_MAP, child("c", made))
+    plane.kernel.run(until_s=5)
+    plane.create(CONFIG_MAP, {"metadata": {"name": "stranger"}})
+    plane.kernel.run(until_s=6)
+    assert reconciler.runs == [(0.0, "a"), (2.0, "a"), (3.0, "a"), (4.0, "a")]
+
+
+def test_the_predicate_looks_at_generation_labels_and_annotations() -> None:
+    def obj(**metadata: Any) -> JsonObject:
+        return {"metadata": metadata}
+
+    before = obj(generation=1, labels={"a": "b"}, annotations={"c": "d"}, resourceVersion="1")
+    assert not generation_or_metadata_changed(before, obj(**{**before["metadata"], "resourceVersion": "2"}))
+    for change in ({"generation": 2}, {"labels": {}}, {"annotations": {}}):
+        assert generation_or_metadata_changed(before, obj(**{**before["metadata"], **change}))
+
+
+def test_idle_ticks_leave_no_trace(plane: Any) -> None:
+    _, reconciler = start(plane, lambda run: Result(2.0))
+    plane.create(RAY_CLUSTER, cluster("a"))
+    plane.kernel.run(until_s=100)
+    assert len(reconciler.runs) > 40
+    assert [event["outcome"] for event in plane.kernel.trace.select(Kind.RECONCILE)] == ["ok"]
+
+
+def test_a_crash_stops_everything_and_a_new_manager_begins_anew(plane: Any) -> None:
+    manager, reconciler = start(plane, lambda run: Result(2.0))
+    plane.create(RAY_CLUSTER, cluster("a"))
+    plane.kernel.run(until_s=5)
+    manager.crash()
+    plane.kernel.run(until_s=20)
+    assert [time for time, _ in reconciler.runs] == [0.0, 2.0, 4.0]
+    _, second = start(plane, lambda run: DONE)
+    plane.kernel.run(until_s=30)
+    assert second.runs == [(20.0, "a")]
+
+
+def test_a_crash_fault_in_a_worker_takes_the_whole_process_down(plane: Any) -> None:
+    manager, reconciler = start(plane, lambda run: Result(2.0))
+    plane.faults.plan = [("create", "configmaps/default/doomed", 1, CrashBefore())]
+
+    async def reconcile(request: Request) -> Result:
+        await reconciler.client.create(CONFIG_MAP, {"metadata": {"name": "doomed"}}, "default")
+        return DONE
+
+    reconciler.reconcile = reconcile  # type: ignore[method-assign]
+    plane.create(RAY_CLUSTER, cluster("a"))
+    plane.kernel.run(until_s=10)
+    assert not manager.is_running
+    assert manager.reconciles == 1
+    assert plane.list(CONFIG_MAP) == []
+
+
+def test_an_error_of_our_own_ends_the_run_unless_panics_are_recovered(plane: Any) -> None:
+    def broken(run: int) -> Result:
+        raise KeyError("bug")
+
+    start(plane, broken)
+    plane.create(RAY_CLUSTER, cluster("a"))
+    with pytest.raises(ActorFailed, match="KeyError"):
+        plane.kernel.run(until_s=1)
+
+
+def test_a_recovered_panic_backs_off_like_an_error(plane: Any) -> None:
+    def broken(run: int) -> Result:
+        if run < 3:
+            raise KeyError("bug")
+        return DONE
+
+    _, reconciler = start(plane, broken, recover_panics=True)
+    plane.create(RAY_CLUSTER, cluster("a"))
+    plane.kernel.run(until_s=1)
+    assert [time for time, _ in reconciler.runs] == [0.0, 0.005, 0.015]
+
+
+def test_several_workers_share_one_queue(plane: Any) -> None:
+    manager, reconciler = start(plane, lambda run: DONE, reconcile_concurrency=3)
+    busy: list[float] = []
+
+    async def slow(request: Request) -> Result:
+        busy.append(plane.kernel.monotonic_ns() / NS)
+        await plane.kernel.sleep(1)
+        return DONE
+
+    manager.controllers["test-controller"].reconciler.reconcile = slow  # type: ignore[method-assign]
+    for name in ("a", "b", "c", "d"):
+        plane.create(RAY_CLUSTER, cluster(name))
+    plane.kernel.run(until_s=10)
+    assert busy == [0.0, 0.0, 0.0, 1.0]
+
+
+@pytest.mark.accepts("RC-038")
+def test_expectations_hold_until_the_cache_shows_them_or_30_s_have_passed() -> None:
+    expectations = ScaleExpectations()
+    cached: list[str] = []
+
+    def is_satisfied(now_s: float) -> bool:
+        return expectations.is_satisfied("default", "rc", "w", lambda name: name in cached, round(now_s * NS))
+
+    assert is_satisfied(0)
+    expectations.expect_create("default", "rc", "w", "p1", 0)
+    assert not is_satisfied(29.9)
+    assert is_satisfied(30)
+    expectations.expect_create("default", "rc", "w", "p2", 30 * NS)
+    cached.append("p2")
+    assert is_satisfied(31)
+    expectations.expect_delete("default", "rc", "w", "p2")
+    assert not is_satisfied(10_000)
+    cached.remove("p2")
+    assert is_satisfied(10_000)
+    expectations.expect_delete("default", "rc", "w", "p3")
+    cached.append("p3")
+    expectations.forget_cluster("default", "rc")
+    assert is_satisfied(10_000)
+
+
+def test_options_are_read_from_the_operators_environment() -> None:
+    environment = {
+        "ENABLE_ZERO_DOWNTIME": "False",
+        "ENABLE_RANDOM_POD_DELETE": "true",
+        "ENABLE_PROBES_INJECTION": "anything",
+        "CLUSTER_DOMAIN": "example.org",
+        "RAYCLUSTER_DEFAULT_REQUEUE_SECONDS_ENV": "60",
+    }
+    options = OperatorOptions.from_environment(environment, profile="1.1")
+    assert not options.zero_downtime
+    assert options.random_pod_delete
+    assert options.inject_probes
+    assert (options.cluster_domain, options.ray_cluster_requeue_s, options.profile) == ("example.org", 60, "1.1")
+    with pytest.raises(InputError, match="RAYCLUSTER_DEFAULT_REQUEUE_SECONDS_ENV"):
+        OperatorOptions.from_environment({"RAYCLUSTER_DEFAULT_REQUEUE_SECONDS_ENV": "soon"})

@@ -1,0 +1,121 @@
+"""The work queue in virtual time."""
+
+from rayrig_controllers.reconciler import Request
+from rayrig_controllers.workqueue import WorkQueue
+from rayrig_core.timestamps import NS
+from rayrig_sim.kernel import Kernel
+
+A, B = Request("default", "a"), Request("default", "b")
+
+
+def consume(kernel: Kernel, queue: WorkQueue, *, busy_s: float = 0.0) -> list[tuple[float, str]]:
+    """A worker that notes when it got which key."""
+    got: list[tuple[float, str]] = []
+
+    async def work() -> None:
+        while True:
+            request = await queue.get()
+            got.append((kernel.monotonic_ns() / NS, request.name))
+            if busy_s:
+                await kernel.sleep(busy_s)
+            queue.done(request)
+
+    kernel.spawn("worker", work())
+    return got
+
+
+def at(kernel: Kernel, *steps: tuple[float, object]) -> None:
+    async def play() -> None:
+        for time_s, step in steps:
+            await kernel.sleep(time_s - kernel.monotonic_ns() / NS)
+            step()  # type: ignore[operator]
+
+    kernel.spawn("story", play())
+
+
+def test_keys_collapse_while_they_wait_and_run_once_more_when_added_during_a_run() -> None:
+    kernel = Kernel()
+    queue = WorkQueue(kernel)
+    got = consume(kernel, queue, busy_s=1.0)
+    at(
+        kernel,
+        (0.0, lambda: [queue.add(A), queue.add(A), queue.add(B)]),
+        (0.5, lambda: [queue.add(A), queue.add(A)]),
+    )
+    kernel.run(until_s=10)
+    assert got == [(0.0, "a"), (1.0, "b"), (2.0, "a")]
+
+
+def test_one_key_is_never_with_two_workers_at_once() -> None:
+    kernel = Kernel()
+    queue = WorkQueue(kernel)
+    first = consume(kernel, queue, busy_s=1.0)
+    second = consume(kernel, queue, busy_s=1.0)
+    at(kernel, (0.0, lambda: queue.add(A)), (0.2, lambda: queue.add(A)), (0.3, lambda: queue.add(B)))
+    kernel.run(until_s=5)
+    assert sorted(first + second) == [(0.0, "a"), (0.3, "b"), (1.0, "a")]
+
+
+def test_an_earlier_run_takes_the_place_of_a_pending_requeue() -> None:
+    kernel = Kernel()
+    queue = WorkQueue(kernel)
+    got = consume(kernel, queue)
+    at(kernel, (0.0, lambda: queue.add_after(A, 2.0)), (1.0, lambda: queue.add(A)))
+    kernel.run(until_s=10)
+    assert got == [(1.0, "a")]
+
+
+def test_a_later_requeue_does_not_put_off_an_earlier_one() -> None:
+    kernel = Kernel()
+    queue = WorkQueue(kernel)
+    got = consume(kernel, queue)
+    at(kernel, (0.0, lambda: [queue.add_after(A, 2.0), queue.add_after(A, 5.0)]), (4.0, lambda: queue.add_after(A, 5.0)))
+    kernel.run(until_s=20)
+    assert got == [(2.0, "a"), (9.0, "a")]
+
+
+def test_back_off_doubles_from_5_ms_to_1000_s_per_key_until_it_is_forgotten() -> None:
+    kernel = Kernel()
+    queue = WorkQueue(kernel)
+    backoffs = [queue.add_rate_limited(A) for _ in range(20)]
+    assert backoffs[:4] == [0.005, 0.01, 0.02, 0.04]
+    assert backoffs[17:] == [655.36, 1000.0, 1000.0]
+    assert queue.add_rate_limited(B) == 0.005
+    queue.forget(A)
+    assert queue.add_rate_limited(A) == 0.005
+
+
+def test_a_key_carries_the_first_cause_that_put_it_there() -> None:
+    kernel = Kernel()
+    queue = WorkQueue(kernel)
+    causes: list[int | None] = []
+
+    async def work() -> None:
+        while True:
+            request = await queue.get()
+            causes.append(kernel.cause)
+            queue.done(request)
+
+    async def wake() -> None:
+        kernel.cause = 7
+        queue.add(A)
+        kernel.cause = 8
+        queue.add(A)
+        await kernel.sleep(1)
+        kernel.cause = 9
+        queue.add_after(A, 5.0)
+        kernel.cause = 10
+        queue.add(A)
+
+    kernel.spawn("source", wake())
+    kernel.spawn("worker", work())
+    kernel.run(until_s=20)
+    assert causes == [7, 10]
+
+
+def test_depth_counts_what_is_due() -> None:
+    kernel = Kernel()
+    queue = WorkQueue(kernel)
+    queue.add(A)
+    queue.add_after(B, 3.0)
+    assert (queue.depth, len(queue)) == (1, 2)
