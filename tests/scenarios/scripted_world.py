@@ -1,8 +1,8 @@
 """A world of a few lines, for tests of what is above worlds: a real fake API server, and a script in place of operator and Serve.
 
-A RayService gets a cluster of a head and a worker two seconds after it is created; a new `rayVersion` gets a second one, which takes
-over two seconds later and is alone five seconds after that. A worker beyond the first never becomes ready. Every request is answered
-with `{"price": 6}` after 10 ms, or by the application's handler, whose answer is noted in the trace.
+A RayService gets a cluster of a head and a worker two seconds after it is created; a new `rayVersion` gets a second one, which
+takes over two seconds later and is alone five seconds after that. A worker beyond the first never becomes ready. Every request is
+answered with `{"price": 6}` after 10 ms, or by the application's handler, whose answer is noted in the trace.
 """
 
 from __future__ import annotations
@@ -206,9 +206,7 @@ class ScriptedWorld:
             "activeServiceStatus": {"rayClusterName": active, "applicationStatuses": {"orchard": application}},
             "pendingServiceStatus": {"rayClusterName": pending},
         }
-        await client.patch(
-            RAY_SERVICE, name, {"status": status}, "default", patch_type="merge", subresource="status"
-        )
+        await client.patch(RAY_SERVICE, name, {"status": status}, "default", patch_type="merge", subresource="status")
 
     async def _pod(self, client: InProcessClient, cluster: str, role: str, group: str, index: int) -> None:
         name = f"{cluster}-{group}-{index}"

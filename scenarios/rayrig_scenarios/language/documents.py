@@ -126,6 +126,8 @@ def _one_line(text: str) -> str:
 def _syntax_remedy(what: str) -> str:
     if "mapping values are not allowed" in what:
         return "check the indentation, or quote a text that holds a colon"
+    if "tab character" in what:
+        return "indent with spaces, not tabs"
     if "cannot start any token" in what:
         return "indent with spaces, not tabs; quote texts that begin with @ or `"
     if "undefined alias" in what:
