@@ -264,8 +264,11 @@ class ServeInstance(Protocol):
         """Body of GET /api/serve/applications/ while running."""
         ...
 
-    def deploy(self, config: JsonObject) -> None:
-        """Hand a validated `ServeDeploySchema` document (as JSON) to the controller, starting it when there is none."""
+    async def deploy(self, config: JsonObject) -> None:
+        """Hand a validated `ServeDeploySchema` document (as JSON) to the controller, starting it when there is none.
+
+        Returns when the controller has it, which takes seconds when it must be started first.
+        """
         ...
 
     async def shutdown(self) -> None:

@@ -1,0 +1,613 @@
+"""One deployment in the controller: brings its replicas to the target, step by step.
+
+The parts of a step are methods in the order in which the controller calls them (ray-serve.md 5.1, 4 a to h). A step in which nothing
+is due changes nothing, so the controller leaves it out; `next_ns` says when something will be.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import deque
+from collections.abc import Callable
+
+from rayrig_core.objects import JsonObject
+from rayrig_core.timestamps import to_ns
+from rayrig_core.trace import Kind
+from rayrig_sim.ray.resources import IMPLICIT_PREFIX
+from rayrig_sim.serve.autoscaling import AutoscalingConfig
+from rayrig_sim.serve.broadcast import Broadcaster
+from rayrig_sim.serve.context import NEVER_NS, ServeContext
+from rayrig_sim.serve.deployment_config import DeploymentInfo, shown
+from rayrig_sim.serve.deployment_transitions import DeploymentEvent, DeploymentStatus, DeploymentStatusInfo
+from rayrig_sim.serve.deployment_update import (
+    DeploymentTarget,
+    Effect,
+    downscaling,
+    plan_update,
+    upscaling,
+)
+from rayrig_sim.serve.execution import ReplicaExecution
+from rayrig_sim.serve.identity import DeploymentId
+from rayrig_sim.serve.replica import ACTIVE, SLOW_START_NS, Replica
+from rayrig_sim.serve.replica_health import Health
+from rayrig_sim.serve.replica_process import ACTOR_PREFIX, Call, ReplicaProcess
+from rayrig_sim.serve.rolling_update import (
+    failure_threshold,
+    may_stop,
+    may_stop_with_surge,
+    rollout_size,
+    surge_size,
+)
+from rayrig_sim.serve.router import RouterConfig
+from rayrig_sim.serve.scale_down import Candidate, victims
+from rayrig_sim.serve.status import ReplicaState
+from rayrig_sim.serve.target_capacity import Direction
+
+_S = ReplicaState
+_UNSETTLED = (_S.STARTING, _S.UPDATING, _S.RECOVERING, _S.STOPPING)
+_ROUTABLE = (_S.RUNNING, _S.PENDING_MIGRATION)
+#: Dead replicas that stay listed (RETAINED_DEAD_REPLICAS).
+_DEAD_KEPT = 10
+#: A recovering replica that does not answer for this long is killed.
+_RECOVERY_NS = to_ns(30)
+_ID_LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789"
+
+HEALTH_MESSAGE = "A replica's health check failed. This deployment will be UNHEALTHY until the replica recovers or a new deploy happens."
+
+
+class DeploymentState:
+    """A deployment and its replicas. `wake` asks the controller for a step; `changed` tells it to write a checkpoint."""
+
+    def __init__(
+        self,
+        context: ServeContext,
+        deployment: DeploymentId,
+        broadcaster: Broadcaster,
+        *,
+        wake: Callable[[], None],
+        changed: Callable[[], None],
+    ) -> None:
+        self.context = context
+        self.id = deployment
+        self.subject = f"{context.subject}/{deployment.app}/{deployment.name}"
+        self.target: DeploymentTarget | None = None
+        self.status = DeploymentStatusInfo()
+        self.replicas: list[Replica] = []
+        self.dead: deque[JsonObject] = deque(maxlen=_DEAD_KEPT)
+        self.is_dirty = True
+        self.next_ns = 0
+        #: Its last trace event.
+        self.seq: int | None = None
+        #: A rollout has failed for good: no replica is started until there is a new version.
+        self.is_frozen = False
+        self._broadcaster = broadcaster
+        self._wake_controller = wake
+        self._target_changed = changed
+        self._rng = context.stream(f"ids/{deployment.app}/{deployment.name}")
+        self._failures = 0
+        self._failure = ""
+        self._has_run = False
+        self._is_rolling = False
+        self._warned_ns = -SLOW_START_NS
+        self._sent: tuple[ReplicaExecution, ...] | None = None
+        self._sent_unavailable = False
+        self._last_replica_seq: int | None = None
+
+    # Targets
+
+    def deploy(
+        self,
+        info: DeploymentInfo,
+        target_capacity: float | None,
+        direction: Direction | None,
+        cause: int | None,
+    ) -> bool:
+        """A new configuration. False when it is noticed in nothing."""
+        update = plan_update(self.target, info, target_capacity=target_capacity, direction=direction)
+        if update is None:
+            return False
+        is_first = self.target is None or self.target.is_deleting
+        if update.is_new_version or is_first:
+            self.is_frozen = False
+            self._has_run = False
+            self._is_rolling = any(
+                r.version != update.target.version and r.state is not _S.STOPPING for r in self.replicas
+            )
+        self._failures, self._failure = 0, ""
+        self._set_target(update.target)
+        if is_first:
+            self.status = DeploymentStatusInfo()
+            self._emit_status(cause)
+        elif update.event is not None:
+            self._happened(update.event, update.message, cause)
+        return True
+
+    def delete(self, cause: int | None) -> None:
+        """All replicas go, then the deployment."""
+        assert self.target is not None
+        if not self.target.is_deleting:
+            self._set_target(self.target.deleted())
+            self._happened(DeploymentEvent.DELETE, "", cause)
+
+    def set_count(self, num_replicas: int) -> None:
+        """The scale API: no status moves (ray-serve.md 2.3)."""
+        assert self.target is not None
+        if num_replicas != self.target.num_replicas:
+            self._set_target(self.target.with_count(num_replicas))
+
+    def autoscale(self, num_replicas: int, *, is_within_bounds: bool, detail: str, cause: int | None) -> None:
+        """The autoscaler's decision."""
+        assert self.target is not None
+        before = self.target.num_replicas
+        if num_replicas == before:
+            return
+        self.seq = self.context.kernel.trace.emit(
+            Kind.AUTOSCALE, self.subject, before, num_replicas, detail, cause=cause
+        )
+        self._set_target(self.target.with_count(num_replicas))
+        if not is_within_bounds:
+            return
+        if num_replicas > before:
+            self._happened(DeploymentEvent.AUTOSCALE_UP, upscaling(before, num_replicas), self.seq)
+        else:
+            self._happened(DeploymentEvent.AUTOSCALE_DOWN, downscaling(before, num_replicas), self.seq)
+
+    def recover(
+        self, target: DeploymentTarget, processes: list[ReplicaProcess], *, is_frozen: bool, cause: int | None
+    ) -> None:
+        """After a restart of the controller: the target of the checkpoint, the replicas that were found alive."""
+        self.target = target
+        self.is_frozen = is_frozen
+        for process in processes:
+            if process.start is not Call.DONE:
+                process.kill("the controller restarted before it had initialised")
+                continue
+            replica = Replica(self.context, process, process.version, state=_S.RECOVERING, cause=cause)
+            process.notify = self.wake
+            self.replicas.append(replica)
+        self._is_rolling = any(r.version != target.version for r in self.replicas)
+        if target.is_deleting:
+            self.status = self.status.after(DeploymentEvent.DELETE)
+        elif is_frozen:
+            message = "The rolling update of this deployment had failed before the controller restarted."
+            self.status = self.status.after(DeploymentEvent.ROLLING_UPDATE_FAILED, message)
+        self._emit_status(cause)
+        self._configure_routers()
+
+    def _set_target(self, target: DeploymentTarget) -> None:
+        self.target = target
+        self._configure_routers()
+        self._target_changed()
+        self.wake()
+
+    def _configure_routers(self) -> None:
+        assert self.target is not None
+        config = self.target.info.config
+        router, backpressure = config.request_router_config, config.backpressure_config
+        self._broadcaster.configure(
+            self.id,
+            RouterConfig(
+                max_queued_requests=config.max_queued_requests,
+                backpressure_status=backpressure["status_code"],
+                backpressure_retry_after_s=backpressure["retry_after_s"],
+                initial_backoff_s=router["initial_backoff_s"],
+                backoff_multiplier=router["backoff_multiplier"],
+                max_backoff_s=router["max_backoff_s"],
+            ),
+        )
+
+    # A step
+
+    def wake(self) -> None:
+        """Something about it or its replicas changed."""
+        self.is_dirty = True
+        self._wake_controller()
+
+    def is_due(self, now_ns: int) -> bool:
+        return self.is_dirty or now_ns >= self.next_ns
+
+    def check_replicas(self, now_ns: int) -> None:
+        """(a) Health of running replicas; results of starts, updates, recoveries and stops."""
+        self.is_dirty = False
+        for replica in list(self.replicas):
+            match replica.state:
+                case _S.RUNNING | _S.PENDING_MIGRATION:
+                    self._check_health(replica, now_ns)
+        waiting = initializing = 0
+        for replica in list(self.replicas):
+            match replica.state:
+                case _S.STARTING:
+                    self._check_start(replica)
+                    if replica.state is _S.STARTING and now_ns - replica.began_ns >= SLOW_START_NS:
+                        waiting += replica.process.node is None
+                        initializing += replica.is_initializing
+                case _S.UPDATING:
+                    self._check_update(replica)
+                case _S.RECOVERING:
+                    self._check_recovery(replica, now_ns)
+        for replica in list(self.replicas):
+            if replica.state is _S.STOPPING and replica.is_stopped(now_ns):
+                self._remove(replica)
+        if (waiting or initializing) and now_ns - self._warned_ns >= SLOW_START_NS:
+            self._warn_slow(waiting, initializing, now_ns)
+
+    def update_status(self) -> None:
+        """(b) and (f): what the counts say."""
+        target = self.target
+        assert target is not None
+        wanted = target.num_replicas
+        running_new = self._count(_S.RUNNING, is_new=True)
+        if running_new:
+            self._has_run = True
+        if target.is_deleting:
+            return
+        threshold = failure_threshold(wanted)
+        if wanted and self._failures >= threshold:
+            if self._is_rolling:
+                self._give_up_rollout()
+            elif not self._has_run:
+                self._give_up_start()
+        if any(replica.state in _UNSETTLED for replica in self.replicas):
+            return
+        if running_new == wanted and self._count(_S.RUNNING) == running_new and not self._close_ranks(running_new):
+            self._failures, self._failure = 0, ""
+            self._is_rolling = False
+            self._happened(DeploymentEvent.CONVERGED, "", self._last_replica_seq)
+
+    def migrate(self, now_ns: int) -> None:
+        """(c) Replicas on nodes that Ray drains (ray-serve.md 5.8)."""
+        for replica in list(self.replicas):
+            node = replica.process.node
+            if node is None or not node.is_draining:
+                if replica.state is _S.PENDING_MIGRATION:
+                    self._enter(replica, _S.RUNNING, "its node no longer drains")
+            elif replica.state in (_S.STARTING, _S.UPDATING):
+                self._stop(replica, "its node drains")
+            elif replica.state is _S.RUNNING:
+                self._enter(replica, _S.PENDING_MIGRATION, "its node drains")
+        migrating = [r for r in self.replicas if r.state is _S.PENDING_MIGRATION]
+        if not migrating or self.target is None:
+            return
+        migrating.sort(key=_drain_deadline)
+        surplus = self._count(_S.RUNNING) + len(migrating) - self.target.num_replicas
+        for replica in migrating:
+            last_ns = _drain_deadline(replica) - to_ns(replica.config.graceful_shutdown_timeout_s)
+            if surplus > 0 or now_ns >= last_ns:
+                surplus -= 1
+                self._stop(replica, "migrated")
+
+    def scale(self) -> None:
+        """(e) Outdated replicas as far as the rollout allows, then the count."""
+        target = self.target
+        assert target is not None
+        is_failing = self._is_failing
+        extra = 0
+        if not target.is_deleting:
+            extra = self._roll(is_failing)
+        present = [r for r in self.replicas if r.state not in (_S.STOPPING, _S.PENDING_MIGRATION)]
+        missing = target.num_replicas + extra - len(present)
+        if missing > 0 and not is_failing:
+            for _ in range(missing):
+                self._start_replica()
+        elif missing < 0 and not (is_failing and self.is_frozen):
+            self._stop_surplus(present, -missing)
+
+    @property
+    def is_gone(self) -> bool:
+        """Deletion is over."""
+        return self.target is not None and self.target.is_deleting and not self.replicas
+
+    def broadcast(self) -> None:
+        """(h) Tell the routers, if what they should know has changed."""
+        running = tuple(
+            replica.process.execution
+            for replica in self.replicas
+            if replica.state in _ROUTABLE and replica.process.execution is not None
+        )
+        is_unavailable = self.status.status is DeploymentStatus.DEPLOY_FAILED and not running
+        if running != self._sent or is_unavailable != self._sent_unavailable:
+            if self._broadcaster.replicas(self.id, running, is_unavailable, self._last_replica_seq):
+                self._sent, self._sent_unavailable = running, is_unavailable
+            else:
+                self.is_dirty = True
+
+    def plan_next(self, now_ns: int) -> None:
+        """When it has to be looked at again, if nothing happens before."""
+        earliest = NEVER_NS
+        for replica in self.replicas:
+            due = replica.next_ns()
+            if replica.state is _S.STARTING:
+                due = max(replica.began_ns, self._warned_ns) + SLOW_START_NS
+            elif replica.state is _S.RECOVERING:
+                due = replica.began_ns + _RECOVERY_NS
+            elif replica.state is _S.PENDING_MIGRATION:
+                due = min(due, _drain_deadline(replica) - to_ns(replica.config.graceful_shutdown_timeout_s))
+            earliest = min(earliest, due)
+        self.next_ns = earliest if earliest > now_ns else now_ns
+
+    # Replicas
+
+    def _check_health(self, replica: Replica, now_ns: int) -> None:
+        assert replica.health is not None
+        health = replica.health.poll(now_ns, replica.process, replica.config)
+        if health is Health.FINE:
+            return
+        is_new = self._is_new(replica)
+        detail = replica.process.death or "three health checks in a row failed"
+        self._stop(replica, detail, is_graceful=health is Health.FAILED)
+        if is_new:
+            if self._is_rolling:
+                self._failures += 1
+                self._failure = detail
+            self._happened(DeploymentEvent.HEALTH_CHECK_FAILED, HEALTH_MESSAGE, replica.seq)
+
+    def _check_start(self, replica: Replica) -> None:
+        process = replica.process
+        if process.node is not None and process.rank is None:
+            process.rank = self._free_rank()
+        if process.start is Call.DONE and process.death is None:
+            self._enter(replica, _S.RUNNING)
+        elif process.start is Call.FAILED or process.death is not None:
+            self._failed(replica, process.failure or process.death or "")
+
+    def _check_update(self, replica: Replica) -> None:
+        process = replica.process
+        if process.death is not None or process.update is Call.FAILED:
+            self._failed(replica, process.failure or process.death or "")
+        elif process.update is Call.DONE:
+            self._enter(replica, _S.RUNNING)
+
+    def _check_recovery(self, replica: Replica, now_ns: int) -> None:
+        process = replica.process
+        if process.death is not None or now_ns - replica.began_ns >= _RECOVERY_NS:
+            self._stop(replica, process.death or "it could not be recovered", is_graceful=False)
+        elif now_ns > replica.began_ns:
+            self._enter(replica, _S.RUNNING, "recovered")
+
+    def _failed(self, replica: Replica, text: str) -> None:
+        """A start or reconfiguration failed: it is stopped, counted and said."""
+        first_line = text.rstrip().rpartition("\n")[2]
+        self._stop(replica, first_line, is_graceful=replica.process.death is None)
+        if self.target is None or not self.target.num_replicas:
+            return
+        self._failures += 1
+        self._failure = text
+        left = max(failure_threshold(self.target.num_replicas) - self._failures, 0)
+        retrying = "Retrying" if self._has_run else f"Retrying {left} more time(s)"
+        self._say(f"A replica failed to start with exception. {retrying}. Error:\n{text}", replica.seq)
+
+    def _start_replica(self) -> None:
+        target = self.target
+        assert target is not None
+        replica_id = "".join(_ID_LETTERS[int(self._rng.random() * 36)] for _ in range(8))
+        process = ReplicaProcess(self.context, replica_id, target.info, target.version)
+        process.notify = self.wake
+        self.replicas.append(Replica(self.context, process, target.version, cause=self.seq))
+        self._last_replica_seq = self.replicas[-1].seq
+        self.is_dirty = True
+
+    def _stop_surplus(self, present: list[Replica], count: int) -> None:
+        cluster = self.context.cluster
+        head = cluster.head
+        candidates = [
+            Candidate(
+                replica,
+                replica.state in (_S.RUNNING, _S.UPDATING),
+                replica.process.node.node_id if replica.process.node else None,
+                position,
+            )
+            for position, replica in enumerate(present)
+        ]
+        chosen = victims(
+            candidates,
+            count,
+            head_id=head.node_id if head else None,
+            replicas_on=lambda node_id: _replicas_on(self.context, node_id),
+        )
+        for replica in chosen:
+            self._stop(replica, "not wanted any more", cause=self.seq)
+
+    def _roll(self, is_failing: bool) -> int:
+        """Bring outdated replicas on. Returns how many may exist above the target meanwhile."""
+        target = self.target
+        assert target is not None
+        outdated = [r for r in self.replicas if r.version != target.version and r.state is not _S.STOPPING]
+        if not outdated:
+            return 0
+        for replica in [r for r in outdated if r.state is _S.STARTING]:
+            self._stop(replica, "outdated", cause=self.seq, is_graceful=False)
+        outdated = [r for r in outdated if r.state in _ROUTABLE]
+        for replica in list(outdated):
+            if target.version.effect_on(replica.version) in (Effect.ADOPT, Effect.NONE):
+                replica.version = target.version
+                replica.process.adopt(target.info, target.version)
+                outdated.remove(replica)
+                self.is_dirty = True
+        if is_failing or not outdated:
+            return 0
+        config, wanted = target.info.config, target.num_replicas
+        size = rollout_size(wanted, config.rolling_update_percentage)
+        restarts = [r for r in outdated if target.version.effect_on(r.version) is Effect.RESTART]
+        extra = surge_size(wanted, config.max_surge_percent) if restarts else 0
+        if extra:
+            allowed, outdated = may_stop_with_surge(wanted, size, self._count(_S.RUNNING)), restarts
+        else:
+            old = sum(
+                r.version != target.version and r.state in (_S.STARTING, _S.UPDATING, _S.RUNNING) for r in self.replicas
+            )
+            allowed = may_stop(wanted, size, self._count(_S.RUNNING, is_new=True), old)
+        for replica in outdated[:allowed]:
+            if target.version.effect_on(replica.version) is Effect.RESTART:
+                self._stop(replica, "replaced by a new version", cause=self.seq)
+            else:
+                replica.reconfigure(target.info, target.version, self.seq)
+                self._last_replica_seq = replica.seq
+                self.is_dirty = True
+        return extra
+
+    def _remove(self, replica: Replica) -> None:
+        self.replicas.remove(replica)
+        self.dead.append(replica.details(ReplicaState.STOPPED))
+        replica.process.rank = None
+        self._enter(replica, _S.STOPPED)
+
+    def _enter(self, replica: Replica, state: ReplicaState, detail: str = "") -> None:
+        replica.enter(state, detail)
+        self._last_replica_seq = replica.seq
+        self.is_dirty = True
+
+    def _stop(self, replica: Replica, detail: str, *, cause: int | None = None, is_graceful: bool = True) -> None:
+        replica.stop(detail, cause, is_graceful=is_graceful)
+        self._last_replica_seq = replica.seq
+        self.is_dirty = True
+
+    # Ranks (ray-serve.md 5.6)
+
+    def _free_rank(self) -> int:
+        taken = {r.process.rank for r in self.replicas}
+        rank = 0
+        while rank in taken:
+            rank += 1
+        return rank
+
+    def _close_ranks(self, count: int) -> bool:
+        """Once the count is right, ranks are made contiguous by a call to those that move. True when there was one."""
+        moved = False
+        for replica in self.replicas:
+            process = replica.process
+            if process.rank is not None and process.rank >= count:
+                process.rank = self._free_rank()
+                replica.reconfigure(process.info, process.version, replica.seq)
+                self._last_replica_seq = replica.seq
+                moved = self.is_dirty = True
+        return moved
+
+    # Status
+
+    @property
+    def _is_failing(self) -> bool:
+        """No replica is started any more until the next deploy."""
+        target = self.target
+        if target is None or target.is_deleting or not target.num_replicas:
+            return False
+        if self.is_frozen:
+            return True
+        return not self._has_run and not self._is_rolling and self._failures >= failure_threshold(target.num_replicas)
+
+    def _give_up_start(self) -> None:
+        self._happened(
+            DeploymentEvent.REPLICA_STARTUP_FAILED,
+            f"The deployment failed to start {self._failures} times in a row. This may be due to a problem with its "
+            "constructor or initial health check failing. See controller logs for details. "
+            f"Error:\n{self._failure}",
+            self._last_replica_seq,
+        )
+
+    def _give_up_rollout(self) -> None:
+        if not self.is_frozen:
+            self.is_frozen = True
+            self._target_changed()
+        self._happened(
+            DeploymentEvent.ROLLING_UPDATE_FAILED,
+            f"The deployment failed to start {self._failures} times in a row during a rolling update. This may be due "
+            "to a problem with its constructor, initial health check or health checks failing. The update is stopped "
+            "and replicas of the previous version keep running until a new deploy. See controller logs for details. "
+            f"Error:\n{self._failure}",
+            self._last_replica_seq,
+        )
+
+    def _warn_slow(self, waiting: int, initializing: int, now_ns: int) -> None:
+        self._warned_ns = now_ns
+        target = self.target
+        assert target is not None
+        who = f"Deployment '{self.id.name}' in application '{self.id.app}' has"
+        message = ""
+        if waiting:
+            required = json.dumps({name: float(amount) for name, amount in target.info.actor.resources.items()})
+            total = self.context.cluster.total_resources()
+            shown_total = {n: a for n, a in total.items() if n in ("CPU", "GPU") or n in target.info.actor.resources}
+            message = (
+                f"{who} {waiting} replicas that have taken more than 30s to be scheduled. This may be due to waiting for "
+                "the cluster to auto-scale or for a runtime environment to be installed. Resources required for each "
+                f"replica: {required}, total resources available: {json.dumps(shown_total)}. Use `ray status` for more "
+                "details."
+            )
+        if initializing:
+            message = (
+                f"{who} {initializing} replicas that have taken more than 30s to initialize.\n"
+                "This may be caused by a slow __init__ or reconfigure method."
+            )
+        if self.status.status not in (DeploymentStatus.UNHEALTHY, DeploymentStatus.DEPLOY_FAILED):
+            self._say(message, self._last_replica_seq)
+
+    def _happened(self, event: DeploymentEvent, message: str, cause: int | None) -> None:
+        after = self.status.after(event, message)
+        if after is not self.status:
+            self.status = after
+            self._emit_status(cause)
+
+    def _say(self, message: str, cause: int | None) -> None:
+        after = self.status.with_message(message)
+        if after is not self.status:
+            self.status = after
+            self._emit_status(cause)
+
+    def _emit_status(self, cause: int | None) -> None:
+        status = self.status
+        self.seq = self.context.kernel.trace.emit(
+            Kind.DEPLOYMENT, self.subject, status.status.value, status.trigger.value, status.message, cause=cause
+        )
+        self.is_dirty = True
+
+    # Counts and views
+
+    def _is_new(self, replica: Replica) -> bool:
+        return self.target is not None and replica.version == self.target.version
+
+    def _count(self, state: ReplicaState, *, is_new: bool = False) -> int:
+        return sum(r.state is state and (not is_new or self._is_new(r)) for r in self.replicas)
+
+    @property
+    def running_count(self) -> int:
+        return self._count(_S.RUNNING)
+
+    @property
+    def is_recovering(self) -> bool:
+        return any(replica.state is _S.RECOVERING for replica in self.replicas)
+
+    @property
+    def autoscaling(self) -> AutoscalingConfig | None:
+        if self.target is None or self.target.is_deleting:
+            return None
+        return self.target.info.config.autoscaling
+
+    def active_nodes(self) -> list[str]:
+        """Ids of nodes with an active replica."""
+        return [r.process.node.node_id for r in self.replicas if r.state in ACTIVE and r.process.node is not None]
+
+    def details(self) -> JsonObject:
+        """As the GET answer shows it (ray-serve.md 2.2)."""
+        target, status = self.target, self.status
+        assert target is not None
+        resources = target.info.actor.resources
+        return {
+            "name": self.id.name,
+            "status": status.status.value,
+            "status_trigger": status.trigger.value,
+            "message": status.message,
+            "deployment_config": shown(target.info),
+            "target_num_replicas": target.num_replicas,
+            "required_resources": {n: a for n, a in resources.items() if not n.startswith(IMPLICIT_PREFIX)},
+            "replicas": [replica.details() for replica in self.replicas],
+            "recent_dead_replicas": list(self.dead),
+        }
+
+
+def _drain_deadline(replica: Replica) -> int:
+    node = replica.process.node
+    return node.drain_deadline_ns if node is not None and node.drain_deadline_ns is not None else NEVER_NS
+
+
+def _replicas_on(context: ServeContext, node_id: str) -> int:
+    node = context.cluster.nodes.get(node_id)
+    return 0 if node is None else sum(actor.name.startswith(ACTOR_PREFIX) for actor in node.actors.values())

@@ -1,0 +1,220 @@
+"""The Serve instance of one Ray cluster, as the dashboard and faults see it (port `ServeInstance`).
+
+It lives as long as the Ray cluster; its controller comes with the first document, may die and be restarted, and goes with a delete.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from rayrig_core.objects import JsonObject
+from rayrig_core.ports import Signal
+from rayrig_core.timestamps import NS, to_ns
+from rayrig_sim.calibration import Calibration
+from rayrig_sim.network import Network
+from rayrig_sim.ray.cluster import RayCluster
+from rayrig_sim.serve import checkpoint
+from rayrig_sim.serve.application_code import Registry, default_registry
+from rayrig_sim.serve.broadcast import Broadcaster
+from rayrig_sim.serve.context import ServeContext
+from rayrig_sim.serve.controller import ServeController
+from rayrig_sim.serve.details import NO_INSTANCE, instance_details
+from rayrig_sim.serve.identity import DeploymentId
+from rayrig_sim.serve.proxies import ProxyProcess
+from rayrig_sim.serve.replica import Replica
+from rayrig_sim.serve.routers import Routers
+
+if TYPE_CHECKING:
+    from rayrig_core.ports import Task
+
+#: Defaults of a document's `http_options` and `grpc_options` (ray-serve.md 3.2).
+_HTTP_OPTIONS: JsonObject = {
+    "host": "0.0.0.0",
+    "port": 8000,
+    "root_path": "",
+    "request_timeout_s": None,
+    "keep_alive_timeout_s": 90,
+    "ssl_keyfile": None,
+    "ssl_certfile": None,
+    "ssl_keyfile_password": None,
+    "ssl_ca_certs": None,
+}
+_GRPC_OPTIONS: JsonObject = {
+    "port": 9000,
+    "grpc_servicer_functions": [],
+    "request_timeout_s": None,
+    "enable_reflection": True,
+}
+#: The GET answer is composed anew when something in it changed, and for its statistics after this long.
+_DETAILS_KEPT_NS = to_ns(10)
+_ALL_SOURCES = ("declarative", "imperative")
+
+
+class SimulatedServe:
+    """Implements `rayrig_core.ports.ServeInstance` on the model."""
+
+    def __init__(
+        self, cluster: RayCluster, *, registry: Registry | None = None, network: Network | None = None
+    ) -> None:
+        kernel = cluster.kernel
+        name = f"{cluster.namespace}/{cluster.name}"
+        self.cluster = cluster
+        self.context = ServeContext(
+            kernel=kernel,
+            cluster=cluster,
+            calibration=cluster.calibration,
+            registry=registry if registry is not None else default_registry(),
+            routers=Routers(kernel, f"serve/{name}"),
+            network=network,
+            rng=kernel.streams.stream(f"serve/{name}/instance"),
+            http_options=dict(_HTTP_OPTIONS),
+        )
+        self.controller: ServeController | None = None
+        self._broadcaster = Broadcaster(self.context)
+        self._grpc_options = dict(_GRPC_OPTIONS)
+        self._proxy_location = "EveryNode"
+        self._starting: Signal[None] | None = None
+        self._loop: Task[None] | None = None
+        self._kept: tuple[int, int, JsonObject] | None = None
+
+    @property
+    def calibration(self) -> Calibration:
+        return self.context.calibration
+
+    # Port `ServeInstance`
+
+    @property
+    def is_running(self) -> bool:
+        return self.controller is not None
+
+    def details(self, sources: Sequence[str] = _ALL_SOURCES) -> JsonObject:
+        """The GET body. Shared between calls while nothing changes: not to be changed."""
+        controller = self.controller
+        if controller is None:
+            return NO_INSTANCE
+        now_ns = self.context.now_ns
+        if tuple(sources) != _ALL_SOURCES:
+            return instance_details(controller, self.context.http_options, self._grpc_options, sources)
+        kept = self._kept
+        if kept is None or kept[0] != controller.revision or now_ns - kept[1] >= _DETAILS_KEPT_NS:
+            body = instance_details(controller, self.context.http_options, self._grpc_options, sources)
+            kept = self._kept = (controller.revision, now_ns, body)
+        return kept[2]
+
+    async def deploy(self, config: JsonObject) -> None:
+        """Hand a validated document to the controller; starts one when there is none, which takes a while."""
+        cause = self.context.kernel.cause
+        if self.controller is None:
+            starting = self._starting
+            if starting is None:
+                starting = self._starting = self.context.kernel.signal()
+                self._take_options(config)
+                self.context.kernel.spawn("serve controller start", self._start(config, cause, starting))
+                await starting
+                return
+            await starting
+        if self.controller is not None:
+            self.controller.deploy(config, cause)
+
+    async def shutdown(self) -> None:
+        if self._starting is not None:
+            await self._starting
+        controller = self.controller
+        if controller is None:
+            return
+        controller.shut_down(self.context.kernel.cause)
+        await controller.ended
+
+    def scale(self, app: str, deployment: str, num_replicas: int) -> None:
+        """The scale API. Raises `KeyError` for an unknown application or deployment, `ValueError` with the text of the refusal."""
+        controller = self.controller
+        if controller is None or app not in controller.applications:
+            raise KeyError(app)
+        state = controller.deployments.get(DeploymentId(deployment, app))
+        application = controller.applications[app]
+        if state is None:
+            raise KeyError(deployment)
+        if state.target is not None and state.target.is_deleting:
+            raise ValueError("Deployment is deleted")
+        if not (application.document or {}).get("external_scaler_enabled"):
+            raise ValueError(
+                f"Cannot update replicas for deployment '{deployment}' in application '{app}'. The external scaling API "
+                "can only be used when 'external_scaler_enabled' is set to true in the application configuration. "
+                "Current value: external_scaler_enabled=false. To use this API, redeploy your application with "
+                "'external_scaler_enabled: true' in the config."
+            )
+        controller.scale(DeploymentId(deployment, app), num_replicas)
+
+    # Life of the controller
+
+    async def _start(self, config: JsonObject, cause: int | None, started: Signal[None]) -> None:
+        kernel = self.context.kernel
+        await kernel.sleep_ns(self.calibration.serve_controller_start.draw_ns(self.context.rng))
+        self._starting = None
+        if self.cluster.is_gcs_up and self.cluster.head is not None:
+            seq = self.cluster.emit("serve controller", "running", "", cause)
+            self._new_controller().deploy(config, seq)
+        started.set(None)
+
+    def _new_controller(self) -> ServeController:
+        controller = self.controller = ServeController(self.context, self._broadcaster, self._proxy_location)
+        self._kept = None
+        self._loop = self.context.kernel.spawn("serve controller", self._run(controller))
+        return controller
+
+    async def _run(self, controller: ServeController) -> None:
+        await controller.run()
+        if self.controller is controller and controller.ended.is_set:
+            self.cluster.emit("serve controller", "gone", "shut down")
+            self.controller = None
+
+    def crash_controller(self, *, is_restarting: bool = True, cause: int | None = None) -> None:
+        """Its process dies. The GCS starts it again, unless it is down itself."""
+        controller, self.controller = self.controller, None
+        if controller is None:
+            return
+        controller.crash(cause=cause)
+        if is_restarting:
+            self.restart_controller(cause)
+
+    def restart_controller(self, cause: int | None) -> None:
+        """The GCS starts the detached actor again, and it recovers from its checkpoint, if it left one."""
+        if checkpoint.load(self.cluster.kv) is None or self.controller is not None or self._starting is not None:
+            return
+        self._starting = self.context.kernel.signal()
+        self.context.kernel.spawn("serve controller restart", self._restart(cause, self._starting))
+
+    async def _restart(self, cause: int | None, started: Signal[None]) -> None:
+        kernel = self.context.kernel
+        await kernel.sleep_ns(self.calibration.serve_controller_start.draw_ns(self.context.rng))
+        self._starting = None
+        saved = checkpoint.load(self.cluster.kv)
+        if saved is not None and self.cluster.is_gcs_up and self.cluster.head is not None:
+            seq = self.cluster.emit("serve controller", "restarted", "", cause)
+            self._new_controller().recover(saved, seq)
+        started.set(None)
+
+    def _take_options(self, config: JsonObject) -> None:
+        """Options that only the document which starts Serve sets (ray-serve.md 2.1)."""
+        self.context.http_options = {**_HTTP_OPTIONS, **(config.get("http_options") or {})}
+        self._grpc_options = {**_GRPC_OPTIONS, **(config.get("grpc_options") or {})}
+        self._proxy_location = config.get("proxy_location") or "EveryNode"
+
+    # For faults and tests
+
+    def replicas(self, app: str, deployment: str) -> list[Replica]:
+        """Replicas in order of start; empty when there are none."""
+        controller = self.controller
+        state = controller.deployments.get(DeploymentId(deployment, app)) if controller is not None else None
+        return list(state.replicas) if state is not None else []
+
+    def proxy_processes(self) -> list[ProxyProcess]:
+        """Living proxies, head first."""
+        controller = self.controller
+        return [state.process for state in controller.proxies.states.values()] if controller is not None else []
+
+    @property
+    def uptime_s(self) -> float:
+        controller = self.controller
+        return 0.0 if controller is None else self.context.kernel.unix_ns() / NS - controller.began_unix_s
