@@ -254,9 +254,9 @@ class InProcessClient:
             resource_version=resource_version,
         )
         half, reaction = await self._before("watch", self._target(resource, namespace, ""))
-        if isinstance(reaction, faultpoints.ExpireWatch):
-            raise status.expired("too old resource version: injected fault")
         cursor = self.server.watch(call)
+        if isinstance(reaction, faultpoints.ExpireWatch):
+            cursor.fail(status.expired("too old resource version: injected fault"))
         await self._after(half, reaction)
         return InProcessWatch(cursor, self._runtime, self, resource, self._watch_lag_ns)
 

@@ -28,7 +28,7 @@ class Deleter:
     def delete(self, served: Served, call: ApiCall) -> Answer:
         """The object when it stays (or its kind always answers so), else a Status. Raises `ApiError` 403, 404, 409."""
         stored = self._reader.stored(served, call.namespace, call.name)
-        self._check(served, call, stored.obj)
+        self.check(served, call, stored.obj)
         gone, last = self._delete(served, call, stored)
         if gone and not served.rules.returns_deleted:
             details: JsonObject = {"name": call.name}
@@ -57,7 +57,8 @@ class Deleter:
                 deleted.append(self._reader.shown(served, self._delete(served, single, current)[1]))
         return deleted
 
-    def _check(self, served: Served, call: ApiCall, obj: JsonObject) -> None:
+    def check(self, served: Served, call: ApiCall, obj: JsonObject) -> None:
+        """Raises `Conflict` when a precondition does not hold, and what the kind has against the deletion."""
         wanted, meta = call.preconditions, obj["metadata"]
         if wanted is not None:
             if wanted.uid is not None and wanted.uid != meta["uid"]:

@@ -7,6 +7,7 @@ import binascii
 import json
 from collections.abc import Iterator
 
+from rayrig_core.errors import ApiError
 from rayrig_core.objects import JsonObject
 from rayrig_fakes.kubernetes import status
 from rayrig_fakes.kubernetes.calls import Answer, ApiCall, Page
@@ -118,12 +119,16 @@ class Reader:
         return now, ""
 
     def watch(self, served: Served, call: ApiCall) -> WatchCursor:
-        """A cursor after `resource_version`, or with the present objects as ADDED first when there is none."""
+        """A cursor after `resource_version`, or with the present objects as ADDED first when there is none.
+
+        A revision that is compacted shows when the first event is taken.
+        """
         matches = self.predicate(served, call)
         collection = self._state.collection(served)
         rules = served.rules
         present = None if rules.serves_stored_form else rules.served_form
         namespace = call.namespace if served.type.namespaced else ""
+        lost: ApiError | None = None
         version = call.resource_version
         if version in ("", "0") or call.send_initial_events:
             initial = []
@@ -134,11 +139,14 @@ class Reader:
             place = collection.log.end
         else:
             asked = parse_revision(version)
-            if asked < collection.log.compacted:
-                raise status.expired(f"too old resource version: {asked} ({collection.log.compacted})")
             initial = []
+            compacted = collection.log.compacted
+            if asked < compacted:
+                lost = status.expired(f"too old resource version: {asked} ({compacted})")
             place = collection.log.after(asked)
-        return WatchCursor(collection, place, namespace=namespace, matches=matches, present=present, initial=initial)
+        return WatchCursor(
+            collection, place, namespace=namespace, matches=matches, present=present, initial=initial, lost=lost
+        )
 
 
 def too_large(asked: int, now: int) -> Exception:

@@ -100,6 +100,14 @@ class Registry:
     def has_group_version(self, group: str, version: str) -> bool:
         return (group, version) in self._by_path
 
+    def is_custom_group(self, group: str, version: str) -> bool:
+        """All resources of this group version are custom."""
+        return all(served.rules.is_custom for served in self._by_path.get((group, version), {}).values())
+
+    def in_version(self, group: str, version: str) -> list[Served]:
+        """In the order they were registered."""
+        return list(self._by_path.get((group, version), {}).values())
+
     def group_versions(self) -> list[tuple[str, str]]:
         return list(self._by_path)
 

@@ -21,6 +21,7 @@ from rayrig_fakes.kubernetes.registry import Registry, Served
 from rayrig_fakes.kubernetes.state import ServerState
 from rayrig_fakes.kubernetes.store import Store
 from rayrig_fakes.kubernetes.subresources import Subresources
+from rayrig_fakes.kubernetes.table import Column, Row, table
 from rayrig_fakes.kubernetes.watch import WatchCursor
 from rayrig_fakes.kubernetes.writing import Writer
 
@@ -139,7 +140,7 @@ class ApiServer:
         return Page(self._deleter.delete_collection(served, call), self.state.store.revision)
 
     def watch(self, call: ApiCall) -> WatchCursor:
-        """Raises `ApiError`, `Gone` for a revision that is compacted."""
+        """Raises `ApiError`; that a revision is compacted shows when the first event is taken."""
         return self._reader.watch(self.served(call.resource), call)
 
     # Administration: for tests, reports and fault plans
@@ -158,6 +159,10 @@ class ApiServer:
             return None
         stored = self.state.collection(served).get(served.key(namespace, name))
         return self._reader.shown(served, stored).obj if stored is not None else None
+
+    def table(self, resource: ResourceType, namespace: str = "") -> tuple[builtins.list[Column], builtins.list[Row]]:
+        """Columns and rows of the current objects, as `kubectl get` would show them. Raises `NotFound`."""
+        return table(self.served(resource), self.objects(resource, namespace), self.state.now_unix_ns())
 
     @property
     def revision(self) -> int:

@@ -6,6 +6,7 @@ one from bytes that are made once per revision and only when asked for.
 
 from __future__ import annotations
 
+import json
 import marshal
 from bisect import bisect_left, insort
 from collections.abc import Callable, Iterator
@@ -22,12 +23,13 @@ Waiter = Callable[[Change], bool]
 class Stored:
     """One revision of one object."""
 
-    __slots__ = ("_packed", "obj", "revision")
+    __slots__ = ("_json", "_packed", "obj", "revision")
 
     def __init__(self, obj: JsonObject, revision: int) -> None:
         self.obj = obj
         self.revision = revision
         self._packed: bytes | None = None
+        self._json: bytes | None = None
 
     def copy(self) -> JsonObject:
         """An object that belongs to the caller."""
@@ -35,6 +37,13 @@ class Stored:
         if packed is None:
             packed = self._packed = marshal.dumps(self.obj)
         return cast(JsonObject, marshal.loads(packed))
+
+    def json(self) -> bytes:
+        """The object as JSON."""
+        text = self._json
+        if text is None:
+            text = self._json = json.dumps(self.obj, separators=(",", ":"), ensure_ascii=False).encode()
+        return text
 
 
 class Collection:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from rayrig_core.objects import JsonObject
-from rayrig_core.ports import Preconditions
+from rayrig_core.objects import JsonObject, is_being_deleted
+from rayrig_core.ports import PatchType, Preconditions
+from rayrig_core.timestamps import rfc3339
 from rayrig_fakes.kubernetes import status
 from rayrig_fakes.kubernetes.calls import Answer, ApiCall
 from rayrig_fakes.kubernetes.deleting import Deleter
+from rayrig_fakes.kubernetes.patch import JSON_PATCH, MERGE_PATCH, apply_patch
 from rayrig_fakes.kubernetes.reading import Reader
 from rayrig_fakes.kubernetes.registry import Served
+from rayrig_fakes.kubernetes.scale import scale_of, with_scale
 from rayrig_fakes.kubernetes.state import ServerState, own_copy
 from rayrig_fakes.kubernetes.writing import Writer
 
@@ -30,6 +33,8 @@ class Subresources:
             if served.rules.is_custom:
                 raise status.not_found(served.type, call.name)
             raise status.unknown_resource()
+        if call.subresource == "scale":
+            return self._scale(served, call)
         if call.subresource == "binding" and call.verb == "create":
             return self._bind(served, call)
         if call.subresource == "eviction" and call.verb == "create":
@@ -37,6 +42,28 @@ class Subresources:
         if call.subresource == "finalize" and call.verb == "update":
             return self._writer.update(served, call)
         raise status.method_not_allowed()
+
+    def _scale(self, served: Served, call: ApiCall) -> Answer:
+        """GET, PUT and PATCH of the Scale; a write is a write of the object."""
+        current = self._reader.stored(served, call.namespace, call.name)
+        old = served.rules.served_form(current.obj)
+        scale = scale_of(served, old)
+        if call.verb == "get":
+            return Answer(200, scale)
+        if call.verb == "patch":
+            if call.patch_type == "apply":
+                raise status.unsupported_media_type((JSON_PATCH, MERGE_PATCH))
+            scale = apply_patch(served, scale, call._replace(patch_type=_plain(call.patch_type)))
+        elif call.verb == "update":
+            scale = own_copy(call.body)
+        else:
+            raise status.method_not_allowed()
+        version = (scale.get("metadata") or {}).get("resourceVersion")
+        if version and version != old["metadata"]["resourceVersion"]:
+            raise status.conflict(served.type, call.name)
+        scaled = with_scale(served, old, scale)
+        answer = self._writer.replace(served, current, old, scaled, call.verb, "scale", call.dry_run)
+        return Answer(200, scale_of(served, answer.body))
 
     def _bind(self, served: Served, call: ApiCall) -> Answer:
         """Sets spec.nodeName and the condition PodScheduled in one write; a second binding is 409 (K8-066)."""
@@ -72,16 +99,12 @@ class Subresources:
         return Answer(201, body)
 
     def _bound(self, old: JsonObject, node: str, binding_meta: JsonObject) -> JsonObject:
-        from rayrig_core.timestamps import rfc3339
-
         obj, meta = dict(old), dict(old["metadata"])
         obj["metadata"] = meta
         annotations = binding_meta.get("annotations")
         if annotations:
             meta["annotations"] = {**(meta.get("annotations") or {}), **annotations}
         obj["spec"] = {**old["spec"], "nodeName": node}
-        if meta.get("generation"):
-            meta["generation"] += 0
         conditions = [c for c in (old["status"].get("conditions") or ()) if c.get("type") != "PodScheduled"]
         conditions.append(
             {
@@ -100,7 +123,7 @@ class Subresources:
 
     def _evict(self, served: Served, call: ApiCall) -> Answer:
         """Deletes the pod as an eviction asks (K8-064)."""
-        self._reader.stored(served, call.namespace, call.name)
+        stored = self._reader.stored(served, call.namespace, call.name)
         eviction = own_copy(call.body)
         options = eviction.get("deleteOptions") or {}
         wanted = options.get("preconditions")
@@ -115,7 +138,32 @@ class Subresources:
             propagation_policy=options.get("propagationPolicy"),
             preconditions=preconditions,
         )
-        self._deleter.delete(served, delete)
+        self._deleter.check(served, delete, stored.obj)
+        if not call.dry_run and stored.obj["spec"].get("nodeName") and not is_being_deleted(stored.obj):
+            self._mark_disrupted(served, stored.obj)
+        self._deleter.delete(served, delete._replace(preconditions=None))
         body = status.success()
         body["code"] = 201
         return Answer(201, body)
+
+    def _mark_disrupted(self, served: Served, old: JsonObject) -> None:
+        now = self._state.now_unix_ns()
+        meta = old["metadata"]
+        obj = {**old, "metadata": dict(meta)}
+        kept = [c for c in old["status"].get("conditions") or () if c.get("type") != "DisruptionTarget"]
+        condition = {
+            "type": "DisruptionTarget",
+            "status": "True",
+            "lastProbeTime": None,
+            "lastTransitionTime": rfc3339(now),
+            "reason": "EvictionByEvictionAPI",
+            "message": "Eviction API: evicting",
+        }
+        obj["status"] = {**old["status"], "conditions": [condition, *kept]}
+        cause = self._state.emit_write("create", served, meta["namespace"], meta["name"], "eviction")
+        self._state.collection(served).put(served.key(meta["namespace"], meta["name"]), obj, now, cause)
+
+
+def _plain(patch_type: PatchType) -> PatchType:
+    """A Scale has no lists that merge: strategic is merge."""
+    return "json" if patch_type == "json" else "merge"

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable
 
+from rayrig_core.errors import ApiError
 from rayrig_core.objects import JsonObject
 from rayrig_core.ports import WatchType
 from rayrig_fakes.kubernetes import status
@@ -31,7 +32,7 @@ class Delivery:
 class WatchCursor:
     """A place in a log with a filter. `take` what is there; `call_when_ready` tells once when there is more."""
 
-    __slots__ = ("_collection", "_initial", "_matches", "_place", "_prefix", "_present", "_ready", "_started", "closed")
+    __slots__ = ("_collection", "_initial", "_lost", "_matches", "_place", "_prefix", "_present", "_ready", "closed")
 
     def __init__(
         self,
@@ -42,26 +43,30 @@ class WatchCursor:
         matches: ObjectPredicate | None = None,
         present: Callable[[JsonObject], JsonObject] | None = None,
         initial: Iterable[Delivery] = (),
+        lost: ApiError | None = None,
     ) -> None:
-        """`present` turns a stored object into the version the watcher asked for."""
+        """`present` turns a stored object into the version the watcher asked for; `lost` is raised instead of any event."""
         self._collection = collection
         self._place = place
         self._prefix = f"{namespace}/" if namespace else ""
         self._matches = matches
         self._present = present
         self._initial = deque(initial)
+        self._lost = lost
         self._ready: Callable[[], None] | None = None
-        self._started = place
         #: No more events come once what is there was taken.
         self.closed = False
 
     def take(self) -> Delivery | None:
         """The next event, or None when there is none yet. Raises `Gone` when the log no longer reaches back far enough."""
+        if self._lost is not None:
+            raise self._lost
         if self._initial:
             return self._initial.popleft()
         log = self._collection.log
         if self._place < log.first:
-            raise status.expired("too old resource version: history is compacted")
+            self._lost = status.expired("too old resource version: the watcher fell behind what is kept")
+            raise self._lost
         while self._place < log.end:
             change = log.at(self._place)
             self._place += 1
@@ -69,6 +74,11 @@ class WatchCursor:
             if delivery is not None:
                 return delivery
         return None
+
+    @property
+    def has_initial(self) -> bool:
+        """Objects that were there at the beginning are still to be taken."""
+        return bool(self._initial)
 
     def call_when_ready(self, ready: Callable[[], None]) -> None:
         """Call `ready` once, when an event for this watcher is written or the cursor is closed.
@@ -80,8 +90,16 @@ class WatchCursor:
         if not waiting:
             self._collection.wait(self._told)
 
+    def fail(self, error: ApiError) -> None:
+        """From now on `take` raises `error`: the history is declared lost (K8-058)."""
+        self._lost = error
+        self._wake()
+
     def close(self) -> None:
         self.closed = True
+        self._wake()
+
+    def _wake(self) -> None:
         ready, self._ready = self._ready, None
         if ready is not None:
             ready()

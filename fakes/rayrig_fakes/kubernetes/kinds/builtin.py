@@ -104,10 +104,27 @@ def install(state: ServerState) -> None:
         "pdb",
     )
     add(rt.PRIORITY_CLASS, PlainRules(has_generation=True), "pc")
-    add(rt.DEPLOYMENT, PlainRules(has_status=True, has_generation=True), "deploy", categories=everything)
-    add(ResourceType("apps", "v1", "replicasets", "ReplicaSet"), PlainRules(has_status=True, has_generation=True), "rs")
+    add(
+        rt.DEPLOYMENT,
+        PlainRules(has_status=True, has_generation=True),
+        "deploy",
+        subresources=("scale",),
+        categories=everything,
+    )
+    add(
+        ResourceType("apps", "v1", "replicasets", "ReplicaSet"),
+        PlainRules(has_status=True, has_generation=True),
+        "rs",
+        subresources=("scale",),
+    )
     workload = PlainRules(has_status=True, has_generation=True)
-    add(ResourceType("apps", "v1", "statefulsets", "StatefulSet"), workload, "sts", categories=everything)
+    add(
+        ResourceType("apps", "v1", "statefulsets", "StatefulSet"),
+        workload,
+        "sts",
+        subresources=("scale",),
+        categories=everything,
+    )
     add(ResourceType("apps", "v1", "daemonsets", "DaemonSet"), workload, "ds", categories=everything)
     add(ResourceType("batch", "v1", "cronjobs", "CronJob"), workload, "cj", categories=everything)
     add(ResourceType("", "v1", "persistentvolumes", "PersistentVolume", False), PlainRules(has_status=True), "pv")

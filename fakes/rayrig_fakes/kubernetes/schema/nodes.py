@@ -289,7 +289,8 @@ class SchemaNode:
                     causes += found
             elif keyword == "anyOf" and not good:
                 causes.append(status.invalid_value(at, "", f'"{at}" must validate at least one schema (anyOf)'))
-                causes += min(failures, key=lambda found: len(found))
+                fewest: list[Cause] = min(failures, key=len)
+                causes += fewest
             elif keyword == "oneOf" and good != 1:
                 found_text = "Found none valid" if not good else f"Found {good} valid alternatives"
                 text = f'"{at}" must validate one and only one schema (oneOf). {found_text}'

@@ -1,0 +1,194 @@
+"""What a server tells about itself: versions, groups, resources (K8-001 to K8-003, K8-006)."""
+
+from __future__ import annotations
+
+from rayrig_core.objects import JsonObject
+from rayrig_fakes.kubernetes.registry import Registry, Served
+
+VERSION: JsonObject = {
+    "major": "1",
+    "minor": "36",
+    "gitVersion": "v1.36.2",
+    "gitCommit": "",
+    "gitTreeState": "clean",
+    "buildDate": "",
+    "goVersion": "none",
+    "compiler": "none",
+    "platform": "any",
+}
+_BUILTIN_VERBS = ("create", "delete", "deletecollection", "get", "list", "patch", "update", "watch")
+_CUSTOM_VERBS = ("delete", "deletecollection", "get", "list", "patch", "create", "update", "watch")
+_SUBRESOURCE_VERBS: dict[str, tuple[str, ...]] = {
+    "status": ("get", "patch", "update"),
+    "scale": ("get", "patch", "update"),
+    "finalize": ("update",),
+    "binding": ("create",),
+    "eviction": ("create",),
+    "log": ("get",),
+    "exec": ("create", "get"),
+    "proxy": ("create", "delete", "get", "patch", "update"),
+}
+#: Kinds of subresources that are not of the resource's own kind: (group, version, kind).
+_SUBRESOURCE_KINDS: dict[str, tuple[str, str, str]] = {
+    "scale": ("autoscaling", "v1", "Scale"),
+    "eviction": ("policy", "v1", "Eviction"),
+    "binding": ("", "", "Binding"),
+    "exec": ("", "", "PodExecOptions"),
+}
+
+
+def verbs_of(served: Served) -> list[str]:
+    if served.rules.is_custom:
+        return list(_CUSTOM_VERBS)
+    return [verb for verb in _BUILTIN_VERBS if not (verb == "deletecollection" and served.type.plural == "namespaces")]
+
+
+def _kind_of(served: Served, subresource: str) -> tuple[str, str, str]:
+    if subresource == "proxy":
+        return ("", "", f"{served.type.kind}ProxyOptions")
+    return _SUBRESOURCE_KINDS.get(subresource, ("", "", served.type.kind))
+
+
+def resource_list(registry: Registry, group: str, version: str) -> JsonObject:
+    """APIResourceList of one group version."""
+    resources: list[JsonObject] = []
+    found = registry.in_version(group, version)
+    if not group or not any(served.rules.is_custom for served in found):
+        found.sort(key=lambda served: served.type.plural)
+    for served in found:
+        entry: JsonObject = {
+            "name": served.type.plural,
+            "singularName": served.singular,
+            "namespaced": served.type.namespaced,
+            "kind": served.type.kind,
+            "verbs": verbs_of(served),
+        }
+        if served.short_names:
+            entry["shortNames"] = list(served.short_names)
+        if served.categories:
+            entry["categories"] = list(served.categories)
+        resources.append(entry)
+        for subresource in served.subresources if served.rules.is_custom else sorted(served.subresources):
+            of_group, of_version, kind = _kind_of(served, subresource)
+            below: JsonObject = {
+                "name": f"{served.type.plural}/{subresource}",
+                "singularName": "",
+                "namespaced": served.type.namespaced,
+                "kind": kind,
+                "verbs": list(_SUBRESOURCE_VERBS[subresource]),
+            }
+            if of_group:
+                below |= {"group": of_group, "version": of_version}
+            resources.append(below)
+    api_version = f"{group}/{version}" if group else version
+    body: JsonObject = {"kind": "APIResourceList"}
+    if group:
+        body["apiVersion"] = "v1"
+    return body | {"groupVersion": api_version, "resources": resources}
+
+
+def _versions(registry: Registry) -> dict[str, list[str]]:
+    """Versions by group, the preferred one first; the core group is left out."""
+    groups: dict[str, list[str]] = {}
+    for group, version in registry.group_versions():
+        if group:
+            groups.setdefault(group, []).append(version)
+    for versions in groups.values():
+        versions.sort(key=version_rank)
+    return groups
+
+
+def version_rank(version: str) -> tuple[int, int, int, str]:
+    """v2 before v1 before v1beta1 before v1alpha1."""
+    for maturity, word in ((1, "beta"), (2, "alpha")):
+        major, found, minor = version.removeprefix("v").partition(word)
+        if found and major.isdecimal() and minor.isdecimal():
+            return maturity, -int(major), -int(minor), version
+    major = version.removeprefix("v")
+    return (0, -int(major), 0, version) if major.isdecimal() else (3, 0, 0, version)
+
+
+def group(registry: Registry, name: str) -> JsonObject | None:
+    """APIGroup; None when there is none of that name."""
+    versions = _versions(registry).get(name)
+    return {"kind": "APIGroup", "apiVersion": "v1", **_group(name, versions)} if versions else None
+
+
+def _group(name: str, versions: list[str]) -> JsonObject:
+    listed = [{"groupVersion": f"{name}/{version}", "version": version} for version in versions]
+    return {"name": name, "versions": listed, "preferredVersion": listed[0]}
+
+
+def group_list(registry: Registry) -> JsonObject:
+    groups = [_group(name, versions) for name, versions in _versions(registry).items()]
+    return {"kind": "APIGroupList", "apiVersion": "v1", "groups": groups}
+
+
+def api_versions() -> JsonObject:
+    address = {"clientCIDR": "0.0.0.0/0", "serverAddress": "127.0.0.1:6443"}
+    return {"kind": "APIVersions", "versions": ["v1"], "serverAddressByClientCIDRs": [address]}
+
+
+def aggregated(registry: Registry, *, core: bool) -> JsonObject:
+    """APIGroupDiscoveryList of the core group, or of all others."""
+    groups = {"": ["v1"]} if core else _versions(registry)
+    items: list[JsonObject] = []
+    for name, versions in groups.items():
+        listed = [
+            {
+                "version": version,
+                "resources": [_discovered(served) for served in registry.in_version(name, version)],
+                "freshness": "Current",
+            }
+            for version in versions
+        ]
+        items.append({"metadata": {"name": name} if name else {}, "versions": listed})
+    return {
+        "kind": "APIGroupDiscoveryList",
+        "apiVersion": "apidiscovery.k8s.io/v2",
+        "metadata": {},
+        "items": items,
+    }
+
+
+def _discovered(served: Served) -> JsonObject:
+    kind = served.type
+    custom = served.rules.is_custom
+    entry: JsonObject = {
+        "resource": kind.plural,
+        "responseKind": {
+            "group": kind.group if custom else "",
+            "version": kind.version if custom else "",
+            "kind": kind.kind,
+        },
+        "scope": "Namespaced" if kind.namespaced else "Cluster",
+        "singularResource": served.singular,
+        "verbs": verbs_of(served),
+    }
+    if served.short_names:
+        entry["shortNames"] = list(served.short_names)
+    if served.categories:
+        entry["categories"] = list(served.categories)
+    if served.subresources:
+        entry["subresources"] = []
+        for subresource in sorted(served.subresources):
+            of_group, of_version, name = _kind_of(served, subresource)
+            if custom and subresource == "status":
+                of_group, of_version = kind.group, kind.version
+            entry["subresources"].append(
+                {
+                    "subresource": subresource,
+                    "responseKind": {"group": of_group, "version": of_version, "kind": name},
+                    "verbs": list(_SUBRESOURCE_VERBS[subresource]),
+                }
+            )
+    return entry
+
+
+def root_paths(registry: Registry) -> JsonObject:
+    paths = ["/api", "/api/v1", "/apis"]
+    for name, versions in _versions(registry).items():
+        paths.append(f"/apis/{name}")
+        paths += [f"/apis/{name}/{version}" for version in versions]
+    paths += ["/healthz", "/livez", "/readyz", "/version"]
+    return {"paths": paths}

@@ -1,0 +1,404 @@
+"""The HTTP-shaped face, without sockets: a request in, a response or an open watch out."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+
+from rayrig_core.errors import ApiError
+from rayrig_core.http import HttpRequest
+from rayrig_core.objects import Json, JsonObject
+from rayrig_core.ports import WatchType
+from rayrig_fakes.kubernetes import discovery, status
+from rayrig_fakes.kubernetes.calls import ApiCall, Page
+from rayrig_fakes.kubernetes.requests import (
+    JSON,
+    PROTOBUF,
+    YAML,
+    Discovery,
+    PlainNotFound,
+    Target,
+    call_of,
+    flag,
+    media_type,
+    number,
+    one,
+    resolve,
+    verb_of,
+)
+from rayrig_fakes.kubernetes.server import ApiServer
+from rayrig_fakes.kubernetes.store import Stored
+from rayrig_fakes.kubernetes.table import layout
+from rayrig_fakes.kubernetes.watch import Delivery, WatchCursor
+
+_META_API = "meta.k8s.io/v1"
+_INITIAL_EVENTS_END = "k8s.io/initial-events-end"
+_AVAILABLE = ", ".join((JSON, YAML, PROTOBUF, f"{JSON};stream=watch", f"{PROTOBUF};stream=watch"))
+
+
+@dataclass(frozen=True, slots=True)
+class ApiResponse:
+    """A whole answer. Headers may repeat (`warning` does); their names are lower case."""
+
+    status: int
+    body: bytes
+    content_type: str = JSON
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def headers(self) -> list[tuple[str, str]]:
+        return [("content-type", self.content_type), *(("warning", text) for text in self.warnings)]
+
+    def json(self) -> Json:
+        """Body parsed as JSON. Raises `ValueError`."""
+        return json.loads(self.body)
+
+
+class WatchResponse:
+    """An open watch: status 200, one JSON object a line. Whoever serves it pulls lines and keeps the time.
+
+    `timeout_s` is what the client asked for (None: the server's choice); before it ends the stream with `close`, it sends
+    `bookmark` when `bookmarks` is set.
+    """
+
+    __slots__ = ("_ended", "_first_lines", "_shape", "bookmarks", "cursor", "timeout_s", "warnings")
+
+    def __init__(
+        self,
+        cursor: WatchCursor,
+        shape: Callable[[JsonObject], Json],
+        *,
+        timeout_s: float | None,
+        bookmarks: bool,
+        warnings: tuple[str, ...],
+        closing: JsonObject | None = None,
+    ) -> None:
+        """`closing`: bookmark that ends the initial events."""
+        self.cursor = cursor
+        self.timeout_s = timeout_s
+        self.bookmarks = bookmarks
+        self.warnings = warnings
+        self._shape = shape
+        self._ended = False
+        self._first_lines = closing
+
+    status = 200
+
+    @property
+    def headers(self) -> list[tuple[str, str]]:
+        return [("content-type", JSON), *(("warning", text) for text in self.warnings)]
+
+    @property
+    def is_ended(self) -> bool:
+        """Nothing more will come."""
+        return self._ended
+
+    def lines(self) -> Iterator[bytes]:
+        """What can be sent now. After a compaction the last line is an ERROR event and the stream has ended."""
+        while not self._ended:
+            initial = self.cursor.has_initial
+            try:
+                delivery = self.cursor.take()
+            except ApiError as gone:
+                self._ended = True
+                yield _line("ERROR", gone.status)
+                return
+            if not initial and self._first_lines is not None:
+                closing, self._first_lines = self._first_lines, None
+                yield _line("BOOKMARK", closing)
+            if delivery is None:
+                self._ended = self.cursor.closed
+                return
+            yield self._line(delivery)
+
+    def _line(self, delivery: Delivery) -> bytes:
+        return _line(delivery.type, self._shape(delivery.object))
+
+    def call_when_ready(self, ready: Callable[[], None]) -> None:
+        """Call `ready` once when `lines` has more."""
+        self.cursor.call_when_ready(ready)
+
+    def close(self) -> None:
+        self._ended = True
+        self.cursor.close()
+
+
+def _line(kind: WatchType | str, obj: Json) -> bytes:
+    return json.dumps({"type": str(kind), "object": obj}, separators=(",", ":"), ensure_ascii=False).encode() + b"\n"
+
+
+@dataclass(frozen=True, slots=True)
+class _Form:
+    """Representation asked for: plain, or `Table`, `PartialObjectMetadata`, `PartialObjectMetadataList`."""
+
+    kind: str = ""
+
+
+def handle(server: ApiServer, request: HttpRequest) -> ApiResponse | WatchResponse:
+    """Answer one request. Never raises for what a client sends."""
+    try:
+        return _answer(server, request)
+    except PlainNotFound:
+        return ApiResponse(404, b"404 page not found\n", "text/plain; charset=utf-8")
+    except ApiError as refused:
+        return _json(refused.code, refused.status)
+
+
+def _json(code: int, value: Json, warnings: tuple[str, ...] = ()) -> ApiResponse:
+    body = json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode()
+    return ApiResponse(code, body, JSON, warnings)
+
+
+def _answer(server: ApiServer, request: HttpRequest) -> ApiResponse | WatchResponse:
+    target = resolve(server.state.registry, request.path)
+    if isinstance(target, Discovery):
+        return _discover(server, target.path, request)
+    served = target.served
+    verb = verb_of(request.method, target, request.query)
+    form = _accepted(request.headers.get("accept", ""), served.rules.is_custom)
+    warnings: tuple[str, ...] = (f'299 - "{_quoted(served.warning)}"',) if served.warning else ()
+    call = call_of(request, target, verb)
+    if verb == "watch":
+        return _watch(server, request, target, call, form, warnings)
+    if verb == "list":
+        return _list(server, request, target, server.list(call), form, warnings)
+    if verb == "deletecollection":
+        return _list(server, request, target, server.delete_collection(call), form, warnings)
+    answer = server.call(call)
+    warnings += tuple(f'299 - "{_quoted(text)}"' for text in answer.warnings)
+    if form.kind == "PartialObjectMetadataList":
+        raise _not_acceptable(
+            f"you requested {form.kind}, but the requested object is not a list (*core.{served.type.kind})"
+        )
+    if form.kind == "Table" and answer.body.get("kind") != "Status":
+        body = _table(server, target, [answer.body], request, {"resourceVersion": _version(answer.body)})
+        return _json(answer.code, body, warnings)
+    if form.kind == "PartialObjectMetadata" and answer.body.get("kind") != "Status":
+        return _json(answer.code, _partial(answer.body), warnings)
+    if answer.stored is not None:
+        return ApiResponse(answer.code, answer.stored.json(), JSON, warnings)
+    return _json(answer.code, answer.body, warnings)
+
+
+def _version(obj: JsonObject) -> str:
+    return str((obj.get("metadata") or {}).get("resourceVersion", ""))
+
+
+def _quoted(text: str) -> str:
+    return text.replace("\\", "\\\\").replace('"', '\\"')
+
+
+# Representations
+
+
+def _accepted(header: str, custom: bool) -> _Form:
+    """The first type that can be served. Raises `ApiError` 406 (K8-009, K8-010)."""
+    if not header.strip():
+        return _Form()
+    ranges = []
+    for position, part in enumerate(header.split(",")):
+        media, *parameters = [piece.strip() for piece in part.split(";")]
+        values = dict(piece.partition("=")[::2] for piece in parameters)
+        try:
+            quality = float(values.pop("q", "1"))
+        except ValueError:
+            quality = 1.0
+        ranges.append((-quality, position, media, values))
+    for _, _, media, values in sorted(ranges, key=lambda each: each[:2]):
+        if media not in (JSON, "*/*"):
+            continue
+        kind = values.get("as", "")
+        if not kind:
+            return _Form()
+        if values.get("g") == "meta.k8s.io" and values.get("v") == "v1":
+            return _Form(kind)
+    text = f"406: Not Acceptable\n\nAvailable representations: {_AVAILABLE}"
+    if custom:
+        text = f"only the following media types are accepted: {JSON}, {YAML}"
+    raise _not_acceptable(text)
+
+
+def _not_acceptable(text: str) -> ApiError:
+    return status.error(406, "NotAcceptable", text)
+
+
+def _partial(obj: JsonObject) -> JsonObject:
+    return {"kind": "PartialObjectMetadata", "apiVersion": _META_API, "metadata": obj["metadata"]}
+
+
+def _table(
+    server: ApiServer, target: Target, objects: Iterable[JsonObject], request: HttpRequest, metadata: JsonObject
+) -> JsonObject:
+    include = one(request.query, "includeObject")
+    if include not in ("", "Metadata", "Object", "None"):
+        text = f"includeObject: Invalid value: \"{include}\": must be 'Metadata', 'Object', 'None', or empty"
+        raise status.bad_request(f"Unable to convert to Table as requested: {text}")
+    columns, row = layout(target.served)
+    now = server.state.now_unix_ns()
+    rows: list[JsonObject] = []
+    for obj in objects:
+        shown = None if include == "None" else obj if include == "Object" else _partial(obj)
+        rows.append({"cells": row(obj, now), "object": shown})
+    return {
+        "kind": "Table",
+        "apiVersion": _META_API,
+        "metadata": metadata,
+        "columnDefinitions": [
+            {
+                "name": column.name,
+                "type": column.type,
+                "format": column.format,
+                "description": column.description,
+                "priority": column.priority,
+            }
+            for column in columns
+        ],
+        "rows": rows,
+    }
+
+
+def _list(
+    server: ApiServer, request: HttpRequest, target: Target, page: Page, form: _Form, warnings: tuple[str, ...]
+) -> ApiResponse:
+    kind, custom = target.served.type, target.served.rules.is_custom
+    metadata: JsonObject = {"resourceVersion": str(page.revision)}
+    if page.continue_token or custom:
+        metadata["continue"] = page.continue_token
+    if page.remaining is not None:
+        metadata["remainingItemCount"] = page.remaining
+    if form.kind == "PartialObjectMetadata":
+        raise _not_acceptable(f"you requested {form.kind}, but the requested object is a list (*core.{kind.kind}List)")
+    if form.kind == "Table":
+        if not page.continue_token:
+            metadata.pop("continue", None)
+        return _json(200, _table(server, target, [each.obj for each in page.items], request, metadata), warnings)
+    if form.kind == "PartialObjectMetadataList":
+        if not page.continue_token:
+            metadata.pop("continue", None)
+        items = [_partial(each.obj) for each in page.items]
+        body = {"kind": form.kind, "apiVersion": _META_API, "metadata": metadata, "items": items}
+        return _json(200, body, warnings)
+    head = json.dumps({"kind": f"{kind.kind}List", "apiVersion": kind.api_version, "metadata": metadata})
+    body_items = b",".join(_item(each, custom) for each in page.items)
+    return ApiResponse(200, head[:-1].encode() + b',"items":[' + body_items + b"]}", JSON, warnings)
+
+
+def _item(stored: Stored, custom: bool) -> bytes:
+    """Items of built-in lists leave out kind and apiVersion."""
+    if custom:
+        return stored.json()
+    item = {field: value for field, value in stored.obj.items() if field not in ("kind", "apiVersion")}
+    return json.dumps(item, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+# Watches
+
+
+def _watch(
+    server: ApiServer, request: HttpRequest, target: Target, call: ApiCall, form: _Form, warnings: tuple[str, ...]
+) -> WatchResponse:
+    query = request.query
+    bookmarks = flag(query, "allowWatchBookmarks")
+    if target.name:
+        selector = f"metadata.name={target.name}"
+        call = call._replace(
+            name="", field_selector=f"{call.field_selector},{selector}" if call.field_selector else selector
+        )
+    if "sendInitialEvents" in query:
+        _check_initial_events(call, bookmarks)
+    timeout = number(query, "timeoutSeconds")
+    cursor = server.watch(call)
+    closing = None
+    if call.send_initial_events:
+        closing = bookmark(target, str(server.revision))
+        closing["metadata"]["annotations"] = {_INITIAL_EVENTS_END: "true"}
+    return WatchResponse(
+        cursor,
+        _shape(server, target, request, form),
+        timeout_s=float(timeout) if timeout else None,
+        bookmarks=bookmarks,
+        warnings=warnings,
+        closing=closing,
+    )
+
+
+def _check_initial_events(call: ApiCall, bookmarks: bool) -> None:
+    """Raises `ApiError` 422 when the parameters do not go together."""
+    causes = []
+    if call.resource_version_match != "NotOlderThan":
+        text = "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan"
+        causes.append(status.forbidden_field("resourceVersionMatch", text))
+    if call.send_initial_events and not bookmarks:
+        text = "sendInitialEvents requires setting allowWatchBookmarks to true"
+        causes.append(status.forbidden_field("allowWatchBookmarks", text))
+    if causes:
+        raise status.invalid("ListOptions", "meta.k8s.io", "", causes)
+
+
+def bookmark(target: Target, version: str) -> JsonObject:
+    """The object of a BOOKMARK event."""
+    kind = target.served.type
+    return {"kind": kind.kind, "apiVersion": kind.api_version, "metadata": {"resourceVersion": version}}
+
+
+def _shape(server: ApiServer, target: Target, request: HttpRequest, form: _Form) -> Callable[[JsonObject], Json]:
+    if form.kind == "PartialObjectMetadata":
+        return _partial
+    if form.kind != "Table":
+        return lambda obj: obj
+    first = True
+
+    def one_row(obj: JsonObject) -> Json:
+        nonlocal first
+        body = _table(server, target, [obj], request, {"resourceVersion": _version(obj)})
+        if not first:
+            body["columnDefinitions"] = None
+        first = False
+        return body
+
+    return one_row
+
+
+# Discovery
+
+
+def _discover(server: ApiServer, path: str, request: HttpRequest) -> ApiResponse:
+    if path in ("healthz", "livez", "readyz"):
+        found: Json = None
+    else:
+        found = _document(server, path, request)
+        if found is None:
+            raise PlainNotFound
+    if request.method not in ("GET", "HEAD"):
+        raise status.method_not_allowed()
+    if found is None:
+        return ApiResponse(200, b"ok", "text/plain; charset=utf-8")
+    content_type = JSON
+    if found.get("kind") == "APIGroupDiscoveryList":
+        content_type = f"{JSON};g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
+    body = json.dumps(found, separators=(",", ":")).encode()
+    return ApiResponse(200, body, content_type)
+
+
+def _document(server: ApiServer, path: str, request: HttpRequest) -> JsonObject | None:
+    registry = server.state.registry
+    parts = path.split("/") if path else []
+    if not parts:
+        return discovery.root_paths(registry)
+    if parts == ["version"]:
+        return discovery.VERSION
+    wants_aggregated = any(
+        media_type(part) == JSON and "as=APIGroupDiscoveryList" in part and "v=v2;" in part.replace(" ", "") + ";"
+        for part in request.headers.get("accept", "").split(",")
+    )
+    if parts == ["api"]:
+        return discovery.aggregated(registry, core=True) if wants_aggregated else discovery.api_versions()
+    if parts == ["apis"]:
+        return discovery.aggregated(registry, core=False) if wants_aggregated else discovery.group_list(registry)
+    if parts[0] == "apis" and len(parts) == 2:
+        return discovery.group(registry, parts[1])
+    group, version = ("", parts[1]) if parts[0] == "api" else (parts[1], parts[-1])
+    if parts[0] in ("api", "apis") and registry.has_group_version(group, version):
+        return discovery.resource_list(registry, group, version)
+    return None

@@ -1,0 +1,313 @@
+"""HTTP requests as API calls: paths, query parameters, media types and bodies (`kubernetes-api.md` section 1)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, NoReturn, cast
+
+from rayrig_core.http import HttpRequest
+from rayrig_core.objects import Json, JsonObject
+from rayrig_core.ports import PatchType, Preconditions, PropagationPolicy
+from rayrig_fakes.kubernetes import status
+from rayrig_fakes.kubernetes.calls import ApiCall, FieldValidation, Verb
+from rayrig_fakes.kubernetes.patch import APPLY_PATCH, JSON_PATCH, MERGE_PATCH, STRATEGIC_PATCH, unsupported_patch
+from rayrig_fakes.kubernetes.registry import Registry, Served
+
+BODY_LIMIT = 3 * 1024 * 1024
+JSON, YAML, PROTOBUF = "application/json", "application/yaml", "application/vnd.kubernetes.protobuf"
+_PATCH_TYPES: dict[str, PatchType] = {
+    JSON_PATCH: "json",
+    MERGE_PATCH: "merge",
+    STRATEGIC_PATCH: "strategic",
+    APPLY_PATCH: "apply",
+}
+_PROPAGATION = ("Background", "Foreground", "Orphan")
+_TRUE = ("true", "True", "TRUE", "1", "t", "T")
+_KIND_OF_OPTIONS = {
+    "create": "CreateOptions",
+    "update": "UpdateOptions",
+    "patch": "PatchOptions",
+    "delete": "DeleteOptions",
+    "deletecollection": "DeleteOptions",
+}
+
+
+class PlainNotFound(Exception):
+    """A path nobody serves: 404 as plain text, not a Status."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What a path names."""
+
+    served: Served
+    namespace: str = ""
+    name: str = ""
+    subresource: str = ""
+    #: The old `/watch/` prefix.
+    watch: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Discovery:
+    """A path that asks what is served: the path itself, without slashes at its ends."""
+
+    path: str
+
+
+def resolve(registry: Registry, path: str) -> Target | Discovery:
+    """Raises `PlainNotFound`, or `ApiError` 404 inside a group version that is served (K8-005)."""
+    parts = path.split("/")[1:]
+    if parts and parts[-1] == "":
+        parts.pop()
+    if not parts or parts[0] not in ("api", "apis"):
+        return Discovery("/".join(parts))
+    depth = 2 if parts[0] == "api" else 3
+    if len(parts) <= depth:
+        return Discovery("/".join(parts))
+    group, version = ("", parts[1]) if parts[0] == "api" else (parts[1], parts[2])
+    if not registry.has_group_version(group, version):
+        raise PlainNotFound
+    rest = parts[depth:]
+    watch = rest[0] == "watch"
+    if watch:
+        rest = rest[1:]
+    if not all(rest) or not rest:
+        _unknown(registry, group, version)
+    namespace = ""
+    in_namespace = (
+        rest[0] == "namespaces" and len(rest) > 2 and not (len(rest) == 3 and rest[2] in ("status", "finalize"))
+    )
+    if in_namespace:
+        namespace, rest = rest[1], rest[2:]
+    served = registry.at(group, version, rest[0])
+    if served is None or len(rest) > 3 or bool(namespace) != (served.type.namespaced and (in_namespace)):
+        _unknown(registry, group, version)
+    if served.type.namespaced and not namespace and len(rest) > 1:
+        _unknown(registry, group, version)
+    name = rest[1] if len(rest) > 1 else ""
+    return Target(served, namespace, name, rest[2] if len(rest) > 2 else "", watch)
+
+
+def _unknown(registry: Registry, group: str, version: str) -> NoReturn:
+    if registry.is_custom_group(group, version):
+        raise PlainNotFound
+    raise status.unknown_resource()
+
+
+def verb_of(method: str, target: Target, query: Mapping[str, list[str]]) -> Verb:
+    """Raises `ApiError` 405."""
+    custom = target.served.rules.is_custom
+    if target.name:
+        verbs: dict[str, Verb] = {"GET": "get", "HEAD": "get", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
+        if target.subresource or custom:
+            # A custom resource can be created at its own path.
+            verbs["POST"] = "create"
+        if target.watch:
+            verbs = {"GET": "watch"}
+    else:
+        verbs = {"GET": "list", "HEAD": "list", "POST": "create", "DELETE": "deletecollection"}
+        if target.watch or flag(query, "watch"):
+            verbs["GET"] = "watch"
+        if target.served.type.namespaced and not target.namespace:
+            if custom and method in ("POST", "DELETE"):
+                raise PlainNotFound
+            verbs = {method: verbs[method] for method in ("GET", "HEAD")}
+    found = verbs.get(method)
+    if found is None:
+        raise status.method_not_allowed()
+    return found
+
+
+def one(query: Mapping[str, list[str]], name: str) -> str:
+    values = query.get(name)
+    return values[0] if values else ""
+
+
+def flag(query: Mapping[str, list[str]], name: str) -> bool:
+    return one(query, name) in _TRUE
+
+
+def number(query: Mapping[str, list[str]], name: str) -> int | None:
+    """Raises `ApiError` 400."""
+    text = one(query, name)
+    if not text:
+        return None
+    try:
+        return int(text)
+    except ValueError:
+        raise status.bad_request(f'strconv.ParseInt: parsing "{text}": invalid syntax') from None
+
+
+def call_of(request: HttpRequest, target: Target, verb: Verb) -> ApiCall:
+    """The call a request makes. Raises `ApiError` 400, 413, 415, 422."""
+    query = request.query
+    served = target.served
+    call = ApiCall(
+        verb,
+        served.type,
+        target.namespace,
+        target.name,
+        target.subresource,
+        label_selector=one(query, "labelSelector"),
+        field_selector=one(query, "fieldSelector"),
+        limit=max(0, number(query, "limit") or 0),
+        continue_token=one(query, "continue"),
+        resource_version=one(query, "resourceVersion"),
+        resource_version_match=one(query, "resourceVersionMatch"),
+        dry_run=_dry_run(query.get("dryRun") or [], verb),
+        field_manager=one(query, "fieldManager"),
+        force=flag(query, "force"),
+        field_validation=_field_validation(one(query, "fieldValidation"), verb),
+        send_initial_events=flag(query, "sendInitialEvents"),
+    )
+    if len(request.body) > BODY_LIMIT:
+        text = f"Request entity too large: limit is {BODY_LIMIT}"
+        raise status.error(413, "RequestEntityTooLarge", text, {})
+    if verb in ("create", "update"):
+        return call._replace(body=_object_body(request, served))
+    if verb == "patch":
+        return _with_patch(request, served, call)
+    if verb in ("delete", "deletecollection"):
+        return _with_delete_options(request, call)
+    return call
+
+
+def _dry_run(values: list[str], verb: str) -> bool:
+    if not values:
+        return False
+    if values != ["All"]:
+        cause = status.not_supported("dryRun", values, ["All"])
+        raise status.invalid(_KIND_OF_OPTIONS.get(verb, "CreateOptions"), "meta.k8s.io", "", [cause])
+    return True
+
+
+def _field_validation(value: str, verb: str) -> FieldValidation:
+    if value in ("", "Ignore", "Warn", "Strict"):
+        return cast(FieldValidation, value or "Warn")
+    cause = status.not_supported("fieldValidation", value, ["", "Ignore", "Strict", "Warn"])
+    raise status.invalid(_KIND_OF_OPTIONS.get(verb, "CreateOptions"), "meta.k8s.io", "", [cause])
+
+
+def media_type(header: str) -> str:
+    return header.split(";")[0].strip()
+
+
+# Bodies
+
+
+def _object_body(request: HttpRequest, served: Served) -> JsonObject:
+    media = media_type(request.headers.get("content-type", ""))
+    if media not in ("", JSON, YAML):
+        raise status.unsupported_media_type((JSON, YAML, PROTOBUF))
+    kind = served.type.kind
+    value = _parse(request.body, media, kind)
+    if value is None:
+        value = {}
+    if not isinstance(value, dict):
+        shape = (
+            'struct { APIVersion string "json:\\"apiVersion,omitempty\\""; Kind string "json:\\"kind,omitempty\\"" }'
+        )
+        found = "array" if isinstance(value, list) else "string" if isinstance(value, str) else "number"
+        text = f"json: cannot unmarshal {found} into Go value of type {shape}"
+        raise _unrecognized(kind, f"couldn't get version/kind; json parse error: {text}", request.body.hex())
+    if served.rules.is_custom:
+        text = request.body.decode("utf-8", "replace")
+        if not value.get("kind"):
+            raise _unrecognized(kind, f"Object 'Kind' is missing in '{text}'", _short(text))
+        if not value.get("apiVersion"):
+            expected = served.type.api_version
+            raise status.bad_request(
+                f"the API version in the data () does not match the expected API version ({expected})"
+            )
+    return value
+
+
+def _parse(body: bytes, media: str, kind: str) -> Json:
+    text = body.decode("utf-8", "replace")
+    if media == YAML:
+        return _parse_yaml(text, kind)
+    try:
+        return json.loads(text)
+    except ValueError as problem:
+        detail = _json_problem(text, problem)
+        raise _unrecognized(
+            kind, f"couldn't get version/kind; json parse error: {detail}", _short(text) or "<empty>"
+        ) from None
+
+
+def _parse_yaml(text: str, kind: str) -> Json:
+    import yaml  # Heavy, and rarely asked for.
+
+    try:
+        return yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    except yaml.YAMLError as problem:
+        first = str(problem).splitlines()[0]
+        raise _unrecognized(kind, f"error converting YAML to JSON: yaml: {first}", _short(text)) from None
+
+
+def _json_problem(text: str, problem: ValueError) -> str:
+    """In the words of the real server's parser, where they are known."""
+    stripped = text.strip()
+    position = getattr(problem, "pos", len(text))
+    if position >= len(stripped) or not stripped:
+        return "unexpected end of JSON input"
+    where = "object key string" if "property name" in str(problem) else "value"
+    return f"invalid character '{text[position]}' looking for beginning of {where}"
+
+
+def _short(text: str, limit: int = 30) -> str:
+    return text if len(text) <= limit else f"{text[:limit]} ..."
+
+
+def _unrecognized(kind: str, why: str, shown: str) -> Exception:
+    return status.bad_request(f"the object provided is unrecognized (must be of type {kind}): {why} ({shown})")
+
+
+def _with_patch(request: HttpRequest, served: Served, call: ApiCall) -> ApiCall:
+    media = media_type(request.headers.get("content-type", ""))
+    patch_type = _PATCH_TYPES.get(media)
+    if patch_type is None or (patch_type == "strategic" and served.rules.is_custom):
+        raise unsupported_patch(served)
+    text = request.body.decode("utf-8", "replace")
+    if patch_type == "apply":
+        if not call.field_manager:
+            cause = status.required("fieldManager", "is required for apply patch")
+            raise status.invalid("PatchOptions", "meta.k8s.io", "", [cause])
+        return call._replace(body=_parse_yaml(text, served.type.kind), patch_type=patch_type)
+    if call.force:
+        cause = status.forbidden_field("force", "may not be specified for non-apply patch")
+        raise status.invalid("PatchOptions", "meta.k8s.io", "", [cause])
+    try:
+        patch = json.loads(text)
+    except ValueError as problem:
+        raise status.bad_request(f"error decoding patch: {_json_problem(text, problem)}") from None
+    return call._replace(body=patch, patch_type=patch_type)
+
+
+def _with_delete_options(request: HttpRequest, call: ApiCall) -> ApiCall:
+    query = request.query
+    options: dict[str, Any] = {}
+    if request.body.strip():
+        parsed = _parse(request.body, media_type(request.headers.get("content-type", "")), "DeleteOptions")
+        if isinstance(parsed, dict):
+            options = parsed
+    grace = options.get("gracePeriodSeconds", number(query, "gracePeriodSeconds"))
+    policy = options.get("propagationPolicy") or one(query, "propagationPolicy") or None
+    orphan = options.get("orphanDependents")
+    if policy is not None and policy not in _PROPAGATION:
+        cause = status.not_supported("propagationPolicy", policy, ["Foreground", "Background", "Orphan", "nil"])
+        raise status.invalid("DeleteOptions", "meta.k8s.io", "", [cause])
+    if policy is None and orphan is not None:
+        policy = "Orphan" if orphan else "Background"
+    wanted = options.get("preconditions")
+    preconditions = Preconditions(wanted.get("uid"), wanted.get("resourceVersion")) if wanted else None
+    dry_run = call.dry_run or _dry_run(options.get("dryRun") or [], call.verb)
+    return call._replace(
+        grace_period_seconds=grace,
+        propagation_policy=cast("PropagationPolicy | None", policy),
+        preconditions=preconditions,
+        dry_run=dry_run,
+    )

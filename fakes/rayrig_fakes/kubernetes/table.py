@@ -1,0 +1,477 @@
+"""Tables as the server prints them: printer columns of custom resources, columns of built-in kinds (K8-011)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from rayrig_core.objects import Json, JsonObject
+from rayrig_core.timestamps import NS, parse_rfc3339
+from rayrig_fakes.kubernetes import jsonpath
+from rayrig_fakes.kubernetes.registry import Served
+
+Cell: TypeAlias = "str | int | float | bool | None"
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """`priority` above 0 shows only in wide output."""
+
+    name: str
+    type: str = "string"
+    format: str = ""
+    priority: int = 0
+    description: str = ""
+
+
+Row: TypeAlias = "list[Cell]"
+
+#: Cells of one object at a time (nanoseconds since the epoch).
+_Row = Callable[[JsonObject, int], list[Cell]]
+
+_NAME = Column("Name", format="name")
+_AGE = Column("Age")
+
+
+def table(served: Served, objects: Iterable[JsonObject], now_unix_ns: int) -> tuple[list[Column], list[list[Cell]]]:
+    """Columns and one row per object, in the order given."""
+    columns, row = layout(served)
+    return columns, [row(obj, now_unix_ns) for obj in objects]
+
+
+def layout(served: Served) -> tuple[list[Column], _Row]:
+    """Columns of a resource and what makes a row of an object."""
+    if served.rules.is_custom:
+        return _custom_layout(served.columns)
+    return _BUILTIN.get(served.storage, _PLAIN)
+
+
+# Values
+
+
+def human_duration(ns: int) -> str:
+    """`45s`, `2m30s`, `75m`, `5h`, `3d4h`: the fewest units that still say something."""
+    if ns <= -NS:
+        return "<invalid>"
+    total = max(0, ns) // NS
+    minutes, hours, days = total // 60, total // 3600, total // 86_400
+    if total < 120:
+        return f"{total}s"
+    if minutes < 10:
+        return f"{minutes}m{total % 60}s" if total % 60 else f"{minutes}m"
+    if minutes < 180:
+        return f"{minutes}m"
+    if hours < 8:
+        return f"{hours}h{minutes % 60}m" if minutes % 60 else f"{hours}h"
+    if hours < 48:
+        return f"{hours}h"
+    if days < 8:
+        return f"{days}d{hours % 24}h" if hours % 24 else f"{days}d"
+    if days < 2 * 365:
+        return f"{days}d"
+    if days < 8 * 365:
+        return f"{days // 365}y{days % 365}d" if days % 365 else f"{days // 365}y"
+    return f"{days // 365}y"
+
+
+def age(timestamp: Json, now: int) -> str:
+    if not timestamp:
+        return "<unknown>"
+    try:
+        return human_duration(now - parse_rfc3339(str(timestamp)))
+    except ValueError:
+        return "<invalid>"
+
+
+def _age(obj: JsonObject, now: int) -> str:
+    return age(obj["metadata"].get("creationTimestamp"), now)
+
+
+def _or_none(text: Json) -> str:
+    return str(text) if text else "<none>"
+
+
+def _pairs(labels: JsonObject | None) -> str:
+    return ",".join(f"{key}={value}" for key, value in sorted((labels or {}).items())) or "<none>"
+
+
+# Custom resources
+
+
+def _custom_layout(definitions: tuple[JsonObject, ...]) -> tuple[list[Column], _Row]:
+    columns = [_NAME]
+    readers: list[tuple[str, str]] = []
+    for each in definitions:
+        columns.append(
+            Column(
+                each["name"],
+                each.get("type", "string"),
+                each.get("format", ""),
+                each.get("priority", 0),
+                each.get("description")
+                or f"Custom resource definition column (in JSONPath format): {each['jsonPath']}",
+            )
+        )
+        readers.append((each["jsonPath"], each.get("type", "string")))
+    if not definitions:
+        columns.append(Column("Age", "date"))
+        readers.append((".metadata.creationTimestamp", "date"))
+
+    def row(obj: JsonObject, now: int) -> list[Cell]:
+        return [obj["metadata"]["name"], *(_custom_cell(obj, path, kind, now) for path, kind in readers)]
+
+    return columns, row
+
+
+def _custom_cell(obj: JsonObject, path: str, kind: str, now: int) -> Cell:
+    found = jsonpath.find(obj, path)
+    if not found:
+        return None
+    value = found[0]
+    if kind == "string":
+        return " ".join(_text(each) for each in found)
+    if kind == "date":
+        return age(value, now)
+    if kind == "integer":
+        return int(value) if isinstance(value, (int, float)) else None
+    if kind == "number":
+        return float(value) if isinstance(value, (int, float)) else None
+    if kind == "boolean":
+        return value if isinstance(value, bool) else None
+    return None
+
+
+def _text(value: Json) -> str:
+    if isinstance(value, str):
+        return value
+    return json.dumps(value, separators=(",", ":"))
+
+
+# Built-in kinds
+
+
+def _pod_row(obj: JsonObject, now: int) -> list[Cell]:
+    spec, status = obj.get("spec") or {}, obj.get("status") or {}
+    containers = spec.get("containers") or []
+    statuses = status.get("containerStatuses") or []
+    ready = sum(1 for each in statuses if each.get("ready") and "running" in (each.get("state") or {}))
+    restarts = sum(each.get("restartCount", 0) for each in statuses)
+    gates = spec.get("readinessGates") or []
+    conditions = {each.get("type"): each.get("status") for each in status.get("conditions") or ()}
+    passed = sum(1 for gate in gates if conditions.get(gate.get("conditionType")) == "True")
+    return [
+        obj["metadata"]["name"],
+        f"{ready}/{len(containers)}",
+        pod_status(obj),
+        _restarts(statuses, restarts, now),
+        _age(obj, now),
+        _or_none(status.get("podIP")),
+        _or_none(spec.get("nodeName")),
+        _or_none(status.get("nominatedNodeName")),
+        f"{passed}/{len(gates)}" if gates else "<none>",
+    ]
+
+
+def _restarts(statuses: list[JsonObject], count: int, now: int) -> str:
+    ended = [
+        terminated["finishedAt"]
+        for each in statuses
+        if (terminated := (each.get("lastState") or {}).get("terminated")) and terminated.get("finishedAt")
+    ]
+    return f"{count} ({age(max(ended), now)} ago)" if count and ended else str(count)
+
+
+def pod_status(obj: JsonObject) -> str:
+    """What the STATUS column says: a phase, or the more telling reason of a container."""
+    spec, status = obj.get("spec") or {}, obj.get("status") or {}
+    reason = str(status.get("reason") or status.get("phase") or "Unknown")
+    for condition in status.get("conditions") or ():
+        if condition.get("type") == "PodScheduled" and condition.get("reason") == "SchedulingGated":
+            reason = "SchedulingGated"
+    initialising = _init_status(spec, status)
+    if initialising:
+        reason = initialising
+    else:
+        has_running = False
+        for each in reversed(status.get("containerStatuses") or []):
+            state = each.get("state") or {}
+            waiting, terminated = state.get("waiting"), state.get("terminated")
+            if waiting and waiting.get("reason"):
+                reason = waiting["reason"]
+            elif terminated is not None:
+                reason = _terminated_reason(terminated)
+            elif each.get("ready") and state.get("running") is not None:
+                has_running = True
+        if reason == "Completed" and has_running:
+            conditions = {each.get("type"): each.get("status") for each in status.get("conditions") or ()}
+            reason = "Running" if conditions.get("Ready") == "True" else "NotReady"
+    if obj["metadata"].get("deletionTimestamp"):
+        if status.get("reason") == "NodeLost":
+            return "Unknown"
+        if status.get("phase") not in ("Succeeded", "Failed"):
+            return "Terminating"
+    return reason
+
+
+def _init_status(spec: JsonObject, status: JsonObject) -> str:
+    """`Init:1/2` and the like while init containers are not done, else empty."""
+    declared = spec.get("initContainers") or []
+    sidecars = [each.get("name") for each in declared if each.get("restartPolicy") == "Always"]
+    for index, each in enumerate(status.get("initContainerStatuses") or ()):
+        state = each.get("state") or {}
+        terminated, waiting = state.get("terminated"), state.get("waiting")
+        if terminated is not None and not terminated.get("exitCode"):
+            continue
+        if each.get("name") in sidecars and each.get("started"):
+            continue
+        if terminated is not None:
+            return f"Init:{_terminated_reason(terminated)}"
+        if waiting and waiting.get("reason") and waiting["reason"] != "PodInitializing":
+            return f"Init:{waiting['reason']}"
+        return f"Init:{index}/{len(declared)}"
+    return ""
+
+
+def _terminated_reason(terminated: JsonObject) -> str:
+    if terminated.get("reason"):
+        return str(terminated["reason"])
+    if terminated.get("signal"):
+        return f"Signal:{terminated['signal']}"
+    return f"ExitCode:{terminated.get('exitCode', 0)}"
+
+
+def _service_row(obj: JsonObject, now: int) -> list[Cell]:
+    spec = obj.get("spec") or {}
+    kind = spec.get("type") or "ClusterIP"
+    ports = []
+    for port in spec.get("ports") or ():
+        node_port = f":{port['nodePort']}" if port.get("nodePort") else ""
+        ports.append(f"{port.get('port')}{node_port}/{port.get('protocol', 'TCP')}")
+    return [
+        obj["metadata"]["name"],
+        kind,
+        _or_none(spec.get("clusterIP")),
+        _external_address(obj, spec, kind),
+        ",".join(ports) or "<none>",
+        _age(obj, now),
+        _pairs(spec.get("selector")),
+    ]
+
+
+def _external_address(obj: JsonObject, spec: JsonObject, kind: str) -> str:
+    fixed = ",".join(spec.get("externalIPs") or ())
+    if kind == "ExternalName":
+        return _or_none(spec.get("externalName"))
+    if kind == "LoadBalancer":
+        given = ((obj.get("status") or {}).get("loadBalancer") or {}).get("ingress") or ()
+        found = ",".join(each.get("ip") or each.get("hostname") or "" for each in given)
+        return ",".join(part for part in (found, fixed) if part) or "<pending>"
+    return fixed or "<none>"
+
+
+def _node_row(obj: JsonObject, now: int) -> list[Cell]:
+    spec, status = obj.get("spec") or {}, obj.get("status") or {}
+    ready = next((c for c in status.get("conditions") or () if c.get("type") == "Ready"), None)
+    words = ["Unknown"] if ready is None else ["Ready" if ready.get("status") == "True" else "NotReady"]
+    if spec.get("unschedulable"):
+        words.append("SchedulingDisabled")
+    role = "node-role.kubernetes.io/"
+    labels = obj["metadata"].get("labels") or {}
+    roles = sorted(key.removeprefix(role) for key in labels if key.startswith(role) and key != role)
+    addresses = {each.get("type"): each.get("address") for each in reversed(status.get("addresses") or [])}
+    info = status.get("nodeInfo") or {}
+    return [
+        obj["metadata"]["name"],
+        ",".join(words),
+        ",".join(roles) or "<none>",
+        _age(obj, now),
+        info.get("kubeletVersion", ""),
+        _or_none(addresses.get("InternalIP")),
+        _or_none(addresses.get("ExternalIP")),
+        info.get("osImage") or "<unknown>",
+        info.get("kernelVersion") or "<unknown>",
+        info.get("containerRuntimeVersion") or "<unknown>",
+    ]
+
+
+def _event_row(obj: JsonObject, now: int) -> list[Cell]:
+    about = obj.get("involvedObject") or obj.get("regarding") or {}
+    source = obj.get("source") or obj.get("deprecatedSource") or {}
+    series = obj.get("series") or {}
+    first = obj.get("firstTimestamp") or obj.get("deprecatedFirstTimestamp") or obj.get("eventTime")
+    last = series.get("lastObservedTime") or obj.get("lastTimestamp") or obj.get("deprecatedLastTimestamp") or first
+    count = series.get("count") or obj.get("count") or obj.get("deprecatedCount") or (1 if obj.get("eventTime") else 0)
+    component = source.get("component") or obj.get("reportingComponent") or obj.get("reportingController") or ""
+    host = source.get("host") or obj.get("reportingInstance") or ""
+    kind = str(about.get("kind", "")).lower()
+    return [
+        age(last, now),
+        obj.get("type", ""),
+        obj.get("reason", ""),
+        f"{kind}/{about.get('name', '')}" if about.get("name") else kind,
+        about.get("fieldPath", ""),
+        f"{component}, {host}" if host else component,
+        str(obj.get("message", obj.get("note", ""))).strip(),
+        age(first, now),
+        count,
+        obj["metadata"]["name"],
+    ]
+
+
+def _slice_row(obj: JsonObject, now: int) -> list[Cell]:
+    ports = [str(port["port"]) if port.get("port") is not None else "*" for port in obj.get("ports") or ()]
+    addresses = [address for each in obj.get("endpoints") or () for address in each.get("addresses") or ()]
+    return [
+        obj["metadata"]["name"],
+        obj.get("addressType", ""),
+        _few(ports, "<unset>"),
+        _few(addresses, "<unset>"),
+        _age(obj, now),
+    ]
+
+
+def _few(values: list[str], nothing: str) -> str:
+    """The first three, and how many more there are."""
+    if not values:
+        return nothing
+    shown = ",".join(values[:3])
+    return f"{shown} + {len(values) - 3} more..." if len(values) > 3 else shown
+
+
+def _deployment_row(obj: JsonObject, now: int) -> list[Cell]:
+    spec, status = obj.get("spec") or {}, obj.get("status") or {}
+    containers = ((spec.get("template") or {}).get("spec") or {}).get("containers") or ()
+    return [
+        obj["metadata"]["name"],
+        f"{status.get('readyReplicas', 0)}/{spec.get('replicas', 1)}",
+        status.get("updatedReplicas", 0),
+        status.get("availableReplicas", 0),
+        _age(obj, now),
+        ",".join(each.get("name", "") for each in containers),
+        ",".join(each.get("image", "") for each in containers),
+        _pairs((spec.get("selector") or {}).get("matchLabels")),
+    ]
+
+
+def _replica_set_row(obj: JsonObject, now: int) -> list[Cell]:
+    spec, status = obj.get("spec") or {}, obj.get("status") or {}
+    containers = ((spec.get("template") or {}).get("spec") or {}).get("containers") or ()
+    return [
+        obj["metadata"]["name"],
+        spec.get("replicas", 1),
+        status.get("replicas", 0),
+        status.get("readyReplicas", 0),
+        _age(obj, now),
+        ",".join(each.get("name", "") for each in containers),
+        ",".join(each.get("image", "") for each in containers),
+        _pairs((spec.get("selector") or {}).get("matchLabels")),
+    ]
+
+
+_WIDE_WORKLOAD = [Column("Containers", priority=1), Column("Images", priority=1), Column("Selector", priority=1)]
+
+_PLAIN: tuple[list[Column], _Row] = (
+    [_NAME, Column("Age")],
+    lambda obj, now: [obj["metadata"]["name"], _age(obj, now)],
+)
+
+_BUILTIN: dict[str, tuple[list[Column], _Row]] = {
+    "pods": (
+        [
+            _NAME,
+            Column("Ready"),
+            Column("Status"),
+            Column("Restarts"),
+            _AGE,
+            Column("IP", priority=1),
+            Column("Node", priority=1),
+            Column("Nominated Node", priority=1),
+            Column("Readiness Gates", priority=1),
+        ],
+        _pod_row,
+    ),
+    "services": (
+        [
+            _NAME,
+            Column("Type"),
+            Column("Cluster-IP"),
+            Column("External-IP"),
+            Column("Port(s)"),
+            _AGE,
+            Column("Selector", priority=1),
+        ],
+        _service_row,
+    ),
+    "nodes": (
+        [
+            _NAME,
+            Column("Status"),
+            Column("Roles"),
+            _AGE,
+            Column("Version"),
+            Column("Internal-IP", priority=1),
+            Column("External-IP", priority=1),
+            Column("OS-Image", priority=1),
+            Column("Kernel-Version", priority=1),
+            Column("Container-Runtime", priority=1),
+        ],
+        _node_row,
+    ),
+    "events": (
+        [
+            Column("Last Seen"),
+            Column("Type"),
+            Column("Reason"),
+            Column("Object"),
+            Column("Subobject", priority=1),
+            Column("Source", priority=1),
+            Column("Message"),
+            Column("First Seen", priority=1),
+            Column("Count", priority=1),
+            Column("Name", format="name", priority=1),
+        ],
+        _event_row,
+    ),
+    "endpointslices.discovery.k8s.io": (
+        [_NAME, Column("AddressType"), Column("Ports"), Column("Endpoints"), _AGE],
+        _slice_row,
+    ),
+    "namespaces": (
+        [_NAME, Column("Status"), _AGE],
+        lambda obj, now: [obj["metadata"]["name"], (obj.get("status") or {}).get("phase", ""), _age(obj, now)],
+    ),
+    "configmaps": (
+        [_NAME, Column("Data"), _AGE],
+        lambda obj, now: [
+            obj["metadata"]["name"],
+            len(obj.get("data") or ()) + len(obj.get("binaryData") or ()),
+            _age(obj, now),
+        ],
+    ),
+    "secrets": (
+        [_NAME, Column("Type"), Column("Data"), _AGE],
+        lambda obj, now: [obj["metadata"]["name"], obj.get("type", ""), len(obj.get("data") or ()), _age(obj, now)],
+    ),
+    "leases.coordination.k8s.io": (
+        [_NAME, Column("Holder"), _AGE],
+        lambda obj, now: [
+            obj["metadata"]["name"],
+            (obj.get("spec") or {}).get("holderIdentity", ""),
+            _age(obj, now),
+        ],
+    ),
+    "customresourcedefinitions.apiextensions.k8s.io": (
+        [_NAME, Column("Created At", "date")],
+        lambda obj, now: [obj["metadata"]["name"], obj["metadata"].get("creationTimestamp")],
+    ),
+    "deployments.apps": (
+        [_NAME, Column("Ready"), Column("Up-to-date"), Column("Available"), _AGE, *_WIDE_WORKLOAD],
+        _deployment_row,
+    ),
+    "replicasets.apps": (
+        [_NAME, Column("Desired"), Column("Current"), Column("Ready"), _AGE, *_WIDE_WORKLOAD],
+        _replica_set_row,
+    ),
+}
