@@ -1,0 +1,50 @@
+"""Rules by which calls of the API are struck: by actor, verb and resource, so many times, for so long."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from rayrig_core.faultpoints import FaultPoint, Reaction
+
+
+@dataclass(slots=True)
+class ApiRule:
+    """Strikes calls that match; empty strings match everything. `left` counts down; None is without end."""
+
+    reaction: Reaction
+    actor: str = ""
+    verb: str = ""
+    resource: str = ""
+    left: int | None = None
+
+    def matches(self, point: FaultPoint) -> bool:
+        if self.actor and point.actor != self.actor and not point.actor.startswith(self.actor + "/"):
+            return False
+        if self.verb and point.verb != self.verb:
+            return False
+        return not self.resource or point.target.split("/", 1)[0].split(".", 1)[0] == self.resource
+
+
+class ApiRules:
+    """A `FaultInjector` whose rules come and go during a run."""
+
+    def __init__(self) -> None:
+        self._rules: list[ApiRule] = []
+
+    def add(self, rule: ApiRule) -> None:
+        self._rules.append(rule)
+
+    def remove(self, rule: ApiRule) -> None:
+        if rule in self._rules:
+            self._rules.remove(rule)
+
+    def strike(self, point: FaultPoint) -> Reaction | None:
+        """The reaction of the oldest rule that matches. Deliveries of watch events are no calls and are left alone."""
+        if point.verb == "deliver":
+            return None
+        for rule in self._rules:
+            if rule.left != 0 and rule.matches(point):
+                if rule.left is not None:
+                    rule.left -= 1
+                return rule.reaction
+        return None

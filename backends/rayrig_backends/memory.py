@@ -1,0 +1,227 @@
+"""The world in memory: fake Kubernetes, operator, nodes, Ray, Serve and traffic in one process, on one virtual clock."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar, cast
+
+from rayrig_backends.api_rules import ApiRules
+from rayrig_backends.machines import BrokenImages, Machine, TrackedRuntime
+from rayrig_backends.memory_faults import MemoryFaults
+from rayrig_backends.memory_traffic import MemoryTraffic
+from rayrig_backends.readiness import why_unready
+from rayrig_backends.usage import UsageMeter
+from rayrig_backends.world import NodeSpec, ObjectTable, Traffic, TrafficSpec, Usage, WorldSpec
+from rayrig_controllers.manager import Manager, operator
+from rayrig_controllers.options import OperatorOptions
+from rayrig_core.errors import InputError
+from rayrig_core.faultpoints import FaultCounter
+from rayrig_core.objects import JsonObject, key_of
+from rayrig_core.ports import HttpClient, KubernetesClient, Task
+from rayrig_core.resource_types import CUSTOM_RESOURCE_DEFINITION, NODE, POD, ResourceType
+from rayrig_core.resources.crds import custom_resource_definitions
+from rayrig_core.timestamps import NS
+from rayrig_core.trace import Trace
+from rayrig_fakes.dashboard.agent import DashboardAgent
+from rayrig_fakes.kubernetes.calls import ApiCall
+from rayrig_fakes.kubernetes.client import InProcessClient
+from rayrig_fakes.kubernetes.server import ApiServer
+from rayrig_fakes.kubernetes.table import table
+from rayrig_sim.kernel import Kernel
+from rayrig_sim.kubernetes import nodes as sim_nodes
+from rayrig_sim.kubernetes.control_plane import ControlPlane
+from rayrig_sim.kubernetes.event_recorder import CoreEventRecorder
+from rayrig_sim.kubernetes.heartbeats import VirtualHeartbeats
+from rayrig_sim.kubernetes.kubelet import Kubelet
+from rayrig_sim.kubernetes.service_proxy import ServiceTable
+from rayrig_sim.kubernetes.taints import Taint
+from rayrig_sim.network import Network
+from rayrig_sim.ray.containers import RayContainerRuntime, RayClusters
+from rayrig_sim.serve.application_code import Override, Registry
+from rayrig_sim.serve.data_plane import default_registry
+
+T = TypeVar("T")
+
+OPERATOR = "operator"
+
+
+class MemoryWorld:
+    """Implements `rayrig_backends.world.World`."""
+
+    def __init__(self, spec: WorldSpec) -> None:
+        self.spec = spec
+        self.kernel = kernel = Kernel(spec.seed)
+        self.calibration = calibration = spec.calibration
+        streams = kernel.streams
+        self.api = ApiServer(kernel.unix_ns, streams.stream("api-server"), trace=kernel.trace)
+        for definition in custom_resource_definitions():
+            self.api.call(ApiCall("create", CUSTOM_RESOURCE_DEFINITION, body=definition))
+        self.rules = ApiRules()
+        self._faults = FaultCounter(self.rules)
+        self._clients: dict[str, KubernetesClient] = {}
+        self.broken_images = BrokenImages()
+        self.table = ServiceTable()
+        self.network = Network(kernel, self.table, streams, calibration)
+        self.heartbeats = VirtualHeartbeats(kernel)
+        self.control_plane = ControlPlane(
+            kernel, streams, self.client, calibration, liveness=self.heartbeats, table=self.table
+        )
+        self.ray = RayClusters(
+            kernel,
+            self.network,
+            calibration,
+            registry=_registry(spec),
+            dashboard_factory=DashboardAgent,
+        )
+        self.machines: dict[str, Machine] = {}
+        self.node_agents: dict[str, sim_nodes.NodeAgent] = {}
+        self.node_control = sim_nodes.NodeControl(
+            kernel, self.client("node-control"), self.node_agents, self.machines
+        )
+        self.traffics: dict[str, MemoryTraffic] = {}
+        self.faults = MemoryFaults(self)
+        self.operator: Manager | None = None
+        self._is_started = False
+        store = self.api.state.store
+        self._usage = UsageMeter(kernel.monotonic_ns, store.collection(POD.plural), store.collection(NODE.plural))
+        for nodes in spec.nodes:
+            self.add_nodes(nodes)
+
+    # Ports
+
+    @property
+    def runtime(self) -> Kernel:
+        return self.kernel
+
+    @property
+    def trace(self) -> Trace:
+        return self.kernel.trace
+
+    def client(self, actor: str) -> KubernetesClient:
+        found = self._clients.get(actor)
+        if found is None:
+            found = self._clients[actor] = InProcessClient(
+                self.api, self.kernel, actor=actor, latency=self._latency(actor), faults=self._faults
+            )
+        return found
+
+    def _latency(self, actor: str) -> Callable[[str], float]:
+        draw_ns = self.calibration.api_latency.draw_ns
+        rng = self.kernel.streams.stream(f"api-latency/{actor}")
+        return lambda verb: draw_ns(rng) / NS
+
+    def http(self, source: str) -> HttpClient:
+        return self.network.client(source)
+
+    # Nodes
+
+    def add_nodes(self, nodes: NodeSpec) -> tuple[str, ...]:
+        names = nodes.names()
+        for name in names:
+            if name in self.machines:
+                raise InputError(f'there is a node "{name}" already', remedy="give the nodes another name")
+            self._add_node(name, nodes)
+        return names
+
+    def _add_node(self, name: str, nodes: NodeSpec) -> None:
+        kernel = self.kernel
+        actor = f"kubelet/{name}"
+        client = self.client(actor)
+        recorder = CoreEventRecorder(kernel, client, component="kubelet", host=name)
+        capacity = {"cpu": nodes.cpu, "memory": nodes.memory, "pods": str(nodes.pods), **nodes.extended}
+        node_spec = sim_nodes.NodeSpec(
+            name,
+            labels=dict(nodes.labels),
+            taints=tuple(Taint(t["key"], t.get("value", ""), t["effect"]) for t in nodes.taints),
+            capacity=capacity,
+        )
+        runtime = TrackedRuntime(RayContainerRuntime(self.ray, name), self.broken_images)
+        kubelet = Kubelet(
+            kernel, client, name, runtime, kernel.streams.stream(actor), recorder=recorder, network=self.http(actor)
+        )
+        self.machines[name] = Machine(name, kubelet, runtime, self.network)
+        self.node_agents[name] = sim_nodes.NodeAgent(kernel, client, node_spec, self.heartbeats, recorder)
+        if self._is_started:
+            self._start_node(name)
+
+    def _start_node(self, name: str) -> None:
+        kernel = self.kernel
+        kernel.spawn(f"kubelet/{name}/registration", self.node_agents[name].register())
+        kernel.spawn(f"kubelet/{name}", self.machines[name].kubelet.run())
+
+    # Running
+
+    def start(self) -> None:
+        self._is_started = True
+        self.control_plane.start()
+        for name in self.machines:
+            self._start_node(name)
+        self.start_operator()
+
+    def start_operator(self) -> None:
+        """A fresh operator process, with empty memory."""
+        kernel = self.kernel
+        self.operator = operator(
+            kernel,
+            self.client(OPERATOR),
+            http=self.http(OPERATOR),
+            rng=kernel.streams.stream(OPERATOR),
+            options=OperatorOptions(profile="1.1" if self.spec.profile.startswith("v1.1") else "1.7"),
+        )
+        self.operator.start()
+
+    def run_until(self, task: Task[Any]) -> None:
+        self.kernel.run(cast(Any, task))
+
+    def spawn(self, name: str, coroutine: Coroutine[Any, Any, T]) -> Task[T]:
+        return cast("Task[T]", self.kernel.spawn(name, coroutine))
+
+    # What scenarios ask for
+
+    def traffic(self, spec: TrafficSpec) -> Traffic:
+        if spec.name in self.traffics:
+            raise InputError(f'there is traffic "{spec.name}" already', remedy="give each source a name of its own")
+        made = self.traffics[spec.name] = MemoryTraffic(self.kernel, self.network, spec, self.calibration)
+        return made
+
+    async def fault(self, kind: str, **params: Any) -> str:
+        return await self.faults.strike(kind, params)
+
+    # What reports ask for
+
+    def objects(self, resource: ResourceType, namespace: str = "") -> list[JsonObject]:
+        return self.api.objects(resource, namespace)
+
+    def object_table(self, resource: ResourceType, namespace: str = "") -> ObjectTable:
+        served = self.api.served(resource)
+        columns, rows = table(served, self.objects(resource, namespace), self.kernel.unix_ns())
+        shown = [index for index, column in enumerate(columns) if not column.priority]
+        return ObjectTable(
+            tuple(columns[index].name for index in shown),
+            tuple(tuple("" if row[i] is None else str(row[i]) for i in shown) for row in rows),
+        )
+
+    def usage(self) -> Usage:
+        return self._usage.usage()
+
+    def why_unready(self, pod: JsonObject) -> str:
+        machine = self.machines.get(pod["spec"].get("nodeName", ""))
+        history = machine.kubelet.probe_history(*key_of(pod)) if machine is not None else []
+        return why_unready(pod, history, self.kernel.start_unix_ns)
+
+
+def _registry(spec: WorldSpec) -> Registry:
+    registry = default_registry().with_fallback()
+    for application in spec.applications:
+        registry.override(
+            application.import_path,
+            Override(
+                latency=application.latency,
+                result=application.result,
+                has_result=application.has_result,
+                handler=application.handler,
+                startup=application.startup,
+                constructor_error=application.fails_with,
+            ),
+        )
+    return registry
