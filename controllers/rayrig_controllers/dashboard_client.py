@@ -77,15 +77,17 @@ class DashboardClient:
         except HttpFailure as failure:
             raise DashboardError(str(failure)) from failure
         if not 200 <= answer.status < 300:
-            raise DashboardError(f"{_status_line(answer.status)} {answer.body.decode(errors='replace')}")
+            raise DashboardError(f"{_status_line(answer)} {answer.body.decode(errors='replace')}")
         return answer
 
 
-def _status_line(status: int) -> str:
+def _status_line(answer: HttpResponse) -> str:
+    if answer.reason:
+        return f"{answer.status} {answer.reason}"
     try:
-        return f"{status} {HTTPStatus(status).phrase}"
+        return f"{answer.status} {HTTPStatus(answer.status).phrase}"
     except ValueError:
-        return str(status)
+        return str(answer.status)
 
 
 def application_statuses(body: bytes) -> dict[str, JsonObject]:

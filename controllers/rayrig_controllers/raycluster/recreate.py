@@ -7,7 +7,7 @@ from enum import Enum
 from rayrig_controllers.raycluster.cluster import Cluster
 from rayrig_core.objects import JsonObject, annotations_of
 from rayrig_core.resources import labels
-from rayrig_core.resources.hashing import spec_hash
+from rayrig_core.resources.hashing import own_spec_hash
 
 
 class Recreation(Enum):
@@ -20,7 +20,7 @@ class Recreation(Enum):
 
 def recreate_hash(cluster: Cluster) -> str:
     """Hash of the cluster's own spec. Unlike the hash of an upgrade it takes in `suspend`."""
-    return spec_hash({**cluster.spec, "suspended": cluster.suspend})
+    return own_spec_hash(cluster.spec)
 
 
 def decide(cluster: Cluster, heads: list[JsonObject]) -> Recreation:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rayrig_controllers.rayservice.goal import origin_labels
 from rayrig_controllers.rayservice.tick import Tick
-from rayrig_core.errors import ApiError
+from rayrig_core.errors import ApiError, NotFound
 from rayrig_core.objects import JsonObject, is_being_deleted, name_of
 from rayrig_core.resource_types import RAY_CLUSTER
 from rayrig_core.timestamps import NS
@@ -45,6 +45,9 @@ async def _delete(tick: Tick, cluster: JsonObject) -> None:
     who = tick.qualified(name)
     try:
         await tick.context.client.delete(RAY_CLUSTER, name, tick.namespace, propagation_policy="Background")
+    except NotFound:
+        # Gone already; the cache doesn't show it yet.
+        return
     except ApiError as error:
         tick.warning("FailedToDeleteRayCluster", f"Failed to delete the RayCluster {who}: {error}", "Delete")
         raise

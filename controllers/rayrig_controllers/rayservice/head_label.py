@@ -56,7 +56,10 @@ async def _is_healthy(tick: Tick, pod: JsonObject) -> bool:
         path = f"/api/v1/namespaces/{tick.namespace}/pods/{name_of(pod)}:{port}/proxy{HEALTH_PATH}"
         url, timeout_s = f"kubernetes://{path}", PROXY_TIMEOUT_S
     else:
-        address = (pod.get("status") or {}).get("podIP") or ""
+        address = (pod.get("status") or {}).get("podIP")
+        if not address:
+            # The operator asks all the same, and nobody answers.
+            return False
         url, timeout_s = f"http://{address}:{port}{HEALTH_PATH}", DIRECT_TIMEOUT_S
     return await ServeProxyHealth(tick.context.http).is_healthy(url, timeout_s=timeout_s)
 

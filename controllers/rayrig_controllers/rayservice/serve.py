@@ -112,16 +112,14 @@ async def put_config(tick: Tick, dashboard: DashboardClient, text: str, target_c
     """PUT a configuration, in incremental mode with its `target_capacity`. Raises `ReconcileError`."""
     try:
         document = yaml_to_compact_json(text)
-        if tick.incremental and target_capacity is not None:
-            config = yaml_to_json(text)
-            # Where the operator would panic (8.2 H5) a configuration that is no mapping is sent as it is.
-            if isinstance(config, dict):
-                document = json.dumps(
-                    {**config, "target_capacity": target_capacity},
-                    separators=(",", ":"),
-                    sort_keys=True,
-                    ensure_ascii=False,
-                )
+        config = yaml_to_json(text)
     except YamlError as error:
         raise ReconcileError(f"error converting YAML to JSON: {error}") from error
+    if config is None:
+        # No configuration at all is sent as an empty one (recorded), also where the operator would panic (8.2 H5).
+        config, document = {}, "{}"
+    if tick.incremental and target_capacity is not None and isinstance(config, dict):
+        document = json.dumps(
+            {**config, "target_capacity": target_capacity}, separators=(",", ":"), sort_keys=True, ensure_ascii=False
+        )
     await dashboard.put_applications(document)

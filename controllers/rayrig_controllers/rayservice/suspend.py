@@ -19,7 +19,7 @@ from rayrig_controllers.rayservice.conditions import (
 from rayrig_controllers.rayservice.goal import origin_labels
 from rayrig_controllers.rayservice.status import Slot
 from rayrig_controllers.rayservice.tick import Tick
-from rayrig_core.errors import ApiError
+from rayrig_core.errors import ApiError, NotFound
 from rayrig_core.objects import JsonObject, is_being_deleted, name_of
 from rayrig_core.resource_types import GATEWAY, HTTP_ROUTE, RAY_CLUSTER, SERVICE, ResourceType
 from rayrig_core.resources import names
@@ -138,6 +138,9 @@ async def _delete(tick: Tick, resource: ResourceType, obj: JsonObject) -> None:
     kind, who = _KIND_IN_NOTES[resource], tick.qualified(name_of(obj))
     try:
         await tick.context.client.delete(resource, name_of(obj), tick.namespace, propagation_policy="Background")
+    except NotFound:
+        # Gone already; the cache doesn't show it yet.
+        return
     except ApiError as error:
         tick.warning(f"FailedToDelete{kind}", f"Failed to delete the {kind} {who} during suspend: {error}", "Delete")
         raise

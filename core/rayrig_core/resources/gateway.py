@@ -19,7 +19,32 @@ def _open(schema: Schema) -> Schema:
     return {**schema, "x-kubernetes-preserve-unknown-fields": True}
 
 
-_LISTENER = _open(obj("name port protocol", name=STR, port=INT32, protocol=STR, hostname=STR))
+_FROM_SAME = {"namespaces": {"from": "Same"}}
+_ALLOWED_ROUTES = _open(
+    obj(namespaces=with_default(_open(obj(**{"from": with_default(STR, "Same")})), _FROM_SAME["namespaces"]))
+)
+_LISTENER = _open(
+    obj(
+        "name port protocol",
+        allowedRoutes=with_default(_ALLOWED_ROUTES, _FROM_SAME),
+        name=STR,
+        port=INT32,
+        protocol=STR,
+        hostname=STR,
+    )
+)
+
+#: What a Gateway's status says until its controller has seen it.
+_WAITING = [
+    {
+        "type": kind,
+        "status": "Unknown",
+        "reason": "Pending",
+        "message": "Waiting for controller",
+        "lastTransitionTime": "1970-01-01T00:00:00Z",
+    }
+    for kind in ("Accepted", "Programmed")
+]
 
 GATEWAY_SCHEMA = obj(
     "spec",
@@ -27,7 +52,10 @@ GATEWAY_SCHEMA = obj(
     kind=STR,
     metadata={"type": "object"},
     spec=_open(obj("gatewayClassName listeners", gatewayClassName=STR, listeners=keyed_array("name", _LISTENER))),
-    status=_open(obj(conditions=CONDITIONS, addresses=atomic_array(ANY_OBJECT), listeners=array(ANY_OBJECT))),
+    status=with_default(
+        _open(obj(conditions=CONDITIONS, addresses=atomic_array(ANY_OBJECT), listeners=array(ANY_OBJECT))),
+        {"conditions": _WAITING},
+    ),
 )
 
 _PARENT_REF = _open(

@@ -18,11 +18,11 @@ from rayrig_core.objects import Json
 
 
 class YamlError(ValueError):
-    """The text is no YAML. `line` counts from 1; 0 when it is not known."""
+    """The text is no YAML. `line` counts from 1; 0 when it is not known. As text it is Go's message, with Go's line."""
 
-    def __init__(self, problem: str, line: int) -> None:
+    def __init__(self, problem: str, line: int, go_line: int = 0) -> None:
         self.problem, self.line = problem, line
-        super().__init__(f"yaml: line {line}: {problem}" if line else f"yaml: {problem}")
+        super().__init__(f"yaml: line {go_line}: {problem}" if go_line else f"yaml: {problem}")
 
 
 class _GoLoader(yaml.SafeLoader if not hasattr(yaml, "CSafeLoader") else yaml.CSafeLoader):  # type: ignore[misc]
@@ -89,6 +89,14 @@ def _mapping(loader: Any, node: Any) -> dict[str, Any]:
     return {_key(construct(key, deep=True)): construct(value, deep=True) for key, value in node.value}
 
 
+def _go_line(error: yaml.MarkedYAMLError) -> int:
+    """The line Go's parser names: the context's unless that is the first, and one too few for errors of the parser proper."""
+    for mark in (error.context_mark, error.problem_mark):
+        if mark is not None and mark.line:
+            return int(mark.line) + isinstance(error, yaml.scanner.ScannerError)
+    return 0
+
+
 _GoLoader.add_constructor("tag:yaml.org,2002:int", _integer)
 _GoLoader.add_constructor("tag:yaml.org,2002:float", _number)
 _GoLoader.add_constructor("tag:yaml.org,2002:bool", _flag)
@@ -102,7 +110,9 @@ def yaml_to_json(text: str) -> Json:
         return yaml.load(text, Loader=_GoLoader)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        raise YamlError(error.problem or "not a YAML document", mark.line + 1 if mark else 0) from error
+        raise YamlError(
+            error.problem or "not a YAML document", mark.line + 1 if mark else 0, _go_line(error)
+        ) from error
     except (yaml.YAMLError, ValueError) as error:
         raise YamlError(str(error), 0) from error
 

@@ -28,10 +28,29 @@ _QUANTITIES = frozenset({"sizeLimit", "size", "divisor"})
 def spec_hash(spec: JsonObject, groups: int | None = None) -> str:
     """32 characters over what counts of a RayClusterSpec; with `groups`, over its first so many worker groups only.
 
-    Quantities count by value, so `1000m` and `1` are equal; so do null, an empty object or list and a missing field. Order of lists
-    counts, order of keys does not.
+    Quantities count by value, so `1000m` and `1` are equal; null, an empty object or list and a missing field are the same but for
+    `rayStartParams`. Order of lists counts, order of keys does not.
     """
     return _digest(json.dumps(_what_counts(spec, groups), separators=(",", ":"), sort_keys=True))
+
+
+def own_spec_hash(spec: JsonObject) -> str:
+    """32 characters over a RayCluster's own spec, by which `upgradeStrategy: Recreate` tells a change (3.10).
+
+    The cluster's `suspend` counts here, and missing `rayStartParams` are as good as empty ones.
+    """
+    filled = dict(spec)
+    if spec.get("headGroupSpec") is not None:
+        filled["headGroupSpec"] = _with_start_params(spec["headGroupSpec"])
+    filled["workerGroupSpecs"] = [_with_start_params(group) for group in spec.get("workerGroupSpecs") or ()]
+    counted = _what_counts(filled, None)
+    if spec.get("suspend") is not None:
+        counted["suspend"] = spec["suspend"]
+    return _digest(json.dumps(counted, separators=(",", ":"), sort_keys=True))
+
+
+def _with_start_params(group: JsonObject) -> JsonObject:
+    return group if group.get("rayStartParams") is not None else {**group, "rayStartParams": {}}
 
 
 @lru_cache(maxsize=4096)
@@ -76,6 +95,8 @@ def _group(group: JsonObject, ignored: frozenset[str]) -> JsonObject:
         normal = _normal(value, key)
         if normal not in _ABSENT:
             counted[key] = normal
+    # The one field whose absence counts: Go serialises a map that isn't there as null (recorded).
+    counted["rayStartParams"] = group.get("rayStartParams")
     return counted
 
 

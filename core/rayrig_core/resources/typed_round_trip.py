@@ -84,10 +84,13 @@ def _volume(volume: JsonObject) -> JsonObject:
 
 
 def _service(service: JsonObject) -> JsonObject:
+    spec = dict(service.get("spec") or {})
+    if spec.get("ports"):
+        spec["ports"] = [{"targetPort": 0, **port} for port in spec["ports"]]
     return {
         **service,
         "metadata": service.get("metadata") or {},
-        "spec": service.get("spec") or {},
+        "spec": spec,
         "status": service.get("status") or {"loadBalancer": {}},
     }
 
