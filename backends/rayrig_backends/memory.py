@@ -75,9 +75,7 @@ class MemoryWorld:
         )
         self.machines: dict[str, Machine] = {}
         self.node_agents: dict[str, sim_nodes.NodeAgent] = {}
-        self.node_control = sim_nodes.NodeControl(
-            kernel, self.client("node-control"), self.node_agents, self.machines
-        )
+        self.node_control = sim_nodes.NodeControl(kernel, self.client("node-control"), self.node_agents, self.machines)
         self.traffics: dict[str, MemoryTraffic] = {}
         self.faults = MemoryFaults(self)
         self.operator: Manager | None = None

@@ -29,7 +29,11 @@ class Targets:
             return services[0]
         names = [name_of(service) for service in services]
         if wanted is None:
-            what = f"there are several RayServices in {namespace}" if services else f"there is no RayService in {namespace}"
+            what = (
+                f"there are several RayServices in {namespace}"
+                if services
+                else f"there is no RayService in {namespace}"
+            )
             raise InputError(what, remedy=f"say which: service: {' | '.join(names)}" if names else "apply one first")
         for service in services:
             if name_of(service) == wanted:
@@ -68,7 +72,9 @@ class Targets:
             for pod in self._objects(POD, params["namespace"]):
                 if name_of(pod) == params["pod"]:
                     return pod
-            raise InputError(f'there is no pod "{params["pod"]}" in {params["namespace"]}', remedy="choose it by role and index")
+            raise InputError(
+                f'there is no pod "{params["pod"]}" in {params["namespace"]}', remedy="choose it by role and index"
+            )
         pods = self.pods(params)
         index = params["index"]
         if index >= len(pods):
