@@ -12,97 +12,26 @@ import statistics
 import sys
 import time
 from math import factorial
-from random import Random
+from typing import Any
 
 from rayrig_sim.applications import fruit_stand
 from rayrig_sim.calibration import Calibration, Exponential
 from rayrig_sim.kernel import Kernel
-from rayrig_sim.kubernetes.service_proxy import ServiceTable
-from rayrig_sim.network import Reach
 from rayrig_sim.serve.application_code import ApplicationCode, single
-from rayrig_sim.serve.execution import ReplicaExecution
-from rayrig_sim.serve.identity import DeploymentId
-from rayrig_sim.serve.proxy_server import ProxyServer, Route
-from rayrig_sim.serve.router import RouterConfig
-from rayrig_sim.serve.routers import Routers
+from rayrig_sim.serve.local import LocalServe
 from rayrig_sim.traffic.open_loop import OpenLoop
 from rayrig_sim.traffic.requests import FreshConnections, KeepAlive, RequestClass, Target
 
 
-class FlatNetwork:
-    """Listeners by address, all of them in reach."""
-
-    def __init__(self) -> None:
-        self.table = ServiceTable()
-        self.version = 0
-        self.listeners: dict[tuple[str, int], object] = {}
-
-    def listener(self, ip: str, port: int) -> object | None:
-        return self.listeners.get((ip, port))
-
-    def reach(self, source: str, ip: str) -> Reach:
-        return Reach.OK
-
-    def on_gone(self, ip: str, callback: object) -> object:
-        return lambda: None
+def site_of(app: ApplicationCode, *, pods: int, replicas: int, limit: int, seed: int = 0) -> LocalServe:
+    return LocalServe(app, kernel=Kernel(seed), pods=pods, replicas=replicas, max_ongoing_requests=limit)
 
 
-class Site:
-    """One application on a few pods behind a Service."""
-
-    def __init__(self, app: ApplicationCode, *, pods: int, replicas: int, limit: int, seed: int = 0) -> None:
-        self.kernel = Kernel(seed)
-        self.network = FlatNetwork()
-        self.routers = Routers(self.kernel)
-        ips = [f"10.244.0.{2 + i}" for i in range(pods)]
-        for name, code in app.deployments.items():
-            executions = []
-            for i in range(replicas):
-                replica_id = f"{name.lower()}{i}"
-                execution = ReplicaExecution(
-                    self.kernel,
-                    replica_id=replica_id,
-                    deployment=name,
-                    app="app",
-                    node_id=f"node-{i % pods}",
-                    pod_ip=ips[i % pods],
-                    code=code,
-                    max_ongoing_requests=limit,
-                    handles=self.routers.handles("app", replica_id),
-                )
-                self.kernel.spawn("start", execution.initialize(code.options.get("user_config")))
-                executions.append(execution)
-            self.kernel.run()
-            self.routers.update_replicas(DeploymentId(name, "app"), executions)
-        endpoints = []
-        for i, ip in enumerate(ips):
-            proxy = ProxyServer(self.kernel, f"node-{i}", i == 0, Random(i), routers=self.routers, pod_ip=ip)
-            proxy.set_routes([Route("/", "app", DeploymentId(app.ingress, "app"))])
-            self.network.listeners[ip, 8000] = proxy
-            endpoints.append({"addresses": [ip], "targetRef": {"name": f"pod-{i}"}})
-        table = self.network.table
-        table.put_service(
-            {
-                "metadata": {"name": "svc", "namespace": "default"},
-                "spec": {"clusterIP": "10.96.0.1", "ports": [{"name": "serve", "port": 8000}]},
-            }
-        )
-        slice_ = {"metadata": {"name": "s"}, "ports": [{"name": "serve", "port": 8000}], "endpoints": endpoints}
-        table.put_slice("default", "svc", slice_)
-
-    def traffic(self, rate: float, requests: int, **options: object) -> OpenLoop:
-        return OpenLoop(
-            self.kernel,
-            self.network,  # type: ignore[arg-type]
-            Target("svc"),
-            rate,
-            arrival="poisson",
-            limit=requests,
-            **options,  # type: ignore[arg-type]
-        )
+def traffic_of(site: LocalServe, rate: float, requests: int, **options: Any) -> OpenLoop:
+    return OpenLoop(site.kernel, site.network, Target(site.service), rate, arrival="poisson", limit=requests, **options)
 
 
-def measured(site: Site, traffic: OpenLoop, requests: int) -> tuple[float, str]:
+def measured(site: LocalServe, traffic: OpenLoop, requests: int) -> tuple[float, str]:
     """Requests per wall second, account included, and a line about the run."""
     gc.collect()
     began = time.perf_counter()
@@ -138,8 +67,8 @@ def table(requests: int, rounds: int) -> None:
     for name, app, classes, connections, calibration in rows:
         speeds, note = [], ""
         for round_ in range(rounds):
-            site = Site(app, pods=4, replicas=8, limit=100, seed=round_)
-            traffic = site.traffic(1000, requests, mix=classes, connections=connections, calibration=calibration)
+            site = site_of(app, pods=4, replicas=8, limit=100, seed=round_)
+            traffic = traffic_of(site, 1000, requests, mix=classes, connections=connections, calibration=calibration)
             speed, note = measured(site, traffic, requests)
             speeds.append(speed)
         print(f"{name:36} {max(speeds):10,.0f}/s {statistics.median(speeds):10,.0f}/s   {note}")
@@ -155,10 +84,9 @@ def erlang(requests: int, servers: int = 4, utilisation: float = 0.6) -> float:
     """Error of the mean wait, as a share. Service takes 1000 s in the mean, so that the router's pauses of at most 0.5 s
     are small against it; the queue is the router's."""
     mean_s = 1000.0
-    site = Site(single("mmc.app", Exponential(mean_s)), pods=1, replicas=servers, limit=1)
-    site.routers.configure(DeploymentId("App", "app"), RouterConfig())
+    site = site_of(single("mmc.app", Exponential(mean_s)), pods=1, replicas=servers, limit=1)
     rate = utilisation * servers / mean_s
-    traffic = site.traffic(rate, requests, timeout_s=1e9)
+    traffic = traffic_of(site, rate, requests, timeout_s=1e9)
     began = time.perf_counter()
     traffic.start()
     site.kernel.run()

@@ -100,6 +100,7 @@ class ProxyServer:
     def set_routes(self, routes: Sequence[Route], cause: int | None = None) -> None:
         """The route table, as a whole. Requests under way go on when theirs is gone."""
         self._cause = self.kernel.cause if cause is None else cause
+        self._note_replicas()
         before = self._by_deployment
         routers = {route.ingress: before.get(route.ingress) for route in routes}
         self._by_deployment = {
@@ -108,7 +109,6 @@ class ProxyServer:
         }
         for ingress, router in before.items():
             if ingress not in routers:
-                self._note_replicas()
                 if not router.waiting and not router.ongoing:
                     self._routers.close(router)
         self._routes = {route.prefix: _Target(route, self._by_deployment[route.ingress]) for route in routes}

@@ -245,7 +245,7 @@ class Router:
             self.waiting.remove(call)
         except ValueError:
             return
-        self._trim()
+        del self._searches[self._searches_wanted() :]
 
     def slot_freed(self) -> None:
         """A replica of the list that was full has room, or has died, while calls wait."""
@@ -346,25 +346,22 @@ class Router:
         while len(self._searches) < self._searches_wanted():
             search = _Search(now)
             self._searches.append(search)
-            self._look_at_once(search, now)
-        self._trim()
+            self._search(search, now)
         self._arm()
 
-    def _look_at_once(self, search: _Search, now: int) -> None:
-        """A search begins: place waiting calls, oldest first, until nothing is found."""
+    def _search(self, search: _Search, now: int) -> None:
+        """A search begins anew: place waiting calls, oldest first, until nothing is found or there are searches enough."""
         waiting = self.waiting
-        while waiting:
+        while waiting and len(self._searches) <= self._searches_wanted():
             call = waiting.popleft()
             if not self._place(call):
                 waiting.appendleft(call)
-                break
-        search.began_ns = search.looked_ns = now
+                search.began_ns = search.looked_ns = now
+                return
+        self._searches.remove(search)
 
     def _searches_wanted(self) -> int:
         return min(MAX_SEARCHES, 2 * len(self._all), len(self.waiting))
-
-    def _trim(self) -> None:
-        del self._searches[self._searches_wanted() :]
 
     def _next_look_ns(self, search: _Search, now: int) -> int:
         """The next instant, now at the earliest, at which the search looks."""
@@ -409,9 +406,7 @@ class Router:
             search.looked_ns = now
             call = waiting.popleft()
             if self._attempt(self._all, call):
-                if len(self._searches) <= self._searches_wanted():
-                    self._look_at_once(search, now)
-                self._trim()
+                self._search(search, now)
             else:
                 waiting.appendleft(call)
         self._arm()

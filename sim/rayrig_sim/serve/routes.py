@@ -6,8 +6,8 @@ from collections.abc import Iterable
 
 
 def matches(prefix: str, path: str) -> bool:
-    """Equal, or followed by `/`; the prefix `/` matches everything."""
-    return prefix == "/" or path == prefix or path.startswith(prefix + "/")
+    """Equal, or followed by `/`, which may be the prefix's own last character."""
+    return path == prefix or path.startswith(prefix if prefix.endswith("/") else prefix + "/")
 
 
 def match_route(prefixes: Iterable[str], path: str) -> str | None:
