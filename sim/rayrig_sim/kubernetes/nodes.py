@@ -13,7 +13,7 @@ from rayrig_core.resource_types import NODE, POD
 from rayrig_core.timestamps import NS, rfc3339
 from rayrig_core.trace import Kind
 from rayrig_sim.kubernetes.heartbeats import VirtualHeartbeats, renew_lease
-from rayrig_sim.kubernetes.taints import NO_SCHEDULE, NOT_READY, Taint
+from rayrig_sim.kubernetes.taints import Taint
 
 #: What a node has of the resources its description leaves out. Guess: room that does not get in the way.
 DEFAULT_CAPACITY = {"cpu": "8", "memory": "32Gi", "pods": "110", "ephemeral-storage": "100Gi"}
@@ -45,15 +45,13 @@ class NodeSpec:
     images: Sequence[str] = ()
 
 
-def node_object(spec: NodeSpec, unix_ns: int, *, newborn: bool = False) -> JsonObject:
-    """The Node as its kubelet reports it, Ready. `newborn`: with the not-ready taint that the API server gives to new nodes."""
+def node_object(spec: NodeSpec, unix_ns: int) -> JsonObject:
+    """The Node as its kubelet reports it, Ready."""
     capacity = {name: str(amount) for name, amount in {**DEFAULT_CAPACITY, **spec.capacity}.items()}
     taints = [{"key": taint.key, "value": taint.value, "effect": taint.effect} for taint in spec.taints]
     for taint in taints:
         if not taint["value"]:
             del taint["value"]
-    if newborn:
-        taints.append({"key": NOT_READY, "effect": NO_SCHEDULE})
     labels = {
         "kubernetes.io/hostname": spec.name,
         "kubernetes.io/os": "linux",
@@ -121,9 +119,12 @@ class NodePresence:
         self._return: Task[None] | None = None
         self._uid = ""
 
-    async def register(self, *, newborn: bool = False) -> JsonObject:
-        """Create the Node (take over one that exists) and begin to renew. Raises `ApiError`."""
-        node = node_object(self.spec, self._runtime.unix_ns(), newborn=newborn)
+    async def register(self) -> JsonObject:
+        """Create the Node (take over one that exists) and begin to renew. Raises `ApiError`.
+
+        The API server gives a new Node the not-ready taint; the node lifecycle controller takes it away.
+        """
+        node = node_object(self.spec, self._runtime.unix_ns())
         try:
             made = await self._client.create(NODE, node)
         except AlreadyExists:
