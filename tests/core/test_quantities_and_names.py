@@ -75,7 +75,9 @@ def test_canonical_text_reads_back_to_the_same_amount(amount: Fraction, form: Qu
 @pytest.mark.accepts("RC-060", "RC-101")
 def test_long_names_are_cut_as_the_operator_cuts_them() -> None:
     cluster = "ray-cluster-0000000000000000000000011111111122222233333333333333"
-    assert names.worker_pod_prefix(cluster, "group-name") == "ray-cluster-00000000000000000000000111111111222222-worker-"
+    assert (
+        names.worker_pod_prefix(cluster, "group-name") == "ray-cluster-00000000000000000000000111111111222222-worker-"
+    )
     director = "72fbcc7e-a661-4b18e-ca41-e903-fc3ae634b18e-lazer090scholar-director-s"
     assert names.keep_last_50(director) == "rca41-e903-fc3ae634b18e-lazer090scholar-director-s"
     dashes = "--------566666--------444433-----------222222----------4444"

@@ -183,7 +183,7 @@ def test_a_recovered_panic_backs_off_like_an_error(plane: Any) -> None:
 
 
 def test_several_workers_share_one_queue(plane: Any) -> None:
-    manager, reconciler = start(plane, lambda run: DONE, reconcile_concurrency=3)
+    manager, _ = start(plane, lambda run: DONE, reconcile_concurrency=3)
     busy: list[float] = []
 
     async def slow(request: Request) -> Result:

@@ -69,7 +69,11 @@ def test_a_later_requeue_does_not_put_off_an_earlier_one() -> None:
     kernel = Kernel()
     queue = WorkQueue(kernel)
     got = consume(kernel, queue)
-    at(kernel, (0.0, lambda: [queue.add_after(A, 2.0), queue.add_after(A, 5.0)]), (4.0, lambda: queue.add_after(A, 5.0)))
+    at(
+        kernel,
+        (0.0, lambda: [queue.add_after(A, 2.0), queue.add_after(A, 5.0)]),
+        (4.0, lambda: queue.add_after(A, 5.0)),
+    )
     kernel.run(until_s=20)
     assert got == [(2.0, "a"), (9.0, "a")]
 
