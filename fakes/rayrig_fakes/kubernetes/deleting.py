@@ -40,7 +40,7 @@ class Deleter:
         return Answer(200, shown.obj, shown)
 
     def delete_collection(self, served: Served, call: ApiCall) -> list[Stored]:
-        """Deletes what the selectors match; returns what was there."""
+        """Deletes what the selectors match; returns the objects as they were before."""
         found = self._reader.list(served, call).items
         deleted = []
         for stored in found:
@@ -54,7 +54,9 @@ class Deleter:
             )
             current = self._state.collection(served).get(served.key(single.namespace, single.name))
             if current is not None:
-                deleted.append(self._reader.shown(served, self._delete(served, single, current)[1]))
+                served.rules.check_deletion(current.obj)
+                self._delete(served, single, current)
+                deleted.append(self._reader.shown(served, current))
         return deleted
 
     def check(self, served: Served, call: ApiCall, obj: JsonObject) -> None:

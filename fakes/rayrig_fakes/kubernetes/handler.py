@@ -12,6 +12,8 @@ from rayrig_core.objects import Json, JsonObject
 from rayrig_core.ports import WatchType
 from rayrig_fakes.kubernetes import discovery, status
 from rayrig_fakes.kubernetes.calls import ApiCall, Page
+from rayrig_fakes.kubernetes.kinds.custom import CustomRules
+from rayrig_fakes.kubernetes.registry import Served
 from rayrig_fakes.kubernetes.requests import (
     JSON,
     PROTOBUF,
@@ -62,10 +64,11 @@ class WatchResponse:
     `bookmark` when `bookmarks` is set.
     """
 
-    __slots__ = ("_ended", "_first_lines", "_shape", "bookmarks", "cursor", "timeout_s", "warnings")
+    __slots__ = ("_closing", "_ended", "_shape", "bookmarks", "cursor", "target", "timeout_s", "warnings")
 
     def __init__(
         self,
+        target: Target,
         cursor: WatchCursor,
         shape: Callable[[JsonObject], Json],
         *,
@@ -75,13 +78,14 @@ class WatchResponse:
         closing: JsonObject | None = None,
     ) -> None:
         """`closing`: bookmark that ends the initial events."""
+        self.target = target
         self.cursor = cursor
         self.timeout_s = timeout_s
         self.bookmarks = bookmarks
         self.warnings = warnings
         self._shape = shape
         self._ended = False
-        self._first_lines = closing
+        self._closing = closing
 
     status = 200
 
@@ -104,8 +108,8 @@ class WatchResponse:
                 self._ended = True
                 yield _line("ERROR", gone.status)
                 return
-            if not initial and self._first_lines is not None:
-                closing, self._first_lines = self._first_lines, None
+            if not initial and self._closing is not None:
+                closing, self._closing = self._closing, None
                 yield _line("BOOKMARK", closing)
             if delivery is None:
                 self._ended = self.cursor.closed
@@ -133,6 +137,7 @@ class _Form:
     """Representation asked for: plain, or `Table`, `PartialObjectMetadata`, `PartialObjectMetadataList`."""
 
     kind: str = ""
+    yaml: bool = False
 
 
 def handle(server: ApiServer, request: HttpRequest) -> ApiResponse | WatchResponse:
@@ -157,8 +162,46 @@ def _answer(server: ApiServer, request: HttpRequest) -> ApiResponse | WatchRespo
     served = target.served
     verb = verb_of(request.method, target, request.query)
     form = _accepted(request.headers.get("accept", ""), served.rules.is_custom)
-    warnings: tuple[str, ...] = (f'299 - "{_quoted(served.warning)}"',) if served.warning else ()
+    warnings: tuple[str, ...] = (_warning(served.warning),) if served.warning else ()
     call = call_of(request, target, verb)
+    if verb in ("create", "update"):
+        warnings += _check_fields(served, call)
+    answer = _perform(server, request, target, call, form, warnings)
+    return _as_yaml(answer) if form.yaml and isinstance(answer, ApiResponse) else answer
+
+
+def _check_fields(served: Served, call: ApiCall) -> tuple[str, ...]:
+    """Warnings for fields the schema does not know. Raises `ApiError` 400 when they are to be refused (K8-017)."""
+    if (
+        call.field_validation == "Ignore"
+        or not isinstance(served.rules, CustomRules)
+        or not isinstance(call.body, dict)
+    ):
+        return ()
+    problems = [f'unknown field "{field}"' for field in served.rules.unknown_fields(call.body)]
+    if problems and call.field_validation == "Strict":
+        kind = served.type
+        text = f'{kind.kind} in version "{kind.version}" cannot be handled as a {kind.kind}'
+        raise status.bad_request(f"{text}: strict decoding error: {', '.join(problems)}")
+    return tuple(_warning(problem) for problem in sorted(problems))
+
+
+def _as_yaml(answer: ApiResponse) -> ApiResponse:
+    import yaml  # Heavy, and rarely asked for.
+
+    text = yaml.safe_dump(answer.json(), sort_keys=False)
+    return ApiResponse(answer.status, text.encode(), YAML, answer.warnings)
+
+
+def _perform(
+    server: ApiServer,
+    request: HttpRequest,
+    target: Target,
+    call: ApiCall,
+    form: _Form,
+    warnings: tuple[str, ...],
+) -> ApiResponse | WatchResponse:
+    served, verb = target.served, call.verb
     if verb == "watch":
         return _watch(server, request, target, call, form, warnings)
     if verb == "list":
@@ -166,7 +209,7 @@ def _answer(server: ApiServer, request: HttpRequest) -> ApiResponse | WatchRespo
     if verb == "deletecollection":
         return _list(server, request, target, server.delete_collection(call), form, warnings)
     answer = server.call(call)
-    warnings += tuple(f'299 - "{_quoted(text)}"' for text in answer.warnings)
+    warnings += tuple(_warning(text) for text in answer.warnings)
     if form.kind == "PartialObjectMetadataList":
         raise _not_acceptable(
             f"you requested {form.kind}, but the requested object is not a list (*core.{served.type.kind})"
@@ -185,8 +228,10 @@ def _version(obj: JsonObject) -> str:
     return str((obj.get("metadata") or {}).get("resourceVersion", ""))
 
 
-def _quoted(text: str) -> str:
-    return text.replace("\\", "\\\\").replace('"', '\\"')
+def _warning(text: str) -> str:
+    """Value of a Warning header."""
+    quoted = text.replace("\\", "\\\\").replace('"', '\\"')
+    return f'299 - "{quoted}"'
 
 
 # Representations
@@ -206,6 +251,8 @@ def _accepted(header: str, custom: bool) -> _Form:
             quality = 1.0
         ranges.append((-quality, position, media, values))
     for _, _, media, values in sorted(ranges, key=lambda each: each[:2]):
+        if media == YAML and not values.get("as"):
+            return _Form("", yaml=True)
         if media not in (JSON, "*/*"):
             continue
         kind = values.get("as", "")
@@ -220,7 +267,7 @@ def _accepted(header: str, custom: bool) -> _Form:
 
 
 def _not_acceptable(text: str) -> ApiError:
-    return status.error(406, "NotAcceptable", text)
+    return status.error(406, "NotAcceptable", text, {} if text.startswith("406") else None)
 
 
 def _partial(obj: JsonObject) -> JsonObject:
@@ -305,8 +352,6 @@ def _watch(
         call = call._replace(
             name="", field_selector=f"{call.field_selector},{selector}" if call.field_selector else selector
         )
-    if "sendInitialEvents" in query:
-        _check_initial_events(call, bookmarks)
     timeout = number(query, "timeoutSeconds")
     cursor = server.watch(call)
     closing = None
@@ -314,6 +359,7 @@ def _watch(
         closing = bookmark(target, str(server.revision))
         closing["metadata"]["annotations"] = {_INITIAL_EVENTS_END: "true"}
     return WatchResponse(
+        target,
         cursor,
         _shape(server, target, request, form),
         timeout_s=float(timeout) if timeout else None,
@@ -323,17 +369,9 @@ def _watch(
     )
 
 
-def _check_initial_events(call: ApiCall, bookmarks: bool) -> None:
-    """Raises `ApiError` 422 when the parameters do not go together."""
-    causes = []
-    if call.resource_version_match != "NotOlderThan":
-        text = "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan"
-        causes.append(status.forbidden_field("resourceVersionMatch", text))
-    if call.send_initial_events and not bookmarks:
-        text = "sendInitialEvents requires setting allowWatchBookmarks to true"
-        causes.append(status.forbidden_field("allowWatchBookmarks", text))
-    if causes:
-        raise status.invalid("ListOptions", "meta.k8s.io", "", causes)
+def bookmark_line(server: ApiServer, watch: WatchResponse) -> bytes:
+    """A BOOKMARK event at the present version, to be sent now and then and before the end of a stream."""
+    return _line("BOOKMARK", bookmark(watch.target, str(server.revision)))
 
 
 def bookmark(target: Target, version: str) -> JsonObject:
@@ -398,7 +436,9 @@ def _document(server: ApiServer, path: str, request: HttpRequest) -> JsonObject 
         return discovery.aggregated(registry, core=False) if wants_aggregated else discovery.group_list(registry)
     if parts[0] == "apis" and len(parts) == 2:
         return discovery.group(registry, parts[1])
+    if parts[0] not in ("api", "apis") or len(parts) < 2:
+        return None
     group, version = ("", parts[1]) if parts[0] == "api" else (parts[1], parts[-1])
-    if parts[0] in ("api", "apis") and registry.has_group_version(group, version):
+    if registry.has_group_version(group, version):
         return discovery.resource_list(registry, group, version)
     return None

@@ -14,8 +14,11 @@ SERVER_OWNED = ("uid", "creationTimestamp", "deletionTimestamp", "deletionGraceP
 IMMUTABLE = "field is immutable"
 
 
-def validate(meta: JsonObject, name_rule: NameRule, namespaced: bool) -> list[Cause]:
-    """Causes against the metadata of an object that is about to be written."""
+def validate(meta: JsonObject, name_rule: NameRule, namespaced: bool, standard_finalizers: bool) -> list[Cause]:
+    """Causes against the metadata of an object that is about to be written.
+
+    `standard_finalizers`: finalizers without a `/` must be among the standard ones.
+    """
     causes: list[Cause] = []
     name = meta.get("name")
     if not name:
@@ -38,7 +41,7 @@ def validate(meta: JsonObject, name_rule: NameRule, namespaced: bool) -> list[Ca
         causes += _validate_owners(references)
     finalizers = meta.get("finalizers")
     if finalizers:
-        causes += _validate_finalizers(finalizers)
+        causes += _validate_finalizers(finalizers, standard_finalizers)
     return causes
 
 
@@ -83,13 +86,13 @@ def _validate_owners(references: list[JsonObject]) -> list[Cause]:
     return causes
 
 
-def _validate_finalizers(finalizers: list[str]) -> list[Cause]:
+def _validate_finalizers(finalizers: list[str], standard: bool) -> list[Cause]:
     causes: list[Cause] = []
     for index, finalizer in enumerate(finalizers):
         field = f"metadata.finalizers[{index}]"
         problems = qualified_name(finalizer)
         causes += [status.invalid_value(field, finalizer, text) for text in problems]
-        if not problems and "/" not in finalizer and finalizer not in _STANDARD_FINALIZERS:
+        if standard and not problems and "/" not in finalizer and finalizer not in _STANDARD_FINALIZERS:
             text = "name is neither a standard finalizer name nor is it fully qualified"
             causes.append(status.invalid_value(field, finalizer, text))
     if "orphan" in finalizers and "foregroundDeletion" in finalizers:
@@ -101,8 +104,8 @@ def _validate_finalizers(finalizers: list[str]) -> list[Cause]:
 _STANDARD_FINALIZERS = ("orphan", "foregroundDeletion", "kubernetes")
 
 
-def validate_update(new: JsonObject, old: JsonObject) -> list[Cause]:
-    """Causes against a change of metadata."""
+def validate_update(new: JsonObject, old: JsonObject, *, twice: bool) -> list[Cause]:
+    """Causes against a change of metadata. Built-in kinds say of finalizers `twice` what is wrong with them."""
     causes: list[Cause] = []
     if old.get("deletionTimestamp"):
         had = old.get("finalizers") or ()
@@ -113,7 +116,7 @@ def validate_update(new: JsonObject, old: JsonObject) -> list[Cause]:
                 "no new finalizers can be added if the object is being deleted, "
                 f"found new finalizers []string{{{quoted}}}"
             )
-            causes.append(status.forbidden_field("metadata.finalizers", text))
+            causes += [status.forbidden_field("metadata.finalizers", text)] * (2 if twice else 1)
     for field in ("uid", "name", "namespace", "creationTimestamp"):
         sent = new.get(field)
         if sent and sent != old.get(field):

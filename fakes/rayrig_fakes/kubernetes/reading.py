@@ -114,7 +114,7 @@ class Reader:
             raise too_large(asked, now)
         if call.resource_version_match == "Exact":
             if asked < collection.log.compacted:
-                raise status.expired(f"The resourceVersion for the provided list is too old: {asked}")
+                raise status.expired("The resourceVersion for the provided list is too old.")
             return asked, ""
         return now, ""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 
 from rayrig_core.objects import JsonObject
@@ -38,6 +38,9 @@ class Served:
     scale: JsonObject | None = None
     #: Printer columns of a custom resource.
     columns: tuple[JsonObject, ...] = ()
+
+    #: Whether an apiVersion and kind are served at all (set by the registry).
+    is_known_kind: Callable[[str, str], bool] = lambda version, kind: False
 
     def key(self, namespace: str, name: str) -> str:
         return f"{namespace}/{name}" if self.type.namespaced else name
@@ -78,7 +81,7 @@ class Registry:
         owner = self._plurals.setdefault(kind.plural, storage)
         subject = kind.plural if owner == storage else kind.group_resource
         singular = served.singular or kind.kind.lower()
-        complete = replace(served, singular=singular, storage=storage, subject=subject)
+        complete = replace(served, singular=singular, storage=storage, subject=subject, is_known_kind=self.has_kind)
         self._by_type[kind] = complete
         self._by_path.setdefault((kind.group, kind.version), {})[kind.plural] = complete
         return complete
@@ -113,6 +116,9 @@ class Registry:
 
     def of_storage(self, storage: str) -> Iterator[Served]:
         return (served for served in self._by_type.values() if served.storage == storage)
+
+    def has_kind(self, api_version: str, kind: str) -> bool:
+        return self.for_object({"apiVersion": api_version, "kind": kind}) is not None
 
     def for_object(self, obj: JsonObject) -> Served | None:
         """By the object's own apiVersion and kind."""

@@ -165,7 +165,9 @@ def call_of(request: HttpRequest, target: Target, verb: Verb) -> ApiCall:
     )
     if len(request.body) > BODY_LIMIT:
         text = f"Request entity too large: limit is {BODY_LIMIT}"
-        raise status.error(413, "RequestEntityTooLarge", text, {})
+        raise status.error(413, "RequestEntityTooLarge", text)
+    if verb in ("list", "watch"):
+        _check_list_options(query, verb)
     if verb in ("create", "update"):
         return call._replace(body=_object_body(request, served))
     if verb == "patch":
@@ -173,6 +175,35 @@ def call_of(request: HttpRequest, target: Target, verb: Verb) -> ApiCall:
     if verb in ("delete", "deletecollection"):
         return _with_delete_options(request, call)
     return call
+
+
+_MATCHES = ("Exact", "NotOlderThan", "")
+
+
+def _check_list_options(query: Mapping[str, list[str]], verb: str) -> None:
+    """Which parameters of a list or watch go together. Raises `ApiError` 422 (K8-049, K8-055)."""
+    version, match = one(query, "resourceVersion"), one(query, "resourceVersionMatch")
+    initial = "sendInitialEvents" in query
+    cause = None
+    if match not in _MATCHES:
+        cause = status.not_supported("resourceVersionMatch", match, _MATCHES)
+    elif verb == "watch":
+        if initial and match != "NotOlderThan":
+            text = "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan"
+            cause = status.forbidden_field("resourceVersionMatch", text)
+        elif match and not initial:
+            text = "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided"
+            cause = status.forbidden_field("resourceVersionMatch", text)
+    elif initial:
+        cause = status.forbidden_field("sendInitialEvents", "sendInitialEvents is forbidden for list")
+    elif match and not version:
+        text = "resourceVersionMatch is forbidden unless resourceVersion is provided"
+        cause = status.forbidden_field("resourceVersionMatch", text)
+    elif match == "Exact" and version == "0":
+        text = 'resourceVersionMatch "exact" is forbidden for resourceVersion "0"'
+        cause = status.forbidden_field("resourceVersionMatch", text)
+    if cause is not None:
+        raise status.invalid("ListOptions", "meta.k8s.io", "", [cause])
 
 
 def _dry_run(values: list[str], verb: str) -> bool:
@@ -299,6 +330,10 @@ def _with_delete_options(request: HttpRequest, call: ApiCall) -> ApiCall:
     orphan = options.get("orphanDependents")
     if policy is not None and policy not in _PROPAGATION:
         cause = status.not_supported("propagationPolicy", policy, ["Foreground", "Background", "Orphan", "nil"])
+        raise status.invalid("DeleteOptions", "meta.k8s.io", "", [cause])
+    if policy is not None and orphan is not None:
+        text = "orphanDependents and deletionPropagation cannot be both set"
+        cause = status.invalid_value("propagationPolicy", policy, text)
         raise status.invalid("DeleteOptions", "meta.k8s.io", "", [cause])
     if policy is None and orphan is not None:
         policy = "Orphan" if orphan else "Background"

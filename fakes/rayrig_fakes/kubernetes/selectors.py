@@ -91,7 +91,7 @@ class _Parser:
 
     def _values(self) -> tuple[str, ...]:
         if (token := self._take()) != "(":
-            raise _Unparsable(f"found '{token}', expected: '('")
+            raise _Unparsable(f"found '{token}' expected: '('")
         values: list[str] = []
         while True:
             token = self._peek()

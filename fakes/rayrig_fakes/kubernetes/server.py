@@ -135,7 +135,7 @@ class ApiServer:
     def delete_collection(self, call: ApiCall) -> Page:
         """What was deleted. Raises `ApiError`."""
         served = self.served(call.resource)
-        if served.type.namespaced and not call.namespace:
+        if (served.type.namespaced and not call.namespace) or served.type == NAMESPACE:
             raise status.method_not_allowed()
         return Page(self._deleter.delete_collection(served, call), self.state.store.revision)
 

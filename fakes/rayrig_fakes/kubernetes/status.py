@@ -86,10 +86,30 @@ def conflict(resource: ResourceType, name: str, why: str = MODIFIED) -> ApiError
     return error(409, "Conflict", text, _details(resource, name))
 
 
-def failed_precondition(resource: ResourceType, name: str, what: str, wanted: str, found: str) -> ApiError:
-    """`what` is `UID` or `ResourceVersion`."""
-    text = f"Precondition failed: {what} in precondition: {wanted}, {what} in object meta: {found}"
+def other_object(resource: ResourceType, namespace: str, name: str, wanted: str, found: str) -> ApiError:
+    """409: an update or a subresource speaks of another object of that name."""
+    parts = [part for part in ("/registry", resource.group if "." in resource.group else "", resource.plural) if part]
+    key = "/".join([*parts, *((namespace,) if namespace else ()), name])
+    text = (
+        f"StorageError: invalid object, Code: 4, Key: {key}, ResourceVersion: 0, AdditionalErrorMsg: Precondition failed: "
+        f"UID in precondition: {wanted}, UID in object meta: {found}"
+    )
     return conflict(resource, name, text)
+
+
+def failed_precondition(resource: ResourceType, name: str, what: str, wanted: str, found: str) -> ApiError:
+    """409 on a delete. `what` is `UID` or `ResourceVersion`."""
+    text = (
+        f"the {what} in the precondition ({wanted}) does not match the {what} in record ({found}). "
+        "The object might have been "
+    )
+    text += "deleted and then recreated" if what == "UID" else "modified"
+    details: JsonObject = {"name": name}
+    if resource.group:
+        details["group"] = resource.group
+    details["kind"] = resource.kind
+    kind = f"{resource.kind}.{resource.group}" if resource.group else resource.kind
+    return error(409, "Conflict", f'Operation cannot be fulfilled on {kind} "{name}": {text}', details)
 
 
 def bad_request(message: str, details: JsonObject | None = None) -> ApiError:

@@ -80,7 +80,7 @@ class Subresources:
         old = stored.obj
         uid = (binding.get("metadata") or {}).get("uid")
         if uid and uid != old["metadata"]["uid"]:
-            raise status.failed_precondition(served.type, call.name, "UID", uid, old["metadata"]["uid"])
+            raise status.other_object(served.type, call.namespace, call.name, uid, old["metadata"]["uid"])
         if old["metadata"].get("deletionTimestamp"):
             text = f"pod {call.name} is being deleted, cannot be assigned to a host"
             raise self._binding_conflict(call.name, text)

@@ -126,8 +126,11 @@ class WatchCursor:
                     return None
             elif matches(obj):
                 kind = MODIFIED if was else ADDED
-            elif was:
+            elif was and change.previous is not None:
+                # Shown as it last matched, with the version of the change.
                 kind = DELETED
+                meta = {**change.previous["metadata"], "resourceVersion": obj["metadata"]["resourceVersion"]}
+                obj = {**change.previous, "metadata": meta}
             else:
                 return None
         if self._present is not None:

@@ -14,6 +14,8 @@ from rayrig_fakes.kubernetes.state import ServerState, own_copy
 from rayrig_fakes.kubernetes.store import Stored
 
 _NAME_ATTEMPTS = 8
+#: Where the real server says its kinds are registered; clients match on the text.
+_SCHEME = "k8s.io/kubernetes/pkg/api/legacyscheme/scheme.go:30"
 
 
 class Writer:
@@ -60,7 +62,7 @@ class Writer:
         objectmeta.normalise(meta)
         admission = Admission(now, state.rng, state.lookup, call.dry_run)
         rules.before_create(obj, admission)
-        causes = objectmeta.validate(meta, rules.name_rule, kind.namespaced)
+        causes = objectmeta.validate(meta, rules.name_rule, kind.namespaced, rules.standard_finalizers)
         causes += admission.causes
         causes += rules.validate(obj, admission)
         causes += rules.block_rules(causes) if causes else rules.check_rules(obj, None)
@@ -121,12 +123,12 @@ class Writer:
         old_meta = old["metadata"]
         uid = meta.get("uid")
         if uid and uid != old_meta["uid"]:
-            raise status.failed_precondition(served.type, name, "UID", uid, old_meta["uid"])
+            raise status.other_object(served.type, namespace, name, uid, old_meta["uid"])
         version = meta.get("resourceVersion")
         if version in (None, "", "0"):
             if not served.rules.unconditional_update:
                 cause = status.invalid_value("metadata.resourceVersion", 0, "must be specified for an update")
-                raise status.invalid(served.type.kind, served.type.group, name, [cause])
+                raise status.invalid(served.type.plural, served.type.group, name, [cause])
         elif version != old_meta["resourceVersion"]:
             raise status.conflict(served.type, name)
         return self.replace(served, current, old, obj, "update", call.subresource, call.dry_run)
@@ -164,7 +166,7 @@ class Writer:
         meta, old_meta = obj["metadata"], old["metadata"]
         name, namespace = old_meta["name"], old_meta.get("namespace", "")
         meta.pop("managedFields", None)
-        causes = [] if subresource else objectmeta.validate_update(meta, old_meta)
+        causes = [] if subresource else objectmeta.validate_update(meta, old_meta, twice=not rules.is_custom)
         for field in (*objectmeta.SERVER_OWNED, "resourceVersion", "name", "namespace"):
             _keep(meta, old_meta, field)
         if rules.has_generation:
@@ -176,7 +178,7 @@ class Writer:
             causes += rules.validate_status(obj, old, admission)
         else:
             rules.before_update(obj, old, admission)
-            causes += objectmeta.validate(meta, rules.name_rule, kind.namespaced)
+            causes += objectmeta.validate(meta, rules.name_rule, kind.namespaced, rules.standard_finalizers)
             causes += rules.validate_update(obj, old, admission)
             causes += rules.validate(obj, admission)
         causes += admission.causes
@@ -196,9 +198,12 @@ class Writer:
         now = admission.unix_ns
         if _is_finished(obj):
             cause = state.emit_write(verb, served, namespace, name, "removed")
-            stored = collection.remove(key, obj, now, cause)
-            rules.after_removal(obj)
-            return self._answer(served, 200, stored)
+            # The event carries the state before this write, finalizer and all; the caller sees what it wrote.
+            last = {**current.obj, "metadata": dict(current.obj["metadata"])}
+            stored = collection.remove(key, last, now, cause)
+            rules.after_removal(last)
+            obj["metadata"]["resourceVersion"] = last["metadata"]["resourceVersion"]
+            return Answer(200, rules.served_form(obj))
         cause = state.emit_write(verb, served, namespace, name, detail)
         stored = collection.put(key, obj, now, cause)
         rules.after_commit(obj, current.obj)
@@ -235,24 +240,9 @@ def identify(served: Served, call: ApiCall, obj: JsonObject) -> JsonObject:
     Raises `ApiError` 400 (K8-015).
     """
     kind = served.type
-    version = obj.get("apiVersion")
-    if version != kind.api_version:
-        if version:
-            text = (
-                f"the API version in the data ({version}) does not match the expected API version ({kind.api_version})"
-            )
-            raise status.bad_request(text)
-        obj["apiVersion"] = kind.api_version
-    if obj.get("kind") != kind.kind:
-        if obj.get("kind"):
-            group = kind.group or ""
-            text = (
-                f'{kind.kind} in version "{kind.version}" cannot be handled as a {kind.kind}: '
-                f"converting ({group}/{kind.version}, Kind={obj['kind']}) to ({group}/{kind.version}, Kind={kind.kind}): "
-                "unknown conversion"
-            )
-            raise status.bad_request(text)
-        obj["kind"] = kind.kind
+    if obj.get("apiVersion") != kind.api_version or obj.get("kind") != kind.kind:
+        _check_type(served, obj)
+        obj["apiVersion"], obj["kind"] = kind.api_version, kind.kind
     meta = obj.get("metadata")
     if meta is None:
         meta = obj["metadata"] = {}
@@ -268,6 +258,34 @@ def identify(served: Served, call: ApiCall, obj: JsonObject) -> JsonObject:
         text = f"the name of the object ({name}) does not match the name on the URL ({call.name})"
         raise status.bad_request(text)
     return meta
+
+
+def _check_type(served: Served, obj: JsonObject) -> None:
+    """Raises `ApiError` when apiVersion or kind are given and not the path's."""
+    kind = served.type
+    version, name = str(obj.get("apiVersion") or kind.api_version), str(obj.get("kind") or kind.kind)
+    if served.rules.is_custom:
+        if version != kind.api_version:
+            expected = kind.api_version
+            text = f"the API version in the data ({version}) does not match the expected API version ({expected})"
+            raise status.bad_request(text)
+        if name != kind.kind:
+            cause = status.invalid_value("kind", name, f"must be {kind.kind}")
+            raise status.invalid(
+                name, kind.group, str(objectmeta.mapping(obj.get("metadata")).get("name", "")), [cause]
+            )
+        return
+    if version == kind.api_version and name == kind.kind:
+        return
+    short = version.rpartition("/")[2]
+    why = f'no kind "{name}" is registered for version "{version}" in scheme "{_SCHEME}"'
+    if served.is_known_kind(version, name):
+        if version != kind.api_version:
+            expected = kind.api_version
+            text = f"the API version in the data ({version}) does not match the expected API version ({expected})"
+            raise status.bad_request(text)
+        why = f"converting ({short}.{name}) to (core.{kind.kind}): unknown conversion"
+    raise status.bad_request(f'{name} in version "{short}" cannot be handled as a {kind.kind}: {why}')
 
 
 def _wrong_metadata(kind: str, version: str, meta: Json) -> Exception:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from rayrig_core import resource_types as rt
 from rayrig_core.resource_types import ResourceType
 from rayrig_fakes.kubernetes.kinds.crds import CrdRules
+from rayrig_fakes.kubernetes.kinds.events import CoreEventRules, EventRules
 from rayrig_fakes.kubernetes.kinds.plain import (
     ConfigMapRules,
     LeaseRules,
@@ -19,6 +20,7 @@ from rayrig_fakes.kubernetes.kinds.plain import (
 from rayrig_fakes.kubernetes.kinds.pods import PodRules
 from rayrig_fakes.kubernetes.kinds.rules import KindRules
 from rayrig_fakes.kubernetes.kinds.services import ServiceRules
+from rayrig_fakes.kubernetes.kinds.workloads import WorkloadRules
 from rayrig_fakes.kubernetes.registry import Served, selectable
 from rayrig_fakes.kubernetes.selectors import Fields
 
@@ -35,6 +37,18 @@ _POD_FIELDS = selectable(
     "status.podIP",
     "status.nominatedNodeName",
     spec_hostNetwork="false",
+)
+
+
+_EVENT_FIELDS = selectable(
+    *(
+        f"involvedObject.{part}"
+        for part in ("kind", "namespace", "name", "uid", "apiVersion", "resourceVersion", "fieldPath")
+    ),
+    "reason",
+    "reportingComponent",
+    "source",
+    "type",
 )
 
 
@@ -106,33 +120,44 @@ def install(state: ServerState) -> None:
     add(rt.PRIORITY_CLASS, PlainRules(has_generation=True), "pc")
     add(
         rt.DEPLOYMENT,
-        PlainRules(has_status=True, has_generation=True),
+        WorkloadRules("Deployment"),
         "deploy",
         subresources=("scale",),
         categories=everything,
     )
     add(
         ResourceType("apps", "v1", "replicasets", "ReplicaSet"),
-        PlainRules(has_status=True, has_generation=True),
+        WorkloadRules("ReplicaSet"),
         "rs",
         subresources=("scale",),
+        categories=everything,
     )
-    workload = PlainRules(has_status=True, has_generation=True)
     add(
         ResourceType("apps", "v1", "statefulsets", "StatefulSet"),
-        workload,
+        WorkloadRules("StatefulSet"),
         "sts",
         subresources=("scale",),
         categories=everything,
     )
-    add(ResourceType("apps", "v1", "daemonsets", "DaemonSet"), workload, "ds", categories=everything)
-    add(ResourceType("batch", "v1", "cronjobs", "CronJob"), workload, "cj", categories=everything)
+    add(ResourceType("apps", "v1", "daemonsets", "DaemonSet"), WorkloadRules("DaemonSet"), "ds", categories=everything)
+    add(
+        ResourceType("batch", "v1", "cronjobs", "CronJob"),
+        PlainRules(has_status=True, has_generation=True),
+        "cj",
+        categories=everything,
+    )
     add(ResourceType("", "v1", "persistentvolumes", "PersistentVolume", False), PlainRules(has_status=True), "pv")
     add(ResourceType("storage.k8s.io", "v1", "storageclasses", "StorageClass", False), PlainRules(), "sc")
     add(ResourceType("networking.k8s.io", "v1", "ingressclasses", "IngressClass", False), PlainRules())
     add(ResourceType("", "v1", "resourcequotas", "ResourceQuota"), PlainRules(has_status=True), "quota")
     add(ResourceType("", "v1", "limitranges", "LimitRange"), PlainRules(), "limits")
-    add(rt.JOB, PlainRules(has_status=True, has_generation=True), categories=everything)
+    add(rt.JOB, WorkloadRules("Job"), categories=everything)
     add(rt.CUSTOM_RESOURCE_DEFINITION, CrdRules(state), "crd", "crds")
-    add(rt.CORE_EVENT, PlainRules(), "ev")
-    add(rt.EVENT, PlainRules(), "ev", storage="events")
+    add(rt.CORE_EVENT, CoreEventRules(), "ev", fields=_EVENT_FIELDS)
+    add(
+        rt.EVENT,
+        EventRules(),
+        "ev",
+        storage="events",
+        fields=selectable("reason", "type", "regarding.kind", "regarding.name"),
+    )

@@ -30,6 +30,7 @@ class CustomRules(KindRules):
     has_generation = True
     unconditional_update = False
     status_metadata = ()
+    standard_finalizers = False
 
     def __init__(
         self,
@@ -96,6 +97,11 @@ class CustomRules(KindRules):
     def check_rules(self, obj: JsonObject, old: JsonObject | None) -> list[Cause]:
         """What the CEL rules say, when a checker was given."""
         return self._check_rules(obj, old) if self._check_rules is not None else []
+
+    def unknown_fields(self, obj: JsonObject) -> list[str]:
+        """Paths of the fields that would be pruned."""
+        body = {field: value for field, value in obj.items() if field not in _ENVELOPE}
+        return self.root.unknown_fields(body)
 
     def spec_changed(self, obj: JsonObject, old: JsonObject) -> bool:
         """Anything outside metadata, and outside status where status is a subresource."""

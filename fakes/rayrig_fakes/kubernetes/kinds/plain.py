@@ -25,6 +25,20 @@ _EFFECTS = ("NoSchedule", "PreferNoSchedule", "NoExecute")
 _MICRO_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}(Z|[+-]\d\d:\d\d)")
 
 
+_NODE_INFO = (
+    "machineID",
+    "systemUUID",
+    "bootID",
+    "kernelVersion",
+    "osImage",
+    "containerRuntimeVersion",
+    "kubeletVersion",
+    "kubeProxyVersion",
+    "operatingSystem",
+    "architecture",
+)
+
+
 class PlainRules(KindRules):
     """A kind that is stored as it comes."""
 
@@ -77,6 +91,9 @@ class NodeRules(KindRules):
 
     def before_create(self, obj: JsonObject, admission: Admission) -> None:
         spec = obj.setdefault("spec", {})
+        node_status = obj.setdefault("status", {})
+        node_status.setdefault("daemonEndpoints", {"kubeletEndpoint": {"Port": 0}})
+        node_status["nodeInfo"] = dict.fromkeys(_NODE_INFO, "") | (node_status.get("nodeInfo") or {})
         self._normalise(obj)
         taint = {"key": "node.kubernetes.io/not-ready", "effect": "NoSchedule"}
         taints = spec.get("taints") or []
@@ -85,6 +102,9 @@ class NodeRules(KindRules):
 
     def before_status_update(self, obj: JsonObject, old: JsonObject, admission: Admission) -> None:
         super().before_status_update(obj, old, admission)
+        for field in ("daemonEndpoints", "nodeInfo"):
+            if field not in obj["status"] and field in old.get("status", {}):
+                obj["status"][field] = old["status"][field]
         self._normalise(obj)
 
     def _normalise(self, obj: JsonObject) -> None:

@@ -48,6 +48,8 @@ class KindRules:
     graceful: bool = False
     #: Metadata fields a write to `/status` takes along.
     status_metadata: tuple[str, ...] = ("labels", "annotations", "finalizers", "ownerReferences")
+    #: Finalizers without a `/` must be standard ones.
+    standard_finalizers: bool = True
     name_rule: NameRule = staticmethod(dns_subdomain)
 
     def before_create(self, obj: JsonObject, admission: Admission) -> None:
