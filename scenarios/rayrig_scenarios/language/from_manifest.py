@@ -17,7 +17,7 @@ from rayrig_scenarios.language.node_sizing import nodes_for
 from rayrig_scenarios.scenario import Scenario
 
 #: An annotation on the head's pod template changes the configuration's hash and nothing else.
-_CHANGE = 'spec.rayClusterConfig.headGroupSpec.template.metadata.annotations."rayrig.dev/upgrade"'
+HARMLESS_CHANGE = 'spec.rayClusterConfig.headGroupSpec.template.metadata.annotations."rayrig.dev/upgrade"'
 _RATE = "10/s"
 
 
@@ -44,7 +44,7 @@ def scenario_of_objects(objects: list[WrittenObject], *, reference: str, text: s
     steps.append({"sleep": "20s"})
     expect: list[JsonObject] = []
     for service in services:
-        change = {"manifest": f"RayService/{service.name}", "set": {_CHANGE: "1"}}
+        change = {"manifest": f"RayService/{service.name}", "set": {HARMLESS_CHANGE: "1"}}
         steps.append({"name": "change the cluster's configuration", "apply": change})
         if _upgrades(service):
             wait = {"for": {"upgrade-complete": _ref(service)}, "timeout": "30m"}

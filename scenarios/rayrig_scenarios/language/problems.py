@@ -25,9 +25,14 @@ _WANTED = {
 
 def input_error(error: ValidationError, document: Document) -> InputError:
     """The finding that comes first in the file."""
-    problems = [_problem(dict(found), document) for found in error.errors(include_url=False)]
-    place, what, remedy = min(problems, key=lambda problem: document.line(problem[0]))
+    place, what, remedy = first_problem(error, document)
     return InputError(what, where=document.where(place), remedy=remedy)
+
+
+def first_problem(error: ValidationError, document: Document) -> tuple[Place, str, str]:
+    """(place, what is wrong, remedy) of the finding that comes first in the document."""
+    problems = [_problem(dict(found), document) for found in error.errors(include_url=False)]
+    return min(problems, key=lambda problem: document.line(problem[0]))
 
 
 def _problem(found: dict[str, Any], document: Document) -> tuple[Place, str, str]:
