@@ -44,12 +44,12 @@ def test_reason_type_and_resource_version_make_different_series(plane: Any) -> N
 def test_a_series_that_fell_quiet_is_written_a_last_time_and_forgotten(plane: Any) -> None:
     events = recorder(plane)
     for _ in range(5):
-        events.event(cluster(), "Normal", "A", "x")
+        events.event(cluster(), "Normal", "A", "x", action="Create")
     plane.kernel.run(until_s=719)
     assert told(plane) == [("A", "x", 2)]
     plane.kernel.run(until_s=721)
     assert told(plane) == [("A", "x", 5)]
-    events.event(cluster(), "Normal", "A", "y")
+    events.event(cluster(), "Normal", "A", "y", action="Create")
     plane.kernel.run(until_s=722)
     assert told(plane) == [("A", "x", 5), ("A", "y", None)]
 
@@ -76,11 +76,17 @@ def test_an_unavailable_server_is_tried_again_and_a_refused_event_is_dropped(pla
         ("create", "events/default/rc", 1, ErrorBefore(503, "ServiceUnavailable")),
     ]
     events = recorder(plane)
-    events.event(cluster(), "Normal", "A", "kept")
+    events.event(cluster(), "Normal", "A", "kept", action="Create")
     plane.kernel.run(until_s=9)
     assert told(plane) == []
     plane.kernel.run(until_s=11)
     assert told(plane) == [("A", "kept", None)]
-    events.event(cluster() | {"metadata": {**cluster()["metadata"], "name": "BAD/NAME"}}, "Normal", "B", "dropped")
+    events.event(
+        cluster() | {"metadata": {**cluster()["metadata"], "name": "BAD/NAME"}},
+        "Normal",
+        "B",
+        "dropped",
+        action="Create",
+    )
     plane.kernel.run(until_s=200)
     assert told(plane) == [("A", "kept", None)]
