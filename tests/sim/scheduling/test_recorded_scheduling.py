@@ -30,9 +30,15 @@ from rayrig_sim.kubernetes.control_plane import BUILT_IN_OWNABLE, ControlPlane
 from rayrig_sim.kubernetes.heartbeats import VirtualHeartbeats
 
 _GOLDEN = Path(__file__).parents[4] / "shared" / "golden" / "kubelet"
-_CASES = sorted(
-    path.stem for pattern in ("sched-*.json", "node-*.json") for path in (_GOLDEN / "cases").glob(pattern)
-) or [pytest.param("none", marks=pytest.mark.skip(reason="the recordings are not here"))]
+_NOT_YET = {"sched-preempt": "the API server keeps status.nominatedNodeName when a pod is bound; 1.36 clears it"}
+_CASES = [
+    pytest.param(
+        path.stem,
+        marks=[pytest.mark.xfail(reason=_NOT_YET[path.stem], strict=True)] if path.stem in _NOT_YET else [],
+    )
+    for pattern in ("node-*.json", "sched-*.json")
+    for path in sorted((_GOLDEN / "cases").glob(pattern))
+] or [pytest.param("none", marks=pytest.mark.skip(reason="the recordings are not here"))]
 #: Virtual seconds before the case's zero, in which nodes become Ready.
 _LEAD_S = 60.0
 _TYPES = {"Pod": POD, "Node": NODE, "Service": SERVICE, "PriorityClass": PRIORITY_CLASS}
@@ -235,7 +241,7 @@ def _differences(case: dict[str, Any], produced: dict[str, Any]) -> list[str]:
     return found
 
 
-@pytest.mark.accepts("KL-078", "KL-079", "KL-080", "KL-082", "KL-083", "K8-067", "K8-068", "K8-075")
+@pytest.mark.accepts("KL-078", "KL-079", "KL-082", "KL-083", "K8-067", "K8-068", "K8-075")
 @pytest.mark.parametrize("seed", [1, 2, 3])
 @pytest.mark.parametrize("name", _CASES)
 def test_timeline_of_hollow_nodes_is_as_recorded(name: str, seed: int) -> None:

@@ -1,0 +1,353 @@
+"""What follows when a node falls silent, comes back, is tainted, drained or deleted (kubelet.md 13)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import pairwise
+from typing import Any
+
+import pytest
+
+from rayrig_core.errors import NotFound
+from rayrig_core.objects import condition_of
+from rayrig_core.resource_types import CORE_EVENT, NODE, POD
+from rayrig_core.trace import Kind
+from rayrig_sim.calibration import Constant, instant
+from rayrig_sim.kubernetes.nodes import NodeSpec
+
+Cluster = Any
+
+_UNREACHABLE_FOR_20_S = {
+    "key": "node.kubernetes.io/unreachable",
+    "operator": "Exists",
+    "effect": "NoExecute",
+    "tolerationSeconds": 20,
+}
+
+
+def _taints(node: dict[str, Any]) -> list[str]:
+    return [f"{taint['key'].rsplit('/')[-1]}:{taint['effect']}" for taint in node["spec"].get("taints") or ()]
+
+
+def _ready(obj: dict[str, Any]) -> tuple[str, str]:
+    condition = condition_of(obj, "Ready")
+    assert condition is not None
+    return condition["status"], condition.get("reason", "")
+
+
+async def _two_nodes(cluster: Cluster) -> None:
+    await cluster.add_nodes(NodeSpec("n1"), NodeSpec("n2"))
+    await cluster.sleep(20)
+
+
+async def _until_unknown(cluster: Cluster, node: str) -> float:
+    """Wait until the node is Unknown; seconds since now."""
+    began = cluster.now_s
+    while _ready(await cluster.node(node))[0] != "Unknown":
+        await cluster.sleep(0.05)
+        assert cluster.now_s - began < 60
+    return float(cluster.now_s - began)
+
+
+@pytest.mark.accepts("KL-075", "K8-074")
+@pytest.mark.parametrize("seed", range(8))
+def test_a_silent_node_becomes_unknown_after_40_to_55_seconds_and_its_pods_unready(
+    make_hollow_cluster: Callable[..., Cluster], seed: int
+) -> None:
+    cluster = make_hollow_cluster(seed=seed)
+
+    async def story() -> None:
+        await _two_nodes(cluster)
+        await cluster.add_service("svc", {"app": "a"})
+        await cluster.add_pod("p", labels={"app": "a"}, nodeName="n1")
+        await cluster.add_pod("q", labels={"app": "a"}, nodeName="n2")
+        await cluster.run_pod("p", "10.244.0.2")
+        await cluster.run_pod("q", "10.244.1.2")
+        await cluster.sleep(3.3 * seed)
+        cluster.control.lose("n1")
+        assert 40 <= await _until_unknown(cluster, "n1") <= 55.1
+        await cluster.sleep(0.1)
+        node = await cluster.node("n1")
+        assert _ready(node) == ("Unknown", "NodeStatusUnknown")
+        assert _taints(node) == ["unreachable:NoSchedule", "unreachable:NoExecute"]
+        assert _ready(await cluster.pod("p")) == ("False", "")
+        assert await cluster.endpoints("svc") == {"p": "---", "q": "RS-"}
+        assert _taints(await cluster.node("n2")) == []
+
+    cluster.run(story())
+
+
+@pytest.mark.accepts("KL-075")
+def test_pods_are_marked_for_deletion_when_their_toleration_of_the_taint_ends(hollow_cluster: Cluster) -> None:
+    cluster = hollow_cluster
+
+    async def story() -> None:
+        await _two_nodes(cluster)
+        await cluster.add_pod(
+            "short", nodeName="n1", tolerations=[_UNREACHABLE_FOR_20_S], terminationGracePeriodSeconds=10
+        )
+        await cluster.add_pod("usual", nodeName="n1")
+        cluster.control.lose("n1")
+        await _until_unknown(cluster, "n1")
+        await cluster.sleep(19.9)
+        assert "deletionTimestamp" not in (await cluster.pod("short"))["metadata"]
+        await cluster.sleep(0.2)
+        pod = await cluster.pod("short")
+        assert pod["metadata"]["deletionGracePeriodSeconds"] == 10
+        condition = condition_of(pod, "DisruptionTarget")
+        assert condition is not None
+        assert (condition["reason"], condition["message"]) == (
+            "DeletionByTaintManager",
+            "Taint manager: deleting due to NoExecute taint",
+        )
+        await cluster.sleep(279)
+        assert "deletionTimestamp" not in (await cluster.pod("usual"))["metadata"]
+        await cluster.sleep(2)
+        assert "deletionTimestamp" in (await cluster.pod("usual"))["metadata"]
+        # Nobody is there to stop the containers: the objects stay.
+        await cluster.sleep(600)
+        assert await cluster.names(POD) == ["short", "usual"]
+
+    cluster.run(story())
+
+
+@pytest.mark.accepts("KL-076")
+def test_a_node_away_for_less_than_40_seconds_is_not_noticed(hollow_cluster: Cluster) -> None:
+    cluster = hollow_cluster
+
+    async def story() -> None:
+        await _two_nodes(cluster)
+        await cluster.add_pod("p", nodeName="n1")
+        await cluster.run_pod("p", "10.244.0.2")
+        before = await cluster.node("n1"), await cluster.pod("p")
+        cluster.control.lose("n1")
+        await cluster.sleep(39)
+        cluster.control.restore("n1")
+        await cluster.sleep(120)
+        assert (await cluster.node("n1"), await cluster.pod("p")) == before
+
+    cluster.run(story())
+
+
+def test_a_node_that_returns_is_not_ready_first_then_ready_and_its_taints_go(hollow_cluster: Cluster) -> None:
+    cluster = hollow_cluster
+
+    async def story() -> None:
+        await _two_nodes(cluster)
+        await cluster.add_pod("p", nodeName="n1")
+        cluster.control.lose("n1")
+        await _until_unknown(cluster, "n1")
+        await cluster.sleep(30)
+        cluster.control.restore("n1")
+        await cluster.sleep(0.1)
+        node = await cluster.node("n1")
+        assert _ready(node) == ("False", "KubeletNotReady")
+        assert "not-ready:NoSchedule" in _taints(node)
+        assert "unreachable:NoSchedule" not in _taints(node)
+        await cluster.sleep(9.8)
+        assert _ready(await cluster.node("n1"))[0] == "False"
+        await cluster.sleep(0.2)
+        node = await cluster.node("n1")
+        assert _ready(node) == ("True", "KubeletReady")
+        assert [taint for taint in _taints(node) if taint.endswith("NoSchedule")] == []
+        await cluster.sleep(5.1)
+        assert _taints(await cluster.node("n1")) == []
+        await cluster.sleep(400)
+        assert await cluster.names(POD) == ["p"]
+        assert "deletionTimestamp" not in (await cluster.pod("p"))["metadata"]
+        notes = [event["message"] for event in (await cluster.client.list(CORE_EVENT, "default")).items]
+        assert "Cancelling deletion of Pod default/p" in notes
+
+    cluster.run(story())
+
+
+def test_when_every_node_is_down_nobody_is_evicted(hollow_cluster: Cluster) -> None:
+    cluster = hollow_cluster
+
+    async def story() -> None:
+        await _two_nodes(cluster)
+        await cluster.add_pod("p", nodeName="n1", tolerations=[_UNREACHABLE_FOR_20_S])
+        cluster.control.lose("n1")
+        cluster.control.lose("n2")
+        await _until_unknown(cluster, "n1")
+        await cluster.sleep(900)
+        assert _taints(await cluster.node("n1")) == ["unreachable:NoSchedule"]
+        assert "deletionTimestamp" not in (await cluster.pod("p"))["metadata"]
+
+    cluster.run(story())
+
+
+def test_nodes_lost_together_are_tainted_ten_seconds_apart(hollow_cluster: Cluster) -> None:
+    cluster = hollow_cluster
+
+    async def story() -> None:
+        await cluster.add_nodes(*(NodeSpec(f"n{number}") for number in range(7)))
+        for number in range(3):
+            cluster.control.lose(f"n{number}")
+        await cluster.sleep(120)
+
+    cluster.run(story())
+    when = []
+    for event in cluster.kernel.trace.select(Kind.API_WRITE):
+        if event["resource"] == "nodes" and event.actor.endswith("node-monitor") and event["detail"] != "status":
+            when.append(round(event.t_s, 1))
+    assert len(when) == 3
+    assert [round(later - earlier) for earlier, later in pairwise(when)] == [10, 10]
+
+
+@pytest.mark.accepts("KL-077")
+def test_a_no_execute_taint_deletes_now_later_or_never_by_toleration(hollow_cluster: Cluster) -> None:
+    cluster = hollow_cluster
+    four = {"key": "maint", "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 4}
+
+    async def story() -> None:
+        await _two_nodes(cluster)
+        await cluster.add_pod("now", nodeName="n1")
+        await cluster.add_pod("later", nodeName="n1", tolerations=[four])
+        await cluster.add_pod("saved", nodeName="n1", tolerations=[{**four, "tolerationSeconds": 9}])
+        await cluster.add_pod("never", nodeName="n1", tolerations=[{"operator": "Exists"}])
+        taint = {"key": "maint", "value": "x", "effect": "NoExecute"}
+
+        async def marked() -> list[str]:
+            pods = (await cluster.client.list(POD, "default")).items
+            return [pod["metadata"]["name"] for pod in pods if "deletionTimestamp" in pod["metadata"]]
+
+        await cluster.client.patch(NODE, "n1", {"spec": {"taints": [taint]}})
+        await cluster.sleep(0.01)
+        assert await marked() == ["now"]
+        await cluster.sleep(3.98)
+        assert await marked() == ["now"]
+        await cluster.sleep(0.02)
+        assert await marked() == ["later", "now"]
+        await cluster.client.patch(NODE, "n1", {"spec": {"taints": None}})
+        await cluster.sleep(60)
+        assert await marked() == ["later", "now"]
+        condition = condition_of(await cluster.pod("later"), "DisruptionTarget")
+        assert condition is not None
+        assert condition["reason"] == "DeletionByTaintManager"
+
+    cluster.run(story())
+
+
+@pytest.mark.accepts("KL-078", "K8-075")
+@pytest.mark.parametrize("seed", range(6))
+def test_pods_of_a_deleted_node_fail_and_go_after_40_to_81_seconds(
+    make_hollow_cluster: Callable[..., Cluster], seed: int
+) -> None:
+    cluster = make_hollow_cluster(seed=seed)
+
+    async def story() -> None:
+        await _two_nodes(cluster)
+        await cluster.add_pod("p", nodeName="n1")
+        await cluster.add_pod("q", nodeName="n2")
+        await cluster.control.remove("n1", "spot reclaim")
+        began = cluster.now_s
+        last: dict[str, Any] = {}
+        while True:
+            try:
+                last = await cluster.pod("p")
+            except NotFound:
+                break
+            await cluster.sleep(0.1)
+        assert 40 <= cluster.now_s - began <= 81
+        assert last["metadata"].get("deletionTimestamp") is None
+        assert await cluster.names(POD) == ["q"]
+
+    cluster.run(story())
+    writes = [
+        (event["verb"], event["detail"])
+        for event in cluster.kernel.trace.select(Kind.API_WRITE, subject="pods/default/p")
+        if event.actor.endswith("pod-gc")
+    ]
+    assert writes == [("patch", "status"), ("delete", "terminating"), ("delete", "")]
+
+
+def test_cordon_sets_the_taint_and_uncordon_takes_it_away(hollow_cluster: Cluster) -> None:
+    cluster = hollow_cluster
+
+    async def story() -> None:
+        await _two_nodes(cluster)
+        await cluster.control.cordon("n1")
+        await cluster.sleep(0.01)
+        node = await cluster.node("n1")
+        assert node["spec"]["unschedulable"] is True
+        assert _taints(node) == ["unschedulable:NoSchedule"]
+        await cluster.control.uncordon("n1")
+        await cluster.sleep(0.01)
+        assert (await cluster.node("n1"))["spec"].get("taints") is None
+
+    cluster.run(story())
+
+
+def test_a_drain_evicts_all_but_daemon_pods_and_waits_until_they_are_gone(hollow_cluster: Cluster) -> None:
+    cluster = hollow_cluster
+    daemon = {"apiVersion": "apps/v1", "kind": "DaemonSet", "name": "d", "uid": "d", "controller": True}
+
+    async def kubelet() -> None:
+        """Ends each deleted pod 7 s after its deletion."""
+        await cluster.sleep(27)
+        for name in ("p", "q"):
+            await cluster.client.delete(POD, name, "default", grace_period_seconds=0)
+
+    async def story() -> None:
+        await _two_nodes(cluster)
+        for name in ("p", "q"):
+            await cluster.add_pod(name, nodeName="n1")
+        await cluster.add_pod("daemon", nodeName="n1", owners=[daemon])
+        await cluster.add_pod("elsewhere", nodeName="n2")
+        cluster.kernel.spawn("kubelet", kubelet())
+        assert await cluster.control.drain("n1", timeout_s=2) is False
+        assert sorted(await cluster.names(POD)) == ["daemon", "elsewhere", "p", "q"]
+        assert await cluster.control.drain("n1") is True
+        assert await cluster.names(POD) == ["daemon", "elsewhere"]
+        assert (await cluster.node("n1"))["spec"]["unschedulable"] is True
+
+    cluster.run(story())
+    assert [data[0] for _, data in cluster.happened(Kind.NODE, "nodes/n1")][-4:] == [
+        "drain timed out",
+        "draining",
+        "cordoned",
+        "drained",
+    ]
+
+
+def test_a_healthy_cluster_does_nothing_for_a_year(hollow_cluster: Cluster) -> None:
+    cluster = hollow_cluster
+
+    async def story() -> None:
+        await _two_nodes(cluster)
+        await cluster.add_pod("p", nodeName="n1")
+        await cluster.run_pod("p", "10.244.0.2")
+        await cluster.sleep(1)
+        before = len(cluster.kernel.trace)
+        events = next(cluster.kernel.env._eid)
+        await cluster.sleep(365 * 86_400)
+        assert len(cluster.kernel.trace) == before
+        assert next(cluster.kernel.env._eid) - events < 10
+
+    cluster.run(story())
+
+
+def test_leases_are_written_when_somebody_reads_them(make_hollow_cluster: Callable[..., Cluster]) -> None:
+    from rayrig_core.resource_types import LEASE
+    from rayrig_sim.kubernetes.heartbeats import LeaseHeartbeats
+    from rayrig_sim.kubernetes.nodes import NodePresence
+    from rayrig_sim.kubernetes.object_cache import ObjectCaches
+
+    cluster = make_hollow_cluster(instant().with_overrides({"api_latency": Constant(0.0)}))
+
+    async def story() -> None:
+        reader = LeaseHeartbeats(cluster.kernel, ObjectCaches(cluster.kernel, cluster.client, component="reader"))
+        seen: list[float] = []
+        reader.on_change(lambda node: seen.append(cluster.now_s))
+        presence = NodePresence(cluster.kernel, cluster.client, NodeSpec("n1"), cluster.heartbeats, writes_lease=True)
+        await presence.register()
+        await cluster.sleep(25)
+        presence.silence()
+        await cluster.sleep(60)
+        assert seen == [0.0, 10.0, 20.0]
+        assert reader.last_renewal_ns("n1") == cluster.heartbeats.last_renewal_ns("n1") == 20_000_000_000
+        lease = await cluster.client.get(LEASE, "n1", "kube-node-lease")
+        assert lease["spec"]["renewTime"] == "2026-01-01T00:00:20.000000Z"
+
+    cluster.run(story())
