@@ -115,6 +115,7 @@ class Prober:
     def __init__(self, clock: Clock, *, version: str, network: HttpClient | None = None) -> None:
         self._clock = clock
         self._network = network
+        self._has_taken_turn = False
         self._probe_headers = {"User-Agent": f"kube-probe/{version}", "Accept": "*/*", "Connection": "close"}
         self._hook_headers = {
             "User-Agent": f"kube-lifecycle/{version}",
@@ -168,7 +169,7 @@ class Prober:
             except _NoSuchPort as error:
                 return shown + f'{error}, message: ""'
             except HttpFailure as failure:
-                return shown + f'{_http_failure_text("Get", url, failure)}, message: ""'
+                return shown + f'{_http_failure_text(url, failure)}, message: ""'
             # Any answer will do: the kubelet does not look at a hook's status code.
         return ""
 
@@ -201,7 +202,8 @@ class Prober:
             try:
                 response = await self._get(url, headers, left, target)
             except HttpFailure as failure:
-                return ProbeAnswer(Verdict.FAILURE, _http_failure_text("Get", url, failure))
+                text = self._tls_timeout_text(url) if _is_tls_timeout(url, failure) else ""
+                return ProbeAnswer(Verdict.FAILURE, text or _http_failure_text(url, failure))
             location = response.headers.get("location")
             if response.status not in _REDIRECTS or not location:
                 break
@@ -255,6 +257,15 @@ class Prober:
         await _connect(port, timeout_s, target)
         await self._clock.sleep(timeout_s)
         raise HttpFailure(Failure.TIMEOUT, url)
+
+    def _tls_timeout_text(self, url: str) -> str:
+        """Two timers of the same length race for the text of a handshake that never ends; here they take turns."""
+        self._has_taken_turn = not self._has_taken_turn
+        if self._has_taken_turn:
+            why = "net/http: request canceled while waiting for connection (Client.Timeout exceeded while awaiting headers)"
+        else:
+            why = "context deadline exceeded"
+        return f'Get "{url}": {why}'
 
     # The other kinds
 
@@ -335,15 +346,17 @@ def _dial_text(failure: HttpFailure) -> str:
             return "i/o timeout"
 
 
-def _http_failure_text(verb: str, url: str, failure: HttpFailure) -> str:
+def _is_tls_timeout(url: str, failure: HttpFailure) -> bool:
+    return failure.failure is Failure.TIMEOUT and url.startswith("https:")
+
+
+def _http_failure_text(url: str, failure: HttpFailure) -> str:
     match failure.failure:
         case Failure.TIMEOUT:
             why = "context deadline exceeded (Client.Timeout exceeded while awaiting headers)"
-            if url.startswith("https:"):
-                why = "context deadline exceeded"
         case Failure.RESET:
             why = "EOF"
         case _:
             parts = urlsplit(url)
             why = f"dial tcp {parts.hostname}:{parts.port}: {_dial_text(failure)}"
-    return f'{verb} "{url}": {why}'
+    return f'Get "{url}": {why}'

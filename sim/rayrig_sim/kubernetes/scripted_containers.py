@@ -45,6 +45,8 @@ SCRIPT_ANNOTATION = "script"
 _BIG_BODY = "x" * 20_000
 _TERM_AFTER_S = 0.05
 _SIGTERM, _SIGKILL = 143, 137
+#: A process hears of a signal a moment after it was sent.
+_REACTION_S = 0.001
 #: gRPC status codes as the container runtime's errors show them.
 _RPC_CODES = {"NOT_FOUND": "NotFound", "UNAVAILABLE": "Unavailable", "UNKNOWN": "Unknown", "INTERNAL": "Internal"}
 
@@ -109,7 +111,7 @@ class ScriptedContainer:
             self._runtime.spawn(f"script/{self._name}/term", self._end_on_term(delay_s, code))
 
     async def _end_on_term(self, delay_s: float, code: int) -> None:
-        await self._runtime.sleep(delay_s)
+        await self._runtime.sleep(delay_s + _REACTION_S)
         self._end(code)
 
     def kill(self, reason: str = "") -> None:
@@ -294,4 +296,8 @@ class ScriptedContainerRuntime:
             raise CreateFailed(run["create_error"])
         if "start_error" in run:
             raise StartFailed(run["start_error"])
+        return self.make_container(name, script, attempt, pod_ip)
+
+    def make_container(self, name: str, script: Script, attempt: int, pod_ip: str) -> ScriptedContainer:
+        """The process itself; for those who want to look into it."""
         return ScriptedContainer(self._runtime, name, script, attempt, pod_ip)
