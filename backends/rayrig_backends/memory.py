@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar, cast
 
+from rayrig_fakes.dashboard.agent import DashboardAgent
+
 from rayrig_backends.api_rules import ApiRules
 from rayrig_backends.machines import BrokenImages, Machine, TrackedRuntime
 from rayrig_backends.memory_faults import MemoryFaults
@@ -20,9 +22,9 @@ from rayrig_core.objects import JsonObject, key_of
 from rayrig_core.ports import HttpClient, KubernetesClient, Task
 from rayrig_core.resource_types import CUSTOM_RESOURCE_DEFINITION, NODE, POD, ResourceType
 from rayrig_core.resources.crds import custom_resource_definitions
+from rayrig_core.resources.quantities import parse_quantity
 from rayrig_core.timestamps import NS
 from rayrig_core.trace import Trace
-from rayrig_fakes.dashboard.agent import DashboardAgent
 from rayrig_fakes.kubernetes.calls import ApiCall
 from rayrig_fakes.kubernetes.client import InProcessClient
 from rayrig_fakes.kubernetes.server import ApiServer
@@ -36,9 +38,9 @@ from rayrig_sim.kubernetes.kubelet import Kubelet
 from rayrig_sim.kubernetes.service_proxy import ServiceTable
 from rayrig_sim.kubernetes.taints import Taint
 from rayrig_sim.network import Network
-from rayrig_sim.ray.containers import RayContainerRuntime, RayClusters
-from rayrig_sim.serve.application_code import Override, Registry
-from rayrig_sim.serve.data_plane import default_registry
+from rayrig_sim.ray.platform import RayPlatform
+from rayrig_sim.ray.runtime import RayContainerRuntime
+from rayrig_sim.serve.application_code import Override, Registry, default_registry
 
 T = TypeVar("T")
 
@@ -66,7 +68,7 @@ class MemoryWorld:
         self.control_plane = ControlPlane(
             kernel, streams, self.client, calibration, liveness=self.heartbeats, table=self.table
         )
-        self.ray = RayClusters(
+        self.ray = RayPlatform(
             kernel,
             self.network,
             calibration,
@@ -74,8 +76,8 @@ class MemoryWorld:
             dashboard_factory=DashboardAgent,
         )
         self.machines: dict[str, Machine] = {}
-        self.node_agents: dict[str, sim_nodes.NodeAgent] = {}
-        self.node_control = sim_nodes.NodeControl(kernel, self.client("node-control"), self.node_agents, self.machines)
+        self.presences: dict[str, sim_nodes.NodePresence] = {}
+        self.node_control = sim_nodes.NodeControl(kernel, self.client("node-control"), self.presences, self.machines)
         self.traffics: dict[str, MemoryTraffic] = {}
         self.faults = MemoryFaults(self)
         self.operator: Manager | None = None
@@ -133,18 +135,25 @@ class MemoryWorld:
             taints=tuple(Taint(t["key"], t.get("value", ""), t["effect"]) for t in nodes.taints),
             capacity=capacity,
         )
-        runtime = TrackedRuntime(RayContainerRuntime(self.ray, name), self.broken_images)
+        runtime = TrackedRuntime(
+            RayContainerRuntime(
+                self.ray,
+                name,
+                host_cpus=float(parse_quantity(nodes.cpu)),
+                image_fault=self.broken_images.failure,
+            )
+        )
         kubelet = Kubelet(
             kernel, client, name, runtime, kernel.streams.stream(actor), recorder=recorder, network=self.http(actor)
         )
         self.machines[name] = Machine(name, kubelet, runtime, self.network)
-        self.node_agents[name] = sim_nodes.NodeAgent(kernel, client, node_spec, self.heartbeats, recorder)
+        self.presences[name] = sim_nodes.NodePresence(kernel, client, node_spec, self.heartbeats, recorder)
         if self._is_started:
             self._start_node(name)
 
     def _start_node(self, name: str) -> None:
         kernel = self.kernel
-        kernel.spawn(f"kubelet/{name}/registration", self.node_agents[name].register())
+        kernel.spawn(f"kubelet/{name}/registration", self.presences[name].register())
         kernel.spawn(f"kubelet/{name}", self.machines[name].kubelet.run())
 
     # Running

@@ -16,6 +16,8 @@ from rayrig_core.ports import HttpClient, KubernetesClient, Runtime, Task
 from rayrig_core.resource_types import ResourceType
 from rayrig_core.trace import Trace
 from rayrig_sim.calibration import Calibration, Distribution
+from rayrig_sim.traffic.accounting import Accounting
+from rayrig_sim.traffic.requests import Fate, RequestClass
 
 T = TypeVar("T")
 
@@ -71,20 +73,6 @@ class WorldSpec:
 
 
 @dataclass(frozen=True, slots=True)
-class RequestClass:
-    """One kind of request of a mix. `duration` replaces the application's own latency for these requests (a long generation, a
-    slow query); `weight` is relative to the other classes."""
-
-    name: str = "request"
-    weight: float = 1.0
-    method: str = "GET"
-    path: str = "/"
-    body: bytes = b""
-    headers: Mapping[str, str] = field(default_factory=dict)
-    duration: Distribution | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class TrafficSpec:
     """Requests to one Service. Exactly one of `rate_per_s` (open loop: sent whatever comes back) and `clients` (closed loop: each
     client sends the next request when the last is answered, after `think_s`).
@@ -107,33 +95,7 @@ class TrafficSpec:
 
 
 #: Every fate a request can have; "ok" is the only one that is no failure.
-FATES = (
-    "ok",
-    "refused",
-    "no-endpoint",
-    "connection-reset",
-    "timeout",
-    "404",
-    "500",
-    "503",
-    "other",
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Accounting:
-    """Requests of one traffic source: `sent` is the sum of all fates plus `in_flight`.
-
-    `causes` counts failed requests by (fate, cause in a few words). `latencies_ns` are those of answered requests, in order of
-    their end; `by_class` counts (class name, fate).
-    """
-
-    sent: int = 0
-    in_flight: int = 0
-    fates: Mapping[str, int] = field(default_factory=dict)
-    causes: Mapping[tuple[str, str], int] = field(default_factory=dict)
-    by_class: Mapping[tuple[str, str], int] = field(default_factory=dict)
-    latencies_ns: tuple[int, ...] = ()
+FATES = tuple(fate.value for fate in Fate)
 
 
 class Traffic(Protocol):
@@ -183,6 +145,14 @@ class Usage:
         return max((getattr(point, field_name) for point in self.points), default=0)
 
 
+@dataclass(frozen=True, slots=True)
+class ObjectTable:
+    """Objects of a kind as `kubectl get` prints them: the columns that are not only for wide output, and a row for each object."""
+
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+
 class World(Protocol):
     """A cluster with the KubeRay operator on it, and a clock."""
 
@@ -219,6 +189,10 @@ class World(Protocol):
 
     def objects(self, resource: ResourceType, namespace: str = "") -> list[JsonObject]:
         """The objects as they are now, ordered by namespace and name. Shared: not to be changed. No trace, no time."""
+        ...
+
+    def object_table(self, resource: ResourceType, namespace: str = "") -> ObjectTable:
+        """The same objects with their printer columns."""
         ...
 
     def usage(self) -> Usage: ...

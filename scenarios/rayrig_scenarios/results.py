@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from rayrig_backends.world import Accounting, Usage
+from rayrig_backends.world import Accounting, ObjectTable, Usage
 from rayrig_core.objects import JsonObject
 from rayrig_core.trace import Trace
 from rayrig_scenarios.scenario import Scenario
@@ -73,7 +73,7 @@ class UnreadyPod:
 
 @dataclass(frozen=True, slots=True)
 class RunResult:
-    """All there is to say about a run. `objects` are the final ones by plural (`pods`, `rayservices`).
+    """All there is to say about a run. `objects` are the final ones by plural (`pods`, `rayservices`), `tables` the same as printed.
 
     `requests` is by traffic; `simulated_ns` is virtual, `wall_s` the time it took. `interrupted` when the user broke it off,
     `cut_short` says why when it did not come to its end.
@@ -90,6 +90,7 @@ class RunResult:
     usage: Usage
     unready: tuple[UnreadyPod, ...]
     objects: Mapping[str, list[JsonObject]]
+    tables: Mapping[str, ObjectTable]
     simulated_ns: int
     wall_s: float
     replay: str

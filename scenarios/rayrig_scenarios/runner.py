@@ -26,11 +26,12 @@ from rayrig_core.resource_types import (
 from rayrig_core.trace import Kind
 from rayrig_scenarios.actions import Actions, StepFailed
 from rayrig_scenarios.judgement import Finding, describe, judge
+from rayrig_scenarios.language.applying import changed_object, choose_manifests
 from rayrig_scenarios.language.conditions import Condition, Expectation
-from rayrig_scenarios.language.load import changed_object, choose_manifests, request_body
 from rayrig_scenarios.language.manifests import WrittenObject
 from rayrig_scenarios.language.paths import shown
 from rayrig_scenarios.language.steps import Apply, Step
+from rayrig_scenarios.language.world_values import request_body
 from rayrig_scenarios.results import (
     ExpectationRecord,
     RunResult,
@@ -306,6 +307,7 @@ class Performance:
             usage=world.usage(),
             unready=tuple(unready),
             objects={resource.plural: world.objects(resource) for resource in FINAL_KINDS},
+            tables={resource.plural: world.object_table(resource) for resource in FINAL_KINDS},
             simulated_ns=world.runtime.monotonic_ns(),
             wall_s=wall_s,
             replay=self.scenario.replay_line(seed),
