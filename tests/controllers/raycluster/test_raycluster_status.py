@@ -32,6 +32,19 @@ def test_the_cluster_is_ready_when_all_pods_are(rig: Any, values: Any) -> None:
     assert rig.condition("RayClusterSuspending") == ("False", "RayClusterSuspending")
 
 
+@pytest.mark.accepts("RC-086")
+def test_a_pod_too_many_keeps_the_cluster_from_ready_but_not_from_provisioned(rig: Any, values: Any) -> None:
+    labels = {"ray.io/cluster": "rc", "ray.io/node-type": "worker", "ray.io/group": "gone"}
+    rig.create({"metadata": {"name": "odd", "labels": labels}, "spec": {"containers": [values.container("x")]}}, POD)
+    rig.ready(values.ray_cluster(values.group()))
+    assert "state" not in rig.status
+    assert rig.condition("RayClusterProvisioned") == ("True", "AllPodRunningAndReadyFirstTime")
+    rig.delete("odd")
+    rig.patch({"metadata": {"labels": {"touch": "1"}}})
+    rig.run(1)
+    assert rig.status["state"] == "ready"
+
+
 @pytest.mark.accepts("RC-087", "RC-089")
 def test_ready_and_provisioned_stick_while_counters_and_head_follow(rig: Any, values: Any) -> None:
     rig.ready(values.ray_cluster(values.group(replicas=2)))
@@ -198,6 +211,10 @@ def test_a_suspended_cluster_resumes_only_for_an_explicit_false(rig: Any, values
     assert rig.objects(POD) == []
     assert rig.condition("RayClusterSuspended") == ("True", "RayClusterSuspended")
     rig.patch({"spec": {"suspend": False}})
+    rig.run(0.5)
+    assert rig.condition("RayClusterSuspended") == ("False", "RayClusterSuspended")
+    messages = {entry["type"]: entry["message"] for entry in rig.status["conditions"]}
+    assert messages["RayClusterProvisioned"] == "RayCluster has been suspended"
     rig.run(5)
     rig.all_ready()
     rig.run(5)
@@ -243,6 +260,15 @@ def test_a_head_of_another_operator_version_is_adopted(rig: Any, values: Any) ->
     annotations = rig.pods("head")[0]["metadata"]["annotations"]
     assert annotations["ray.io/kuberay-version"] == "v1.7.0"
     assert annotations["ray.io/upgrade-strategy-recreate-hash"] != "OTHER"
+
+
+def test_a_head_without_a_version_is_compared_by_its_hash(rig: Any, values: Any) -> None:
+    rig.ready(values.ray_cluster(upgradeStrategy={"type": "Recreate"}))
+    (old,) = rig.names()
+    stale = {"ray.io/kuberay-version": None, "ray.io/upgrade-strategy-recreate-hash": "OTHER"}
+    rig.patch({"metadata": {"annotations": stale}}, old, POD)
+    rig.run(5)
+    assert rig.names() != [old]
 
 
 # Refusals
