@@ -345,7 +345,11 @@ class _Client:
         faults = self._network._faults
         if faults is None:
             return await self._exchange(method, url, body, headers, timeout_s)
-        reaction = faults.pass_through(self._source, method, url.partition("?")[0])
+        target = url.partition("?")[0]
+        reaction = faults.pass_through(self._source, method, target)
+        if reaction is not None:
+            detail = f"{self._source} {method}"
+            self._network._runtime.trace.emit(Kind.FAULT, target, type(reaction).__name__, detail)
         if isinstance(reaction, Delay):
             await self._network._runtime.sleep(min(reaction.delay_s, timeout_s))
             if reaction.delay_s >= timeout_s:
