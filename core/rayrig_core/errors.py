@@ -2,6 +2,8 @@
 
 RayrigError
 ├── InputError              fix the input (file, line, field); exit code 2
+├── ServeUnavailable        the Serve controller does not answer: try later
+├── ServeRefused            the Serve instance refused a request (carries its text)
 └── ApiError                a Kubernetes API server refused (carries its Status)
     ├── NotFound            404
     ├── AlreadyExists       409, reason AlreadyExists
@@ -32,6 +34,14 @@ class InputError(RayrigError):
         self.what, self.where, self.remedy = what, where, remedy
         text = f"{where}: {what}" if where else what
         super().__init__(f"{text} ({remedy})" if remedy else text)
+
+
+class ServeUnavailable(RayrigError):
+    """The Serve controller does not answer; it may come back."""
+
+
+class ServeRefused(RayrigError):
+    """The Serve instance refused; the text is what its caller is told."""
 
 
 class ApiError(RayrigError):

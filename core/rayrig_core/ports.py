@@ -261,7 +261,10 @@ class ServeInstance(Protocol):
         ...
 
     def details(self, sources: Sequence[str] = ("declarative", "imperative")) -> JsonObject:
-        """Body of GET /api/serve/applications/ while running."""
+        """Body of GET /api/serve/applications/. Shared: not to be changed; the same object as long as nothing changed.
+
+        Raises `ServeUnavailable` when there is a controller that does not answer.
+        """
         ...
 
     async def deploy(self, config: JsonObject) -> None:
@@ -273,4 +276,36 @@ class ServeInstance(Protocol):
 
     async def shutdown(self) -> None:
         """Delete all applications and end the instance; returns when all is gone."""
+        ...
+
+    def scale(self, app: str, deployment: str, num_replicas: int) -> None:
+        """Set the target of one deployment (external scaler).
+
+        Raises `KeyError` for an unknown application or deployment, `ServeRefused` with the text of a refusal, `ServeUnavailable`.
+        """
+        ...
+
+
+class RayClusterView(Protocol):
+    """What a head's dashboard knows of its Ray cluster besides Serve."""
+
+    @property
+    def session_name(self) -> str: ...
+
+    def gcs_health(self) -> str:
+        """Why the GCS is not healthy; empty when it is."""
+        ...
+
+    def total_resources(self) -> dict[str, float]:
+        """Logical resources of all nodes."""
+        ...
+
+    def available_resources(self) -> dict[str, float]: ...
+
+    def demand(self) -> list[JsonObject]:
+        """Resource shapes that wait for room."""
+        ...
+
+    def node_states(self) -> list[JsonObject]:
+        """One entry per node: `node_id`, `node_ip`, `node_name`, `is_head_node`, `state`, `resources_total`, `labels`."""
         ...

@@ -142,6 +142,8 @@ class RayCluster:
         self.rng = kernel.streams.stream(f"ray/{namespace}/{name}")
         self.session_name = f"session_{hex_id(self.rng, 12)}"
         self.is_gcs_up = False
+        #: Whether the external storage of a fault-tolerant GCS answers.
+        self.is_storage_up: Callable[[], bool] = _always
         #: Registered nodes in the order in which they joined.
         self.nodes: dict[str, RayNode] = {}
         self.kv: dict[str, Any] = {}
@@ -261,6 +263,28 @@ class RayCluster:
         """Shapes of what waits for room, as the cluster autoscaler would see them."""
         return [dict(actor.spec.resources) for actor in self.pending if actor.spec.resources]
 
+    def gcs_health(self) -> str:
+        """Why the GCS is not healthy; empty when it is."""
+        if not self.is_gcs_up:
+            return "Health check failed: the GCS is not running"
+        return "" if self.is_storage_up() else "Health check failed: the GCS's storage does not answer"
+
+    def node_states(self) -> list[JsonObject]:
+        """One entry per registered node."""
+        return [
+            {
+                "node_id": node.node_id,
+                "node_ip": node.ip,
+                "is_head_node": node.is_head,
+                "state": "ALIVE",
+                "state_message": None,
+                "node_name": node.ip,
+                "resources_total": plain(node.ledger.total),
+                "labels": {"ray.io/node-id": node.node_id, **node.labels},
+            }
+            for node in self.nodes.values()
+        ]
+
     # Inside
 
     def _place(self, actor: Actor) -> bool:
@@ -345,6 +369,10 @@ class RayCluster:
     def emit(self, component: str, state: str, detail: str = "", cause: int | None = None) -> int:
         """A change of one of the cluster's processes, for the trace."""
         return self._emit(component, state, detail, cause)
+
+
+def _always() -> bool:
+    return True
 
 
 def _matches(labels: Mapping[str, str], selector: Mapping[str, str]) -> bool:

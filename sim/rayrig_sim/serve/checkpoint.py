@@ -1,7 +1,7 @@
 """The controller's checkpoint: what survives its process, in the GCS's key-value store.
 
-Source: ray-serve.md 1 (keys), 5.10. Counts, targets, documents and the shutdown flag are in it; statuses, failure counters, delay timers
-and builds under way are not. The code of an application is part of it, as the serialised deployments are in life.
+Source: ray-serve.md 1 (keys), 5.10. Counts, targets, documents and the shutdown flag are in it; statuses, failure counters, delay
+timers and builds under way are not. The code of an application is part of it, as the serialised deployments are in life.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The Serve controller: one actor that brings applications, deployments and proxies to what was asked, in steps 0.1 s apart.
 
-Source: ray-serve.md 5.1. Steps in which nothing can change are left out: whatever happens to a part asks for the next step by `wake`, and
-each part says when time alone will give it something to do. A run with all steps carried out has the same trace.
+Source: ray-serve.md 5.1. Steps in which nothing can change are left out: whatever happens to a part asks for the next step by
+`wake`, and each part says when time alone will give it something to do. A run with all steps carried out has the same trace.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """One deployment in the controller: brings its replicas to the target, step by step.
 
-The parts of a step are methods in the order in which the controller calls them (ray-serve.md 5.1, 4 a to h). A step in which nothing
-is due changes nothing, so the controller leaves it out; `next_ns` says when something will be.
+The parts of a step are methods in the order in which the controller calls them (ray-serve.md 5.1, 4 a to h). A step in which
+nothing is due changes nothing, so the controller leaves it out; `next_ns` says when something will be.
 """
 
 from __future__ import annotations
@@ -52,7 +52,10 @@ _DEAD_KEPT = 10
 _RECOVERY_NS = to_ns(30)
 _ID_LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789"
 
-HEALTH_MESSAGE = "A replica's health check failed. This deployment will be UNHEALTHY until the replica recovers or a new deploy happens."
+HEALTH_MESSAGE = (
+    "A replica's health check failed. This deployment will be UNHEALTHY until the replica recovers or a new deploy "
+    "happens."
+)
 
 
 class DeploymentState:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from rayrig_core.errors import ServeRefused, ServeUnavailable
 from rayrig_core.objects import JsonObject
 from rayrig_core.ports import Signal
 from rayrig_core.timestamps import NS, to_ns
@@ -86,12 +87,14 @@ class SimulatedServe:
 
     @property
     def is_running(self) -> bool:
-        return self.controller is not None
+        return self.controller is not None or checkpoint.load(self.cluster.kv) is not None
 
     def details(self, sources: Sequence[str] = _ALL_SOURCES) -> JsonObject:
         """The GET body. Shared between calls while nothing changes: not to be changed."""
         controller = self.controller
         if controller is None:
+            if self.is_running:
+                raise ServeUnavailable("The actor died because its owner has died or its process was killed.")
             return NO_INSTANCE
         now_ns = self.context.now_ns
         if tuple(sources) != _ALL_SOURCES:
@@ -106,18 +109,20 @@ class SimulatedServe:
         """Hand a validated document to the controller; starts one when there is none, which takes a while."""
         cause = self.context.kernel.cause
         if self.controller is None:
-            starting = self._starting
-            if starting is None:
+            if self._starting is None and not self.is_running:
                 starting = self._starting = self.context.kernel.signal()
                 self._take_options(config)
                 self.context.kernel.spawn("serve controller start", self._start(config, cause, starting))
                 await starting
                 return
-            await starting
-        if self.controller is not None:
-            self.controller.deploy(config, cause)
+            if self._starting is not None:
+                await self._starting
+        if self.controller is None:
+            raise ServeUnavailable("The Serve controller could not be started.")
+        self.controller.deploy(config, cause)
 
     async def shutdown(self) -> None:
+        """DELETE: all applications, proxies and the controller go."""
         if self._starting is not None:
             await self._starting
         controller = self.controller
@@ -127,18 +132,20 @@ class SimulatedServe:
         await controller.ended
 
     def scale(self, app: str, deployment: str, num_replicas: int) -> None:
-        """The scale API. Raises `KeyError` for an unknown application or deployment, `ValueError` with the text of the refusal."""
+        """The scale API (port `ServeInstance`)."""
         controller = self.controller
-        if controller is None or app not in controller.applications:
+        if controller is None:
+            raise ServeUnavailable("Serve controller is not available")
+        if app not in controller.applications:
             raise KeyError(app)
         state = controller.deployments.get(DeploymentId(deployment, app))
         application = controller.applications[app]
         if state is None:
             raise KeyError(deployment)
         if state.target is not None and state.target.is_deleting:
-            raise ValueError("Deployment is deleted")
+            raise ServeRefused("Deployment is deleted")
         if not (application.document or {}).get("external_scaler_enabled"):
-            raise ValueError(
+            raise ServeRefused(
                 f"Cannot update replicas for deployment '{deployment}' in application '{app}'. The external scaling API "
                 "can only be used when 'external_scaler_enabled' is set to true in the application configuration. "
                 "Current value: external_scaler_enabled=false. To use this API, redeploy your application with "

@@ -109,6 +109,10 @@ class ProxyProcess:
         """Its process dies; the controller notices by its health checks."""
         self.context.cluster.actor_died(self.actor, reason)
 
+    def lost(self, reason: str, cause: int | None) -> None:
+        """The process is gone with its node, and the GCS doesn't know yet."""
+        self._close(reason)
+
     def end(self) -> None:
         """The controller ends it."""
         self._close("ended by the controller")

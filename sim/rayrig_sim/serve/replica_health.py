@@ -1,8 +1,8 @@
 """Health checks of one replica: when the next is due, and what three failures in a row mean.
 
-Source: ray-serve.md 5.4. A replica without a `check_health` of its own passes every check as long as its process lives, so its checks
-are not carried out: when the process dies, the schedule is drawn up to that moment, and the first check after it notices. The result
-is the same, draw for draw.
+Source: ray-serve.md 5.4. A replica without a `check_health` of its own passes every check as long as its process lives, so its
+checks are not carried out: when the process dies, the schedule is drawn up to that moment, and the first check after it notices.
+The result is the same, draw for draw.
 """
 
 from __future__ import annotations

@@ -198,6 +198,10 @@ class ReplicaProcess:
             self._crash_cause = cause
             self.context.cluster.actor_died(self.actor, reason)
 
+    def lost(self, reason: str, cause: int | None) -> None:
+        """The process is gone with its node, and the GCS doesn't know yet."""
+        self._end(reason, cause)
+
     def set_health_fault(self, fault: HealthFault) -> None:
         """A fault: from now on health checks raise, hang, or are fine again."""
         self._has_health_fault = fault is not HealthFault.NONE

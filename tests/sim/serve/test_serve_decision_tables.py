@@ -280,7 +280,7 @@ def test_options_are_checked_and_merged_after_the_put() -> None:
             name = type(error).__name__
             text = re.sub(r"\n +For further information visit \S+", "", str(error))
             text = re.sub(
-                r"\{('[A-Z_]+'(?:, '[A-Z_]+')+)\}", lambda m: "{%s}" % ", ".join(sorted(m[1].split(", "))), text
+                r"\{('[A-Z_]+'(?:, '[A-Z_]+')+)\}", lambda m: "{" + ", ".join(sorted(m[1].split(", "))) + "}", text
             )
             return {"accepted": False, "application_status": "DEPLOY_FAILED", "exception": name, "msg": text}
         scaling = info.config.autoscaling

@@ -1,0 +1,102 @@
+"""Everything of Ray in one world: clusters by name, external storage, containers by address, and what stands in front of a Serve
+instance. Each node's `RayContainerRuntime` shares it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from rayrig_core.http import HttpResponse
+from rayrig_sim.calibration import Calibration
+from rayrig_sim.kernel import Kernel
+from rayrig_sim.network import Listener, Network
+from rayrig_sim.ray.cluster import RayCluster
+from rayrig_sim.ray.external_storage import ExternalStorage, StorageKey
+from rayrig_sim.serve.application_code import Registry, default_registry
+from rayrig_sim.serve.instance import SimulatedServe
+
+if TYPE_CHECKING:
+    from rayrig_core.http import HttpRequest
+    from rayrig_sim.ray.containers import RayContainer
+
+#: Makes what listens on a head's dashboard port (8265): `rayrig_fakes.dashboard.DashboardAgent`, in a world that has it.
+DashboardFactory = Callable[[SimulatedServe], Listener]
+
+
+class RayPlatform:
+    """One for each world."""
+
+    def __init__(
+        self,
+        kernel: Kernel,
+        network: Network,
+        calibration: Calibration,
+        *,
+        registry: Registry | None = None,
+        dashboard_factory: DashboardFactory | None = None,
+    ) -> None:
+        self.kernel = kernel
+        self.network = network
+        self.calibration = calibration
+        self.registry = registry if registry is not None else default_registry().with_fallback()
+        self.dashboard_factory = dashboard_factory
+        self.storage = ExternalStorage()
+        #: The latest Ray cluster of each (namespace, RayCluster name).
+        self.clusters: dict[tuple[str, str], RayCluster] = {}
+        self.serves: dict[tuple[str, str], SimulatedServe] = {}
+        #: Running Ray containers by pod address.
+        self.containers: dict[str, RayContainer] = {}
+        self._by_session: dict[str, RayCluster] = {}
+        self._stored: dict[StorageKey, RayCluster] = {}
+
+    def cluster(self, namespace: str, name: str) -> RayCluster | None:
+        """The Ray cluster of a RayCluster, once its head has run."""
+        return self.clusters.get((namespace, name))
+
+    def serve(self, namespace: str, name: str) -> SimulatedServe | None:
+        """The Serve instance of a RayCluster (for faults, tests, reports)."""
+        return self.serves.get((namespace, name))
+
+    def container(self, pod_ip: str) -> RayContainer | None:
+        return self.containers.get(pod_ip)
+
+    def by_session(self, session_name: str) -> RayCluster | None:
+        """The cluster that a GCS said it belongs to."""
+        return self._by_session.get(session_name)
+
+    def begin_cluster(self, namespace: str, name: str, key: StorageKey | None) -> tuple[RayCluster, bool]:
+        """The cluster that a starting GCS serves: what its storage remembers, else a new one. True when remembered."""
+        if key is not None and key in self._stored:
+            return self._stored[key], True
+        cluster = RayCluster(
+            self.kernel, name, namespace, calibration=self.calibration, is_fault_tolerant=key is not None
+        )
+        if key is not None:
+            cluster.kv = self.storage.open(key)
+            self._stored[key] = cluster
+        self._by_session[cluster.session_name] = cluster
+        self.clusters[(namespace, name)] = cluster
+        self.serves[(namespace, name)] = SimulatedServe(cluster, registry=self.registry, network=self.network)
+        return cluster, False
+
+    def forget_storage(self, key: StorageKey) -> None:
+        """The external data of a deleted RayCluster is erased."""
+        self.storage.erase(key)
+        self._stored.pop(key, None)
+
+
+class Delayed:
+    """A listener whose answers about Serve take the dashboard's time."""
+
+    __slots__ = ("_calibration", "_inner", "_kernel", "_rng")
+
+    def __init__(self, kernel: Kernel, calibration: Calibration, name: str, inner: Listener) -> None:
+        self._kernel = kernel
+        self._calibration = calibration
+        self._inner = inner
+        self._rng = kernel.streams.stream(f"dashboard/{name}")
+
+    async def handle(self, request: HttpRequest) -> HttpResponse:
+        if request.path.startswith("/api/serve/"):
+            await self._kernel.sleep_ns(self._calibration.dashboard_latency.draw_ns(self._rng))
+        return await self._inner.handle(request)

@@ -1,0 +1,137 @@
+"""A node's container runtime that knows Ray's containers by their command and leaves the others to a scripted runtime.
+
+Images, sandboxes and starts take the calibration's time. Source: kuberay-operator.md 3.16.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+from rayrig_core.objects import JsonObject, labels_of, name_of, namespace_of, uid_of
+from rayrig_core.timestamps import to_ns
+from rayrig_sim.kubernetes.containers import Container, ContainerRuntime, ImagePullFailed
+from rayrig_sim.kubernetes.scripted_containers import SCRIPT_ANNOTATION, ScriptedContainer, ScriptedContainerRuntime
+from rayrig_sim.ray.containers import GcsWait, HeadContainer, RayContainer, WorkerContainer
+from rayrig_sim.ray.external_storage import StorageKey
+from rayrig_sim.ray.platform import RayPlatform
+from rayrig_sim.ray.start_command import command_text, environment, start_command
+
+_HEALTH_CHECK = re.compile(r"ray\s+health-check\b[^;&|]*?--address[ =](\S+)")
+_CLEANUP = "cleanup_redis_storage"
+_CLEANUP_NS = to_ns(2)
+
+#: Why an image cannot be pulled now, or None. Faults set it.
+ImageFault = Callable[[str], ImagePullFailed | None]
+
+
+class RayContainerRuntime:
+    """Protocol `ContainerRuntime` for one node. `host_cpus` is what `ray start` finds where no limit is set."""
+
+    def __init__(
+        self,
+        platform: RayPlatform,
+        node_name: str,
+        *,
+        host_cpus: float = 8.0,
+        fallback: ContainerRuntime | None = None,
+        image_fault: ImageFault = lambda image: None,
+        present_images: tuple[str, ...] = (),
+    ) -> None:
+        self.platform = platform
+        self.node_name = node_name
+        self.host_cpus = host_cpus
+        self.image_fault = image_fault
+        self._images = dict.fromkeys(present_images)
+        self._addresses: dict[str, str] = {}
+        self._rng = platform.kernel.streams.stream(f"container-runtime/{node_name}")
+        self._fallback: Any = fallback or ScriptedContainerRuntime(
+            platform.kernel, allocate_ip=self._allocate, is_present=self._images.__contains__
+        )
+
+    def _allocate(self, pod: JsonObject) -> str:
+        uid = uid_of(pod)
+        ip = self._addresses.get(uid)
+        if ip is None:
+            ip = self._addresses[uid] = self.platform.network.allocate_pod_ip(self.node_name)
+        return ip
+
+    def _is_scripted(self, pod: JsonObject) -> bool:
+        return SCRIPT_ANNOTATION in (pod["metadata"].get("annotations") or {})
+
+    # Images
+
+    def has_image(self, image: str) -> bool:
+        return image in self._images or bool(self._fallback.has_image(image))
+
+    async def pull_image(self, image: str, pod: JsonObject) -> int | None:
+        fault = self.image_fault(image)
+        if fault is not None:
+            raise fault
+        if self._is_scripted(pod):
+            size: int | None = await self._fallback.pull_image(image, pod)
+        else:
+            calibration = self.platform.calibration
+            duration = calibration.image_present if image in self._images else calibration.image_pull
+            await self.platform.kernel.sleep_ns(duration.draw_ns(self._rng))
+            fault = self.image_fault(image)
+            if fault is not None:
+                raise fault
+            size = None
+        self._images[image] = None
+        return size
+
+    # Sandboxes
+
+    async def start_sandbox(self, pod: JsonObject) -> str:
+        if self._is_scripted(pod):
+            ip: str = await self._fallback.start_sandbox(pod)
+            return ip
+        await self.platform.kernel.sleep_ns(self.platform.calibration.sandbox_start.draw_ns(self._rng))
+        return self._allocate(pod)
+
+    async def stop_sandbox(self, pod: JsonObject) -> None:
+        if self._is_scripted(pod):
+            await self._fallback.stop_sandbox(pod)
+        else:
+            await self.platform.kernel.sleep_ns(self.platform.calibration.sandbox_stop.draw_ns(self._rng))
+        ip = self._addresses.pop(uid_of(pod), None)
+        if ip is not None:
+            self.platform.network.remove_pod(ip)
+
+    # Containers
+
+    async def start_container(self, pod: JsonObject, spec: JsonObject, pod_ip: str, attempt: int) -> Container:
+        if self._is_scripted(pod):
+            scripted: Container = await self._fallback.start_container(pod, spec, pod_ip, attempt)
+            return scripted
+        platform = self.platform
+        await platform.kernel.sleep_ns(platform.calibration.container_start.draw_ns(self._rng))
+        text = command_text(spec)
+        waits_for = _HEALTH_CHECK.search(text)
+        env = environment(pod, spec, pod_ip)
+        if waits_for is not None:
+            address = waits_for[1].strip("\"'").replace("$FQ_RAY_IP", env.get("FQ_RAY_IP", ""))
+            return GcsWait(platform, pod, pod_ip, address.replace("${FQ_RAY_IP}", env.get("FQ_RAY_IP", "")))
+        command = start_command(text, env) if "ray kuberay-autoscaler" not in text else None
+        if command is not None:
+            kind: type[RayContainer] = HeadContainer if command.is_head else WorkerContainer
+            return kind(platform, pod, spec, pod_ip, command, env, host_cpus=self.host_cpus)
+        if _CLEANUP in text:
+            return self._redis_cleanup(pod, env, pod_ip)
+        other: Container = await self._fallback.start_container(pod, spec, pod_ip, attempt)
+        return other
+
+    def _redis_cleanup(self, pod: JsonObject, env: dict[str, str], pod_ip: str) -> ScriptedContainer:
+        """KubeRay's job that erases the external data of a deleted RayCluster."""
+        platform = self.platform
+        namespace = env.get("RAY_external_storage_namespace", "") or labels_of(pod).get("ray.io/cluster", "")
+        platform.forget_storage(StorageKey(env.get("RAY_REDIS_ADDRESS", ""), namespace))
+        return ScriptedContainer(
+            platform.kernel,
+            f"{namespace_of(pod)}/{name_of(pod)}",
+            {"runs": [{"for": _CLEANUP_NS / 1e9, "exit": 0}]},
+            0,
+            pod_ip,
+        )
