@@ -4,10 +4,11 @@ from typing import Any
 
 import pytest
 
+from rayrig_controllers.options import FeatureGates
 from rayrig_controllers.raycluster.status import counts
 from rayrig_core.errors import NotFound
 from rayrig_core.objects import JsonObject
-from rayrig_core.resource_types import JOB, POD, RAY_CLUSTER, SERVICE
+from rayrig_core.resource_types import JOB, PERSISTENT_VOLUME_CLAIM, POD, RAY_CLUSTER, SERVICE
 from rayrig_core.trace import Kind
 from rayrig_fakes.kubernetes.calls import ApiCall
 
@@ -415,11 +416,19 @@ def test_a_stuck_clean_up_is_ended_by_force(rig: Any, values: Any, annotations: 
 
 
 @pytest.mark.accepts("RC-078")
-def test_a_stale_finalizer_of_an_embedded_store_is_removed_on_deletion(rig: Any, values: Any) -> None:
+def test_an_embedded_store_needs_no_clean_up_and_sheds_a_stale_finalizer(make_rig: Any, values: Any) -> None:
+    rig = make_rig(gates=FeatureGates(gcs_fault_tolerance_embedded_storage=True))
+    rocksdb = {"backend": "rocksdb"}
+    rig.ready(values.ray_cluster(gcsFaultToleranceOptions=rocksdb))
+    assert "finalizers" not in rig.get()["metadata"]
+    assert rig.get("rc-gcs-pvc", PERSISTENT_VOLUME_CLAIM)["spec"]["resources"]["requests"] == {"storage": "1Gi"}
     finalizers = ["ray.io/gcs-ft-redis-cleanup-finalizer"]
-    rig.ready(values.ray_cluster(metadata={"finalizers": finalizers}))
-    rig.delete("rc", RAY_CLUSTER)
-    rig.run(1)
-    with pytest.raises(NotFound):
-        rig.get()
+    rig.ready(
+        values.ray_cluster(name="was-redis", gcsFaultToleranceOptions=rocksdb, metadata={"finalizers": finalizers})
+    )
+    for name in ("rc", "was-redis"):
+        rig.delete(name, RAY_CLUSTER)
+        rig.run(1)
+        with pytest.raises(NotFound):
+            rig.get(name)
     assert rig.objects(JOB) == []
