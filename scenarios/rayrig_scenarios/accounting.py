@@ -2,32 +2,32 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 
-from rayrig_backends.world import FATES, Accounting
+from rayrig_backends.world import FATES
+from rayrig_sim.traffic.accounting import Accounting
 
 _OK = "ok"
 
 
 def total(accountings: Iterable[Accounting]) -> Accounting:
-    """All of them as one."""
-    sent = in_flight = 0
-    fates: dict[str, int] = {}
-    causes: dict[tuple[str, str], int] = {}
-    by_class: dict[tuple[str, str], int] = {}
-    latencies: list[int] = []
+    """All of them as one. Latencies and failures are no longer in the order of their end."""
+    result = Accounting()
+    fates: Counter[str] = Counter()
     for one in accountings:
-        sent += one.sent
-        in_flight += one.in_flight
-        for fate, count in one.fates.items():
-            fates[fate] = fates.get(fate, 0) + count
-        for cause, count in one.causes.items():
-            causes[cause] = causes.get(cause, 0) + count
-        for pair, count in one.by_class.items():
-            by_class[pair] = by_class.get(pair, 0) + count
-        latencies += one.latencies_ns
-    ordered = {fate: fates[fate] for fate in FATES if fate in fates}
-    return Accounting(sent, in_flight, ordered, causes, by_class, tuple(latencies))
+        result.sent += one.sent
+        result.in_flight += one.in_flight
+        fates.update(one.fates)
+        result.causes.update(one.causes)
+        result.by_class.update(one.by_class)
+        result.by_app.update(one.by_app)
+        result.by_pod.update(one.by_pod)
+        result.latencies_ns.extend(one.latencies_ns)
+        result.ended_ns.extend(one.ended_ns)
+        result.failures.extend(one.failures)
+    result.fates.update({fate: fates[fate] for fate in FATES if fate in fates})
+    return result
 
 
 def failed(accounting: Accounting) -> int:

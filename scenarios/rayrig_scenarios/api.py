@@ -20,7 +20,7 @@ from typing import Any, Self, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from rayrig_backends.world import Accounting, ApplicationSpec, NodeSpec, Traffic, World, WorldFactory, WorldSpec
+from rayrig_backends.world import ApplicationSpec, NodeSpec, Traffic, World, WorldFactory, WorldSpec
 from rayrig_core.errors import InputError
 from rayrig_core.http import HttpResponse
 from rayrig_core.objects import Json, JsonObject, copy_json
@@ -29,16 +29,11 @@ from rayrig_core.trace import Trace
 from rayrig_scenarios.accounting import failed, quantile_ns
 from rayrig_scenarios.actions import Actions, StepFailed
 from rayrig_scenarios.judgement import judge
+from rayrig_scenarios.language.applying import changed_object
 from rayrig_scenarios.language.conditions import Condition
 from rayrig_scenarios.language.documents import Document, place_text
 from rayrig_scenarios.language.from_manifest import HARMLESS_CHANGE
-from rayrig_scenarios.language.load import (
-    body_of,
-    changed_object,
-    load,
-    node_spec,
-    traffic_spec,
-)
+from rayrig_scenarios.language.load import load
 from rayrig_scenarios.language.manifests import (
     WrittenObject,
     bundled_manifest,
@@ -51,10 +46,12 @@ from rayrig_scenarios.language.problems import first_problem
 from rayrig_scenarios.language.scenario_file import Nodes, TrafficSource
 from rayrig_scenarios.language.steps import Apply, Fault
 from rayrig_scenarios.language.units import parse_distribution, parse_duration
+from rayrig_scenarios.language.world_values import body_of, node_spec, traffic_spec
 from rayrig_scenarios.resource_kinds import KINDS
 from rayrig_scenarios.results import RunResult, StepState, Verdict
 from rayrig_scenarios.runner import memory_world, run
 from rayrig_sim.calibration import Calibration
+from rayrig_sim.traffic.accounting import Accounting
 
 T = TypeVar("T")
 M = TypeVar("M", bound=BaseModel)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from rayrig_backends.world import Accounting, Traffic, World
+from rayrig_backends.world import Traffic, World
 from rayrig_core.errors import ApiError, Gone, InputError
 from rayrig_core.objects import JsonObject, key_of, labels_of, name_of
 from rayrig_core.ports import Signal, WatchType
@@ -17,6 +17,7 @@ from rayrig_core.resource_types import POD, RAY_CLUSTER, RAY_SERVICE, ResourceTy
 from rayrig_core.resources.labels import CLUSTER, GROUP, NODE_TYPE, ORIGINATED_FROM_CR_NAME
 from rayrig_core.trace import Trace
 from rayrig_scenarios.accounting import total
+from rayrig_sim.traffic.accounting import Accounting
 
 ALWAYS_WATCHED = (RAY_SERVICE, RAY_CLUSTER, POD)
 _RETRY_S = 1.0

@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from rayrig_backends.world import Accounting, ObjectTable, Usage
+from rayrig_backends.world import ObjectTable, Usage
 from rayrig_core.objects import JsonObject
 from rayrig_core.trace import Trace
 from rayrig_scenarios.scenario import Scenario
+from rayrig_sim.traffic.accounting import Accounting
 
 
 class Verdict(StrEnum):
@@ -73,10 +74,11 @@ class UnreadyPod:
 
 @dataclass(frozen=True, slots=True)
 class RunResult:
-    """All there is to say about a run. `objects` are the final ones by plural (`pods`, `rayservices`), `tables` the same as printed.
+    """All there is to say about a run.
 
-    `requests` is by traffic; `simulated_ns` is virtual, `wall_s` the time it took. `interrupted` when the user broke it off,
-    `cut_short` says why when it did not come to its end.
+    `objects` are the final ones by plural (`pods`, `rayservices`), `tables` the same as `kubectl get` prints them. `requests` is
+    by traffic; `simulated_ns` is virtual, `wall_s` the time it took. `interrupted` when the user broke it off, `cut_short` says
+    why when it did not come to its end.
     """
 
     scenario: Scenario

@@ -7,10 +7,11 @@ answered with `{"price": 6}` after 10 ms, or by the application's handler, whose
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Coroutine, Mapping
 from typing import Any
 
-from rayrig_backends.world import Accounting, NodeSpec, TrafficSpec, Usage, UsagePoint, WorldSpec
+from rayrig_backends.world import NodeSpec, ObjectTable, TrafficSpec, Usage, UsagePoint, WorldSpec
 from rayrig_core.errors import InputError
 from rayrig_core.http import Failure, HttpFailure, HttpResponse
 from rayrig_core.objects import JsonObject, has_condition, name_of
@@ -23,6 +24,7 @@ from rayrig_core.trace import Kind, Trace
 from rayrig_fakes.kubernetes.client import InProcessClient
 from rayrig_fakes.kubernetes.server import ApiServer
 from rayrig_sim.kernel import Kernel
+from rayrig_sim.traffic.accounting import Accounting
 
 UNREADY = "Readiness probe failed: no proxy"
 
@@ -59,9 +61,9 @@ class ScriptedTraffic:
 
     def accounting(self) -> Accounting:
         ok = self._sent - self._reset
-        fates = {"ok": ok, "connection-reset": self._reset} if self._reset else {"ok": ok}
-        causes = {("connection-reset", "the pod was deleted"): self._reset} if self._reset else {}
-        return Accounting(self._sent, 0, fates, causes, {}, tuple([10_000_000] * ok))
+        fates = Counter({"ok": ok, "connection-reset": self._reset} if self._reset else {"ok": ok})
+        causes = Counter({("connection-reset", "the pod was deleted"): self._reset} if self._reset else {})
+        return Accounting(self._sent, 0, fates, causes, latencies_ns=[10_000_000] * ok)
 
 
 class ScriptedHttp:
@@ -135,6 +137,9 @@ class ScriptedWorld:
         found = [entry.obj for entry in self.server.state.store.collection(resource.group_resource).scan()]
         found = [obj for obj in found if not namespace or obj["metadata"].get("namespace") == namespace]
         return sorted(found, key=lambda obj: (obj["metadata"].get("namespace", ""), name_of(obj)))
+
+    def object_table(self, resource: ResourceType, namespace: str = "") -> ObjectTable:
+        return ObjectTable(("NAME",), tuple((name_of(obj),) for obj in self.objects(resource, namespace)))
 
     def usage(self) -> Usage:
         pods = len(self.objects(POD))

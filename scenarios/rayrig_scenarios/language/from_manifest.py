@@ -11,9 +11,10 @@ from rayrig_core.objects import JsonObject
 from rayrig_core.resources.names import serve_service_name
 from rayrig_core.resources.serve_config import parse_serve_config
 from rayrig_scenarios.language.documents import Document
-from rayrig_scenarios.language.load import fingerprint, parse_file, traffic_spec
-from rayrig_scenarios.language.manifests import WrittenObject, manifest_file
+from rayrig_scenarios.language.load import fingerprint, parse_file
+from rayrig_scenarios.language.manifests import WrittenObject, manifest_file, remarks
 from rayrig_scenarios.language.node_sizing import nodes_for
+from rayrig_scenarios.language.world_values import traffic_spec
 from rayrig_scenarios.scenario import Scenario
 
 #: An annotation on the head's pod template changes the configuration's hash and nothing else.
@@ -81,6 +82,7 @@ def scenario_of_objects(objects: list[WrittenObject], *, reference: str, text: s
         applications=(),
         traffic={source.name: traffic_spec(source) for source in file.traffic},
         fingerprint=fingerprint(texts),
+        warnings=remarks(objects),
     )
 
 

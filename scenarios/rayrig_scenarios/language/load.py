@@ -5,23 +5,21 @@ All that can be wrong with the input is found here, before a run begins, as an `
 
 from __future__ import annotations
 
-import importlib
 import json
-import sys
 from collections.abc import Mapping
 from hashlib import blake2b
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
 
 from pydantic import ValidationError
 
 from rayrig_backends.faults import closest
-from rayrig_backends.world import ApplicationSpec, NodeSpec, RequestClass, TrafficSpec
+from rayrig_backends.world import ApplicationSpec, TrafficSpec
 from rayrig_core.errors import InputError
-from rayrig_core.objects import JsonObject
+from rayrig_scenarios.language.applying import EVERYTHING, BadPath, changed_object, choose_manifests
 from rayrig_scenarios.language.conditions import Condition
 from rayrig_scenarios.language.documents import Document, Place, parse_documents, read_text
+from rayrig_scenarios.language.handlers import load_handler
 from rayrig_scenarios.language.manifests import (
     WrittenObject,
     bundled_manifest,
@@ -29,17 +27,15 @@ from rayrig_scenarios.language.manifests import (
     manifest_file,
     objects_of,
     refuse_twins,
+    remarks,
 )
-from rayrig_scenarios.language.merging import merge_patch
 from rayrig_scenarios.language.node_sizing import nodes_for
-from rayrig_scenarios.language.paths import assign, parse_path
 from rayrig_scenarios.language.problems import input_error
-from rayrig_scenarios.language.scenario_file import Application, Nodes, ScenarioFile, TrafficRequest, TrafficSource
-from rayrig_scenarios.language.steps import Apply, Manifest, Request
+from rayrig_scenarios.language.scenario_file import Application, ScenarioFile
+from rayrig_scenarios.language.steps import Apply, Manifest
+from rayrig_scenarios.language.world_values import node_spec, traffic_spec
 from rayrig_scenarios.scenario import Scenario
 from rayrig_sim.calibration import Calibration
-
-_EVERYTHING = "all"
 
 
 def bundled_scenarios() -> list[str]:
@@ -146,6 +142,7 @@ class _Loader:
             extra_manifests=extra,
             calibration=self.calibration(),
             fingerprint=fingerprint(self.texts),
+            warnings=remarks(manifests),
         )
 
     def calibration(self) -> Calibration:
@@ -215,7 +212,7 @@ class _Loader:
     def changed(self, apply: Apply, written: WrittenObject, place: Place) -> WrittenObject:
         try:
             obj = changed_object(written.object, apply)
-        except _BadPath as error:
+        except BadPath as error:
             where = self.document.where((*place, "set", error.path))
             raise InputError(str(error), where=where, remedy="name a field of the manifest") from None
         # The object is now written in two places; what is wrong with it came in here.
@@ -271,7 +268,7 @@ class _Loader:
             )
 
     def check_traffic(self, name: str, traffic: Mapping[str, TrafficSpec], place: Place) -> None:
-        if name not in traffic and not (name == _EVERYTHING and traffic):
+        if name not in traffic and not (name == EVERYTHING and traffic):
             raise InputError(
                 f'no traffic is called "{name}"', where=self.document.where(place), remedy=closest(name, traffic)
             )
@@ -297,129 +294,6 @@ class _Loader:
             startup=behaviour.startup,
             fails_with=behaviour.fails_with,
         )
-
-
-def load_handler(text: str, folder: Path, *, where: str = "") -> Any:
-    """The Python object `module:attr`; modules are looked for in the scenario's folder first. Raises `InputError`."""
-    module_name, colon, attribute = text.partition(":")
-    if not colon or not module_name or not attribute:
-        raise InputError(f'"{text}" names no Python object', where=where, remedy="write module:attribute")
-    place = str(folder.resolve())
-    sys.path.insert(0, place)
-    try:
-        module = importlib.import_module(module_name)
-    except ModuleNotFoundError as error:
-        raise InputError(
-            f'no Python module "{error.name}"', where=where, remedy=f"looked in {place} and on the Python path"
-        ) from None
-    except Exception as error:
-        what = " ".join(f"{type(error).__name__}: {error}".split())
-        raise InputError(f"importing {module_name} failed: {what}", where=where, remedy="mend the module") from error
-    finally:
-        sys.path.remove(place)
-    try:
-        return getattr(module, attribute)
-    except AttributeError:
-        public = [name for name in vars(module) if not name.startswith("_")]
-        raise InputError(
-            f'module {module_name} has no "{attribute}"', where=where, remedy=closest(attribute, public)
-        ) from None
-
-
-class _BadPath(ValueError):
-    def __init__(self, path: str, text: str) -> None:
-        self.path = path
-        super().__init__(text)
-
-
-def changed_object(obj: JsonObject, apply: Apply) -> JsonObject:
-    """The object with the changes of an apply step. Raises `ValueError` when a path leads nowhere."""
-    changed: JsonObject = merge_patch(obj, apply.merge) if apply.merge else obj
-    for path, value in apply.set.items():
-        try:
-            changed = assign(changed, parse_path(path), value)
-        except ValueError as error:
-            raise _BadPath(path, str(error)) from None
-    return changed
-
-
-def choose_manifests(name: str, known: list[WrittenObject]) -> list[WrittenObject]:
-    """The manifests an apply step means by `all`, an object's name, or `Kind/name`. Raises `InputError`."""
-    if name == _EVERYTHING and known:
-        return known
-    kind, slash, bare = name.rpartition("/")
-    found = [written for written in known if written.name == bare and (not slash or written.kind == kind)]
-    if len(found) == 1:
-        return found
-    if found:
-        kinds = ", ".join(f"{written.kind}/{written.name}" for written in found)
-        raise InputError(f'"{name}" is the name of several manifests', remedy=f"write one of: {kinds}")
-    names = [written.name for written in known]
-    remedy = closest(name, [*names, _EVERYTHING]) if names else "add it under manifests"
-    raise InputError(f'no manifest is called "{name}"', remedy=remedy)
-
-
-def node_spec(nodes: Nodes) -> NodeSpec:
-    extended = dict(nodes.resources)
-    if nodes.gpus:
-        extended["nvidia.com/gpu"] = str(nodes.gpus)
-    taints: list[JsonObject] = []
-    for taint in nodes.taints:
-        written = {"key": taint.key, "effect": taint.effect}
-        taints.append({**written, "value": taint.value} if taint.value else written)
-    return NodeSpec(
-        prefix=nodes.name,
-        count=nodes.count,
-        cpu=nodes.cpu,
-        memory=nodes.memory,
-        pods=nodes.pods,
-        extended=extended,
-        labels=dict(nodes.labels),
-        taints=tuple(taints),
-    )
-
-
-def body_of(json_value: Any, text: str, method: str, headers: Mapping[str, str]) -> tuple[str, bytes, dict[str, str]]:
-    """(method, body, headers) of a request as it is written: JSON gets its content type, a body makes it a POST."""
-    sent = {name.lower(): value for name, value in headers.items()}
-    body = text.encode()
-    if json_value is not None:
-        body = json.dumps(json_value, separators=(",", ":")).encode()
-        sent.setdefault("content-type", "application/json")
-    return method or ("POST" if body else "GET"), body, sent
-
-
-def request_body(request: Request) -> tuple[str, bytes, dict[str, str]]:
-    return body_of(request.json_, request.body, request.method, request.headers)
-
-
-def _request_class(index: int, request: TrafficRequest) -> RequestClass:
-    method, body, headers = body_of(request.json_, request.body, request.method, request.headers)
-    return RequestClass(
-        name=request.name or f"{method} {request.path}" + (f" #{index}" if index else ""),
-        weight=request.weight,
-        method=method,
-        path=request.path,
-        body=body,
-        headers=headers,
-        duration=request.duration,
-    )
-
-
-def traffic_spec(source: TrafficSource) -> TrafficSpec:
-    return TrafficSpec(
-        name=source.name,
-        service=source.service,
-        namespace=source.namespace,
-        port=source.port,
-        classes=tuple(_request_class(index, request) for index, request in enumerate(source.requests)),
-        rate_per_s=source.rate,
-        clients=source.clients,
-        think_s=source.think_time,
-        arrival=source.arrival,
-        keep_alive=source.keep_alive,
-        timeout_s=source.timeout,
-    )
 
 
 def fingerprint(texts: list[str]) -> str:

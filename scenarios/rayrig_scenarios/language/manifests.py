@@ -8,7 +8,7 @@ before a run begins.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -234,9 +234,29 @@ def check_serve_config(written: WrittenObject) -> None:
     from rayrig_core.resources.serve_config import parse_serve_config
 
     text = written.object["spec"].get("serveConfigV2")
-    if not text:
-        return
+    if text:
+        parse_serve_config(text, written.document.file, first_line=_first_line(written, text))
+
+
+def _first_line(written: WrittenObject, text: str) -> int:
+    """Line of the file at which the text begins: in a block (`|`) it is the one after the key."""
     line = written.document.line((*written.base, "spec", "serveConfigV2"))
-    # In a block text (`|`) the first line of the content is the one after the key.
-    first_line = line + 1 if "\n" in text else line
-    parse_serve_config(text, written.document.file, first_line=first_line)
+    return line + 1 if "\n" in text else line
+
+
+def remarks(objects: Iterable[WrittenObject]) -> tuple[str, ...]:
+    """What is allowed and yet surely not meant: fields of a Serve config that Serve drops without a word."""
+    from rayrig_core.resources.go_yaml import yaml_to_json
+    from rayrig_core.resources.serve_config import field_path, line_of, unknown_fields
+
+    found = []
+    for written in objects:
+        text = written.object["spec"].get("serveConfigV2") if written.kind == "RayService" else None
+        if not text:
+            continue
+        for location in unknown_fields(yaml_to_json(text)):
+            line = _first_line(written, text) + line_of(text, location) - 1
+            found.append(
+                f"{written.document.file}:{line} {field_path(location)}: Serve knows no such field and drops it"
+            )
+    return tuple(found)

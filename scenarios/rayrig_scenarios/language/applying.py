@@ -1,0 +1,49 @@
+"""Which object an apply step means, and what its changes make of it."""
+
+from __future__ import annotations
+
+from rayrig_backends.faults import closest
+from rayrig_core.errors import InputError
+from rayrig_core.objects import JsonObject
+from rayrig_scenarios.language.manifests import WrittenObject
+from rayrig_scenarios.language.merging import merge_patch
+from rayrig_scenarios.language.paths import assign, parse_path
+from rayrig_scenarios.language.steps import Apply
+
+#: Stands for every manifest, or every traffic, of the scenario.
+EVERYTHING = "all"
+
+
+class BadPath(ValueError):
+    """A path of a change that leads nowhere in the object."""
+
+    def __init__(self, path: str, text: str) -> None:
+        self.path = path
+        super().__init__(text)
+
+
+def changed_object(obj: JsonObject, apply: Apply) -> JsonObject:
+    """The object with the changes of an apply step. Raises `ValueError` when a path leads nowhere."""
+    changed: JsonObject = merge_patch(obj, apply.merge) if apply.merge else obj
+    for path, value in apply.set.items():
+        try:
+            changed = assign(changed, parse_path(path), value)
+        except ValueError as error:
+            raise BadPath(path, str(error)) from None
+    return changed
+
+
+def choose_manifests(name: str, known: list[WrittenObject]) -> list[WrittenObject]:
+    """The manifests an apply step means by `all`, an object's name, or `Kind/name`. Raises `InputError`."""
+    if name == EVERYTHING and known:
+        return known
+    kind, slash, bare = name.rpartition("/")
+    found = [written for written in known if written.name == bare and (not slash or written.kind == kind)]
+    if len(found) == 1:
+        return found
+    if found:
+        kinds = ", ".join(f"{written.kind}/{written.name}" for written in found)
+        raise InputError(f'"{name}" is the name of several manifests', remedy=f"write one of: {kinds}")
+    names = [written.name for written in known]
+    remedy = closest(name, [*names, EVERYTHING]) if names else "add it under manifests"
+    raise InputError(f'no manifest is called "{name}"', remedy=remedy)
