@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 
 from rayrig_core.objects import JsonObject, name_of, namespace_of, uid_of
+from rayrig_core.ports import Signal
 from rayrig_core.timestamps import NS
 from rayrig_core.trace import Kind
 from rayrig_sim.kubernetes.config_references import missing_reference
@@ -102,7 +104,8 @@ class ContainerLifecycle:
         except StartFailed as error:
             now_ns = runtime.unix_ns()
             failed = ContainerExit(128, "StartError", str(error))
-            record = ContainerRecord(name, attempt, identity, spec.get("image", ""), None, now_ns, failed, now_ns)
+            image = spec.get("image", "")
+            record = ContainerRecord(name, attempt, identity, image, None, now_ns, failed, now_ns, now_ns)
             self._record.add(record)
             event("Normal", "Created", "Container created")
             event("Warning", "Failed", f"Error: {error}")
@@ -137,8 +140,8 @@ class ContainerLifecycle:
         record.cause = self.last_seq = self._trace(
             pod, record.name, "terminated", record.exit_reason, result.exit_code, record.cause
         )
-        if self._record.on_exit is not None:
-            self._record.on_exit(record)
+        on_exit = self._record.on_exit
+        record.seen_ns = on_exit(record) if on_exit is not None else record.finished_ns
 
     def _trace(
         self, pod: JsonObject, name: str, state: str, reason: str, code: int | None, cause: int | None = None
@@ -155,18 +158,27 @@ class ContainerLifecycle:
     # Stopping
 
     async def stop(
-        self, pod: JsonObject, spec: JsonObject, record: ContainerRecord, grace: float, message: str
+        self,
+        pod: JsonObject,
+        spec: JsonObject,
+        record: ContainerRecord,
+        grace: float,
+        message: str,
+        turn: Sequence[Signal[None]] = (),
     ) -> None:
-        """preStop, SIGTERM, and SIGKILL when the grace (seconds) is over. Returns when the container has ended."""
+        """preStop, SIGTERM, and SIGKILL when the grace (seconds) is over. Returns when the container has ended.
+
+        SIGTERM waits for the `turn` of a sidecar: until those have happened, at most for the grace that is left.
+        """
         agent, runtime = self._agent, self._agent.runtime
         container = record.container
         if container is None or not record.is_running:
             return
         path = field_path(pod, record.name)
         agent.pod_event(pod, "Normal", "Killing", message, path)
-        began_ns = runtime.monotonic_ns()
         hook = (spec.get("lifecycle") or {}).get("preStop")
         if hook and grace > 0:
+            began_ns = runtime.monotonic_ns()
             what = f'Container "{record.name}" in Pod "{pod_text(pod)}"'
             failure = await agent.prober.hook(hook, grace, self._target(spec, record), what=what)
             spent_s = (runtime.monotonic_ns() - began_ns) / NS
@@ -174,6 +186,11 @@ class ContainerLifecycle:
                 agent.pod_event(pod, "Warning", "FailedPreStopHook", "PreStopHook failed", path)
             # Whole seconds are taken off, as the kubelet counts them.
             grace -= spent_s // 1
+        for before in turn:
+            if grace > 0 and not before.is_set:
+                began_ns = runtime.monotonic_ns()
+                await runtime.wait(before, grace)
+                grace -= (runtime.monotonic_ns() - began_ns) // NS
         grace = max(grace, LEAST_GRACE_S)
         if record.is_running:
             record.cause = self._trace(pod, record.name, "stopping", f"SIGTERM, grace {grace:.0f} s", None)
@@ -183,29 +200,51 @@ class ContainerLifecycle:
             self._ended(pod, record, await container.exited)
 
     async def stop_all(self, pod: JsonObject, grace: float) -> None:
-        """Stop what runs of the pod: main containers together, then sidecars from the last to the first; then the sandbox."""
-        record, runtime = self._record, self._agent.runtime
-        began_ns = runtime.monotonic_ns()
+        """Stop what runs of the pod, then its sandbox.
+
+        Main containers are told together; sidecars from the last to the first, each when all before it have ended.
+        """
+        record = self._record
         spec = pod["spec"]
         running = {r.name: r for r in record.running()}
         init_specs = spec.get("initContainers") or ()
-        together = [c for c in (*init_specs, *spec["containers"]) if c["name"] in running and not is_sidecar(c)]
-        if len(together) == 1:
-            await self._stop_one(pod, together[0], running, grace)
-        elif together:
-            name = f"{self._agent.name}/stop/{namespace_of(pod)}/{name_of(pod)}"
-            tasks = [runtime.spawn(f"{name}/{c['name']}", self._stop_one(pod, c, running, grace)) for c in together]
-            for task in tasks:
-                await task
-        for sidecar in reversed([c for c in init_specs if is_sidecar(c) and c["name"] in running]):
-            left = grace - (runtime.monotonic_ns() - began_ns) // NS
-            await self._stop_one(pod, sidecar, running, left)
+        sidecars = [c for c in reversed(init_specs) if is_sidecar(c)]
+        others = [c for c in (*init_specs, *spec["containers"]) if not is_sidecar(c)]
+        in_turn = [c for c in (*others, *sidecars) if c["name"] in running]
+        if len(in_turn) == 1:
+            await self._stop_one(pod, in_turn[0], running, grace)
+        elif in_turn:
+            await self._stop_several(pod, in_turn, running, grace)
         if record.sandbox_is_ready:
             record.sandbox_is_ready = False
             await self._agent.containers.stop_sandbox(pod)
 
+    async def _stop_several(
+        self, pod: JsonObject, in_turn: list[JsonObject], running: dict[str, ContainerRecord], grace: float
+    ) -> None:
+        runtime = self._agent.runtime
+        name = f"{self._agent.name}/stop/{namespace_of(pod)}/{name_of(pod)}"
+        ended: list[Signal[None]] = []
+        tasks = []
+        for spec in in_turn:
+            turn = tuple(ended) if is_sidecar(spec) else ()
+            mine = runtime.signal()
+            ended.append(mine)
+            body = self._stop_one(pod, spec, running, grace, turn, mine)
+            tasks.append(runtime.spawn(f"{name}/{spec['name']}", body))
+        for task in tasks:
+            await task
+
     async def _stop_one(
-        self, pod: JsonObject, spec: JsonObject, running: dict[str, ContainerRecord], grace: float
+        self,
+        pod: JsonObject,
+        spec: JsonObject,
+        running: dict[str, ContainerRecord],
+        grace: float,
+        turn: Sequence[Signal[None]] = (),
+        ended: Signal[None] | None = None,
     ) -> None:
         name = spec["name"]
-        await self.stop(pod, spec, running[name], grace, f"Stopping container {name}")
+        await self.stop(pod, spec, running[name], grace, f"Stopping container {name}", turn)
+        if ended is not None:
+            ended.set(None)

@@ -1,7 +1,7 @@
 """What a node's container runtime knows of a pod: its sandbox and its containers, running and dead.
 
-These records outlive the kubelet that made them, as the containers do. The kubelet sees them only as of its last look (relist), so
-readers say up to which moment they have seen: an exit after that moment has not happened for them.
+These records outlive the kubelet that made them, as the containers do. The kubelet sees an exit only with its next look (relist),
+so readers say at which moment they look: an exit that was not seen by then has not happened for them.
 """
 
 from __future__ import annotations
@@ -36,12 +36,14 @@ class ContainerRecord:
     started_ns: int
     exit: ContainerExit | None = None
     finished_ns: int | None = None
+    #: When the kubelet looked and saw the exit.
+    seen_ns: int | None = None
     #: Trace event of what was last done to it.
     cause: int | None = None
 
-    def has_exited(self, seen_ns: int) -> bool:
-        """Whether the container had ended when it was looked at."""
-        return self.finished_ns is not None and self.finished_ns <= seen_ns
+    def has_exited(self, now_ns: int) -> bool:
+        """Whether the kubelet knows by then that the container has ended."""
+        return self.seen_ns is not None and self.seen_ns <= now_ns
 
     @property
     def is_running(self) -> bool:
@@ -56,7 +58,10 @@ class ContainerRecord:
 
 @dataclass(slots=True, eq=False)
 class PodRecord:
-    """Sandbox and containers of one pod (by uid). `on_exit` is called at the moment one of them has ended."""
+    """Sandbox and containers of one pod (by uid).
+
+    `on_exit` is called at the moment a container has ended and tells when that will be seen (Unix nanoseconds).
+    """
 
     pod: JsonObject
     ip: str = ""
@@ -66,7 +71,7 @@ class PodRecord:
     #: Of each container the newest attempt and the one before it, oldest first.
     containers: dict[str, list[ContainerRecord]] = field(default_factory=dict)
 
-    on_exit: Callable[[ContainerRecord], None] | None = None
+    on_exit: Callable[[ContainerRecord], int] | None = None
 
     def newest(self, name: str) -> ContainerRecord | None:
         attempts = self.containers.get(name)
@@ -82,6 +87,13 @@ class PodRecord:
         attempts.append(record)
         if len(attempts) > 2:
             del attempts[0]
+
+    def see_all(self) -> None:
+        """Somebody asked the runtime itself: every exit is known."""
+        for attempts in self.containers.values():
+            for record in attempts:
+                if record.finished_ns is not None:
+                    record.seen_ns = record.finished_ns
 
     def running(self) -> list[ContainerRecord]:
         return [attempts[-1] for attempts in self.containers.values() if attempts[-1].is_running]

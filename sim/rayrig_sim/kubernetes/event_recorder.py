@@ -177,6 +177,12 @@ class CoreEventRecorder:
             self._sending = True
             runtime.spawn(f"events/{self._component}" + (f"/{self._host}" if self._host else ""), self._send())
 
+    def forget(self) -> None:
+        """Begin anew, as a restarted component does: what it wrote before is not counted on."""
+        self._written.clear()
+        self._similar.clear()
+        self._allowances.clear()
+
     def _new_name(self, about: str, now_ns: int) -> str:
         stamp = max((now_ns & ~0xFFFF) | self._name_mark, self._last_name + 0x10000)
         self._last_name = stamp

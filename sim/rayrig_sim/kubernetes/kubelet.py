@@ -7,14 +7,15 @@ server nor which containers these are, nor whether time is virtual.
 from __future__ import annotations
 
 from collections.abc import Coroutine
+from contextlib import suppress
 from random import Random
 from typing import Any
 
 from rayrig_core.errors import ApiError, Gone
 from rayrig_core.objects import JsonObject, key_of, name_of, namespace_of, uid_of
-from rayrig_core.ports import HttpClient, KubernetesClient, Runtime, Task, WatchType
+from rayrig_core.ports import HttpClient, KubernetesClient, Runtime, Signal, Task, WatchType
 from rayrig_core.resource_types import NODE, POD
-from rayrig_core.timestamps import NS
+from rayrig_core.timestamps import NS, rfc3339
 from rayrig_sim.kubernetes.container_lifecycle import LEAST_GRACE_S, ContainerLifecycle
 from rayrig_sim.kubernetes.container_records import PodRecord
 from rayrig_sim.kubernetes.containers import ContainerRuntime
@@ -29,6 +30,13 @@ from rayrig_sim.kubernetes.probes import ProbeKind, Prober
 from rayrig_sim.kubernetes.status_manager import StatusManager
 
 _LIST_RETRY_S = 1.0
+#: What a starting kubelet says of its node.
+_NODE_EVENTS = (
+    ("Starting", "Starting kubelet."),
+    ("NodeHasSufficientMemory", ""),
+    ("NodeHasNoDiskPressure", ""),
+    ("NodeHasSufficientPID", ""),
+)
 #: A restarted kubelet looks for containers whose pod is gone.
 _HOUSEKEEPING_S = 2.0
 
@@ -109,6 +117,17 @@ class Kubelet:
                         container.container.kill()
             self._records.clear()
 
+    def freeze(self) -> None:
+        """The process stops without dying: whatever comes due waits."""
+        if self._agent.frozen is None:
+            self._agent.frozen = self.runtime.signal()
+
+    def thaw(self) -> None:
+        """Go on after `freeze()`: what came due meanwhile is done now, a missed probe tick once."""
+        frozen, self._agent.frozen = self._agent.frozen, None
+        if frozen is not None:
+            frozen.set(None)
+
     def start(self) -> None:
         """Begin another life after `stop()`: what still runs is adopted, what ended meanwhile is dealt with."""
         if not self._is_stopped:
@@ -121,8 +140,25 @@ class Kubelet:
 
     async def _run_again(self) -> None:
         await self.runtime.sleep(self._options.startup_s)
+        self._recorder.forget()
+        node = await self._node()
+        if node is not None:
+            await self._report_node(node)
+            for reason, note in _NODE_EVENTS:
+                text = note or f"Node {self.node_name} status is now: {reason}"
+                self._recorder.event({**node, "kind": "Node", "apiVersion": "v1"}, "Normal", reason, text)
         self._spawn("housekeeping", self._clean_up())
         await self._watch()
+
+    async def _report_node(self, node: JsonObject) -> None:
+        """The first heartbeat of a new life. What it says of the node's health is for its heartbeats to tell."""
+        now = rfc3339(self.runtime.unix_ns())
+        kinds = [c["type"] for c in (node.get("status") or {}).get("conditions") or () if c["status"] != "Unknown"]
+        if kinds:
+            conditions = [{"type": kind, "lastHeartbeatTime": now} for kind in kinds]
+            patch = {"status": {"conditions": conditions}}
+            with suppress(ApiError):
+                await self._client.patch(NODE, self.node_name, patch, patch_type="strategic", subresource="status")
 
     async def run(self) -> None:
         """Watch this node's pods and look after them, for ever."""
@@ -150,6 +186,8 @@ class Kubelet:
             try:
                 while True:
                     event = await stream.next()
+                    if self._agent.frozen is not None:
+                        await self._agent.frozen
                     if event.type is WatchType.DELETED:
                         self.runtime.cause = event.cause
                         self._gone(event.object, event.cause)
@@ -281,6 +319,10 @@ class Kubelet:
                 self._spawn(name, lifecycle.stop_all(record.pod, LEAST_GRACE_S))
 
     # What its parts ask of it
+
+    @property
+    def frozen(self) -> Signal[None] | None:
+        return self._agent.frozen
 
     @property
     def prober(self) -> Prober:

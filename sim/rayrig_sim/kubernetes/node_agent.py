@@ -5,8 +5,7 @@ from __future__ import annotations
 from random import Random
 
 from rayrig_core.objects import JsonObject
-from rayrig_core.ports import HttpClient, KubernetesClient, Runtime
-from rayrig_core.timestamps import NS
+from rayrig_core.ports import HttpClient, KubernetesClient, Runtime, Signal
 from rayrig_sim.kubernetes.backoff import Backoff
 from rayrig_sim.kubernetes.container_records import PodRecord
 from rayrig_sim.kubernetes.containers import ContainerRuntime
@@ -44,11 +43,13 @@ class NodeAgent:
         self.records = records
         self.host_ip = options.host_ip
         self.name = f"kubelet/{node_name}"
-        self.ticks = NodeTicks(rng, runtime.monotonic_ns())
+        self.ticks = NodeTicks(rng)
         self.images = ImageManager(runtime, containers, serial=options.serialize_image_pulls)
         self.restarts = Backoff(longest_s=options.max_container_restart_period_s)
         self.prober = Prober(runtime, version=options.version, network=network)
         self._started_ns = started_ns
+        #: Set while the process is stopped without being dead; whoever takes up work waits for it.
+        self.frozen: Signal[None] | None = None
 
     @property
     def age_ns(self) -> int:
@@ -62,8 +63,3 @@ class NodeAgent:
     def jittered_ns(self, duration_ns: int) -> int:
         """Lengthened by up to half, as every wait of a pod worker is."""
         return duration_ns + round(duration_ns * 0.5 * self.rng.random())
-
-
-def whole_seconds(duration_ns: int) -> int:
-    """Seconds that have passed in full."""
-    return duration_ns // NS

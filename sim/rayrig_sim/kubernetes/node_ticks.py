@@ -1,6 +1,7 @@
-"""The two clocks of a kubelet: the look at its containers each second (relist) and the tick at which due retries are taken up.
+"""When a kubelet looks: at its containers (relist), and at the retries that have come due.
 
-Nothing ticks here: moments are computed when somebody asks, so that an idle kubelet costs nothing.
+Both happen each second, at moments nobody controls. They are drawn when somebody asks for the next one, so that an idle kubelet
+costs nothing. Times are nanoseconds of the run.
 """
 
 from __future__ import annotations
@@ -13,22 +14,20 @@ PERIOD_NS = NS
 
 
 class NodeTicks:
-    """Both ticks have a period of 1 s and a phase drawn when the kubelet starts. Times are nanoseconds of one clock throughout."""
+    """The moments of one kubelet."""
 
-    __slots__ = ("_relist_phase_ns", "_retry_phase_ns")
+    __slots__ = ("_next_look_ns", "_rng")
 
-    def __init__(self, rng: Random, now_ns: int) -> None:
-        self._relist_phase_ns = now_ns + rng.randrange(PERIOD_NS)
-        self._retry_phase_ns = now_ns + rng.randrange(PERIOD_NS)
+    def __init__(self, rng: Random) -> None:
+        self._rng = rng
+        self._next_look_ns = -1
 
-    def last_relist(self, at_ns: int) -> int:
-        """The newest look at or before that moment."""
-        return at_ns - (at_ns - self._relist_phase_ns) % PERIOD_NS
-
-    def next_relist(self, after_ns: int) -> int:
-        """The first look after that moment."""
-        return self.last_relist(after_ns) + PERIOD_NS
+    def next_look(self, now_ns: int) -> int:
+        """The first look at the containers after now, at most a period away; what happens before it is seen together."""
+        if self._next_look_ns <= now_ns:
+            self._next_look_ns = now_ns + 1 + round(self._rng.random() * (PERIOD_NS - 1))
+        return self._next_look_ns
 
     def retry_at(self, due_ns: int) -> int:
-        """When something due then is taken up: the first tick at or after it."""
-        return due_ns + (self._retry_phase_ns - due_ns) % PERIOD_NS
+        """When something due then is taken up: less than a period later."""
+        return due_ns + round(self._rng.random() * PERIOD_NS)

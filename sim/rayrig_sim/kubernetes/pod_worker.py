@@ -131,13 +131,14 @@ class PodWorker:
         self._is_to_end = True
         self.wake(cause=cause)
 
-    def _on_exit(self, record: ContainerRecord) -> None:
+    def _on_exit(self, record: ContainerRecord) -> int:
         runtime = self._agent.runtime
         now_ns = runtime.monotonic_ns()
-        seen_ns = self._agent.ticks.next_relist(now_ns)
+        look_ns = self._agent.ticks.next_look(now_ns)
         if self._requested_look_ns > now_ns:
-            seen_ns = min(seen_ns, self._requested_look_ns)
-        self.wake(seen_ns, record.cause)
+            look_ns = min(look_ns, self._requested_look_ns)
+        self.wake(look_ns, record.cause)
+        return runtime.unix_ns() - now_ns + look_ns
 
     async def _until_due(self) -> None:
         runtime = self._agent.runtime
@@ -161,6 +162,8 @@ class PodWorker:
         runtime = self._agent.runtime
         while self.stage is not Stage.DONE:
             await self._until_due()
+            if self._agent.frozen is not None:
+                await self._agent.frozen
             self._wake_ns = None
             runtime.cause = self._cause
             if self.stage is Stage.SYNCING and not self._is_to_end:
@@ -174,18 +177,9 @@ class PodWorker:
                 is_over = True
             if is_over:
                 self.stage = NEXT_STAGE[self.stage]
-                self._not_before_ns = self._agent.ticks.next_relist(runtime.monotonic_ns())
+                self._not_before_ns = self._agent.ticks.next_look(runtime.monotonic_ns())
                 self.wake(self._not_before_ns)
         self._on_done(self)
-
-    def _seen_ns(self) -> int:
-        """Unix time of the last look at the containers."""
-        runtime = self._agent.runtime
-        now_ns = runtime.monotonic_ns()
-        look_ns = self._agent.ticks.last_relist(now_ns)
-        if look_ns < self._requested_look_ns <= now_ns:
-            look_ns = self._requested_look_ns
-        return runtime.unix_ns() - now_ns + look_ns
 
     # Status
 
@@ -245,7 +239,7 @@ class PodWorker:
     async def _sync(self) -> bool:
         """One pass. True when the pod has ended by itself."""
         agent, record, pod = self._agent, self.record, self.pod
-        seen_ns = self._seen_ns()
+        seen_ns = agent.runtime.unix_ns()
         status = self._compute_status(seen_ns)
         self._statuses.set_status(pod, status)
         if is_terminal(status):
@@ -349,7 +343,7 @@ class PodWorker:
         """Set when this worker looks again."""
         agent = self._agent
         now_ns = agent.runtime.monotonic_ns()
-        self._not_before_ns = agent.ticks.next_relist(now_ns)
+        self._not_before_ns = agent.ticks.next_look(now_ns)
         if done.has_started and done.retry_ns is None:
             self._requested_look_ns = now_ns + round(agent.options.start_seen_s * NS)
             self._not_before_ns = min(self._not_before_ns, self._requested_look_ns)
@@ -366,11 +360,12 @@ class PodWorker:
 
     async def _terminate(self) -> None:
         pod, runtime = self.pod, self._agent.runtime
-        self._statuses.set_status(pod, self._compute_status(self._seen_ns()))
+        self._statuses.set_status(pod, self._compute_status(runtime.unix_ns()))
         self.probes.stop(readiness=False)
         await self._lifecycle.stop_all(pod, grace_s(pod))
         self.probes.stop()
         self.may_run = False
+        self.record.see_all()
         if self._lifecycle.last_seq is not None:
             runtime.cause = self._cause = self._lifecycle.last_seq
         pod = self.pod

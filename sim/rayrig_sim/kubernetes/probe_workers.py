@@ -65,6 +65,11 @@ class ProbeHost(Protocol):
     def prober(self) -> Prober: ...
 
     @property
+    def frozen(self) -> Signal[None] | None:
+        """Set while the kubelet is stopped without being dead."""
+        ...
+
+    @property
     def age_ns(self) -> int:
         """How long the kubelet has been running."""
         ...
@@ -160,6 +165,9 @@ class _Worker:
                 self._waiting = None
             else:
                 await runtime.sleep(left_ns / NS)
+            frozen = self._probes.host.frozen
+            if frozen is not None:
+                await frozen
             now_ns = runtime.monotonic_ns()
         if self._asked:
             self._asked = False

@@ -6,14 +6,15 @@ kubelet; two CPUs and 23 GiB each. Services are made before, pods at t = 0, in o
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from random import Random
 from typing import Any
+from urllib.parse import urlsplit
 
 from rayrig_core.errors import ApiError
 from rayrig_core.http import Failure, HttpFailure, HttpResponse
 from rayrig_core.objects import JsonObject, name_of
-from rayrig_core.ports import KubernetesClient
+from rayrig_core.ports import KubernetesClient, Runtime
 from rayrig_core.resource_types import (
     NAMESPACE,
     NODE,
@@ -24,7 +25,6 @@ from rayrig_core.resource_types import (
     ResourceType,
 )
 from rayrig_core.timestamps import NS
-from rayrig_core.trace import Kind
 from rayrig_fakes.kubernetes.client import InProcessClient
 from rayrig_fakes.kubernetes.server import ApiServer
 from rayrig_sim.calibration import Constant
@@ -40,7 +40,9 @@ from rayrig_sim.kubernetes.object_cache import ObjectCaches
 from rayrig_sim.kubernetes.pod_gc import PodGarbageCollector
 from rayrig_sim.kubernetes.scheduler import Scheduler
 from rayrig_sim.kubernetes.scripted_containers import Script, ScriptedContainerRuntime
+from rayrig_sim.kubernetes.series_recorder import SeriesEventRecorder
 from rayrig_sim.kubernetes.taint_eviction import TaintEvictionController
+from rayrig_sim.kubernetes.taints import NO_SCHEDULE, NOT_READY
 from tests.conformance.kubelet.timeline import RecordedContainer, RecordedRuntime, TimelineRecorder
 
 _KINDS: dict[str, ResourceType] = {r.kind: r for r in (POD, NODE, SERVICE, SECRET, PRIORITY_CLASS)}
@@ -51,28 +53,60 @@ _PATCH_TYPES = {
     "application/strategic-merge-patch+json": "strategic",
     "application/json-patch+json": "json",
 }
-_NODE_CAPACITY = {"cpu": "2", "memory": "23Gi"}
-_HOST_IP = "10.89.0.1"
-_GRACE = re.compile(r"grace (\d+) s")
-_OPTIONS = {
-    "n1": KubeletOptions(host_ip=_HOST_IP, serialize_image_pulls=False),
-    "n2": KubeletOptions(host_ip=_HOST_IP),
-    "n3": KubeletOptions(host_ip=_HOST_IP, serialize_image_pulls=False, max_container_restart_period_s=8.0),
+#: What one status write takes; several pods' writes queue up behind one another, as those of a kubelet do.
+_STATUS_WRITE_S = 0.03
+_NODE_CAPACITY = {"cpu": "2", "memory": "24631216Ki"}
+_READY = {
+    "type": "Ready",
+    "status": "True",
+    "reason": "KubeletReady",
+    "message": "kubelet is posting ready status",
 }
+_HOST_IP = "10.89.0.1"
+_OPTIONS = {
+    "n1": KubeletOptions(host_ip=_HOST_IP, version=".", serialize_image_pulls=False),
+    "n2": KubeletOptions(host_ip=_HOST_IP, version="."),
+    "n3": KubeletOptions(
+        host_ip=_HOST_IP, version=".", serialize_image_pulls=False, max_container_restart_period_s=8.0
+    ),
+}
+
+
+class _Middle(Random):
+    """Every free draw in the middle of its interval, where it is never far from what was recorded."""
+
+    def random(self) -> float:
+        return 0.5
+
+    def getrandbits(self, k: int, /) -> int:
+        return 1 << (k - 1) if k else 0
+
+    def randrange(self, start: int, stop: int | None = None, step: int = 1) -> int:
+        low, high = (0, start) if stop is None else (start, stop)
+        return low + (high - low) // 2
 
 
 class _Runtime(ScriptedContainerRuntime):
     """Scripted containers that note what reaches them."""
 
+    def __init__(self, runtime: Runtime, allocate_ip: Callable[[JsonObject], str], network: _HostNetwork) -> None:
+        super().__init__(runtime, allocate_ip=allocate_ip)
+        self._network = network
+
     def make_container(self, name: str, script: Script, attempt: int, pod_ip: str) -> RecordedContainer:
-        return RecordedContainer(self._runtime, name, script, attempt, pod_ip)
+        container = RecordedContainer(self._runtime, name, script, attempt, pod_ip)
+        for port, spec in (script.get("http") or {}).items():
+            if spec.get("host"):
+                there = RecordedContainer(self._runtime, name, script, attempt, spec["host"])
+                self._network.listeners[f"{spec['host']}:{port}"] = (container, there)
+        return container
 
 
 class _HostNetwork:
     """The addresses that are no pod's: containers that listen on their node's address."""
 
     def __init__(self) -> None:
-        self.containers: list[RecordedContainer] = []
+        self.listeners: dict[str, tuple[RecordedContainer, RecordedContainer]] = {}
 
     async def request(
         self,
@@ -83,18 +117,25 @@ class _HostNetwork:
         headers: Mapping[str, str] | None = None,
         timeout_s: float = 10.0,
     ) -> HttpResponse:
-        raise HttpFailure(Failure.UNREACHABLE, url)
+        parts = urlsplit(url)
+        found = self.listeners.get(f"{parts.hostname}:{parts.port}")
+        if found is None:
+            raise HttpFailure(Failure.REFUSED, url)
+        container, there = found
+        there.share_notes(container)
+        return await there.http_get(parts.port or 80, parts.path, headers or {}, timeout_s)
 
 
 class CasePlayer:
     """One case in one world."""
 
-    def __init__(self, case: JsonObject, *, seed: int = 0) -> None:
+    def __init__(self, case: JsonObject, *, seed: int | None = None) -> None:
         self._case = case
-        self._kernel = kernel = Kernel(seed)
+        self._kernel = kernel = Kernel(seed or 0)
+        self._draws = (lambda name: kernel.streams.stream(name)) if seed is not None else (lambda name: _Middle())
         self._server = ApiServer(kernel.unix_ns, kernel.streams.stream("api"), trace=kernel.trace)
         self._namespace = f"kr-{case['name']}"
-        zero_ns = round(_SETTLE_S * NS) + kernel.streams.stream("case").randrange(NS)
+        zero_ns = round(_SETTLE_S * NS) + self._draws("case").randrange(NS)
         self._zero_s = zero_ns / NS
         self._recorder = TimelineRecorder(kernel, zero_ns, self._namespace)
         self._client = self._connect("user")
@@ -103,47 +144,21 @@ class CasePlayer:
         self._kubelets: dict[str, Kubelet] = {}
         self._pod_count = 0
 
-    def _connect(self, actor: str) -> KubernetesClient:
-        return InProcessClient(self._server, self._kernel, actor=actor)
+    def _connect(self, actor: str, latency_s: float = 0.0) -> KubernetesClient:
+        latency = (lambda verb: latency_s if verb == "patch" else 0.0) if latency_s else None
+        return InProcessClient(self._server, self._kernel, actor=actor, latency=latency)
 
     def play(self) -> JsonObject:
         """The produced case: `namespace` and `timeline`."""
         kernel = self._kernel
         kernel.spawn("player", self._run())
         kernel.run(until_s=self._zero_s + float(self._case["duration"]))
-        self._add_stops()
         return {
             "name": self._case["name"],
             "namespace": self._namespace,
             "duration": self._case["duration"],
             "timeline": self._recorder.timeline(),
         }
-
-    def _add_stops(self) -> None:
-        """The runtime's StopContainer calls, from the trace: a container is only told SIGTERM and SIGKILL."""
-        attempts: dict[tuple[str, str], int] = {}
-        calls = []
-        for event in self._kernel.trace.select(Kind.CONTAINER):
-            pod = event.subject.rpartition("/")[2]
-            key = (pod, str(event["container"]))
-            if event["state"] in ("running", "failed"):
-                attempts[key] = attempts.get(key, -1) + 1
-            found = _GRACE.search(str(event["reason"] or "")) if event["state"] == "stopping" else None
-            if found:
-                t = round(event.t_s - self._zero_s, 3)
-                calls.append(
-                    {
-                        "t": t,
-                        "call": "StopContainer",
-                        "pod": pod,
-                        "container": key[1],
-                        "attempt": attempts.get(key, 0),
-                        "timeout": int(found.group(1)),
-                    }
-                )
-        self._recorder.runtime_calls = sorted(
-            [*self._recorder.runtime_calls, *calls], key=lambda call: (call["t"], call["call"] != "StopContainer")
-        )
 
     # The world
 
@@ -189,16 +204,17 @@ class CasePlayer:
             self._pod_count += 1
             return f"10.89.{1 + self._pod_count // 250}.{self._pod_count % 250 + 2}"
 
-        inner = _Runtime(kernel, allocate_ip=allocate_ip)
+        network = _HostNetwork()
+        inner = _Runtime(kernel, allocate_ip, network)
         containers = RecordedRuntime(kernel, inner, self._recorder)
-        client = self._connect(f"kubelet/{name}")
-        rng = kernel.streams.stream(f"kubelet/{name}")
-        kubelet = Kubelet(kernel, client, name, containers, rng, options, network=_HostNetwork())
+        client = self._connect(f"kubelet/{name}", _STATUS_WRITE_S)
+        rng = self._draws(f"kubelet/{name}")
+        kubelet = Kubelet(kernel, client, name, containers, rng, options, network=network)
         self._kubelets[name] = kubelet
         kernel.spawn(f"kubelet/{name}", kubelet.run())
 
     def _start_controllers(self) -> None:
-        kernel, streams = self._kernel, self._kernel.streams
+        kernel, draws = self._kernel, self._draws
 
         def recorder(component: str) -> CoreEventRecorder:
             return CoreEventRecorder(kernel, self._connect(component), component=component)
@@ -211,18 +227,18 @@ class CasePlayer:
             kernel,
             self._connect("scheduler"),
             of_scheduler,
-            recorder("default-scheduler"),
+            SeriesEventRecorder(kernel, self._connect("scheduler"), controller="default-scheduler"),
             latency=Constant(0.01),
-            rng=streams.stream("scheduler"),
+            rng=draws("scheduler"),
         )
         manager = caches("controller-manager")
         client = self._connect("controller-manager")
-        EndpointSliceController(kernel, client, manager, delay=Constant(0.02), rng=streams.stream("endpoints"))
+        EndpointSliceController(kernel, client, manager, delay=Constant(0.02), rng=draws("endpoints"))
         lifecycle = NodeLifecycleController(
-            kernel, client, manager, self._heartbeats, recorder("node-controller"), rng=streams.stream("nodes")
+            kernel, client, manager, self._heartbeats, recorder("node-controller"), rng=draws("nodes")
         )
         TaintEvictionController(kernel, client, manager, recorder("taint-eviction-controller"))
-        collector = PodGarbageCollector(kernel, client, manager, rng=streams.stream("pod-gc"))
+        collector = PodGarbageCollector(kernel, client, manager, rng=draws("pod-gc"))
         kernel.spawn("scheduler", scheduler.run())
         kernel.spawn("node-lifecycle/taints", lifecycle.run_taints())
         kernel.spawn("node-lifecycle/monitor", lifecycle.run_monitor())
@@ -239,15 +255,11 @@ class CasePlayer:
         await self._client.create(resource, {**obj, "metadata": {**obj["metadata"], "namespace": namespace}}, namespace)
 
     async def _create_hollow(self, obj: JsonObject) -> None:
-        """A Node object with a heartbeat and nobody behind it."""
-        node = await self._client.create(NODE, obj)
-        ready = {
-            "type": "Ready",
-            "status": "True",
-            "reason": "KubeletReady",
-            "message": "kubelet is posting ready status",
-        }
-        status = {**(obj.get("status") or {}), "conditions": [ready]}
+        """A Node object with a heartbeat and nobody behind it. It is born with the not-ready taint, as every Node is."""
+        spec = dict(obj.get("spec") or {})
+        spec["taints"] = [*(spec.get("taints") or ()), {"key": NOT_READY, "effect": NO_SCHEDULE}]
+        node = await self._client.create(NODE, {**obj, "spec": spec})
+        status = {**(obj.get("status") or {}), "conditions": [_READY]}
         await self._client.patch(NODE, name_of(node), {"status": status}, patch_type="strategic", subresource="status")
         self._heartbeats.start(name_of(node))
 
@@ -290,21 +302,30 @@ class CasePlayer:
         await self._client.patch(NODE, args["node"], {"spec": {"taints": taints}}, patch_type="merge")
 
     async def _do_kubelet(self, args: JsonObject) -> None:
-        node, what = args["node"], args["do"]
-        if what in ("kill", "stop"):
-            self._kubelets[node].stop()
-            self._presences[node].silence()
-        else:
-            self._kubelets[node].start()
-            self._presences[node].resume()
+        kubelet, presence = self._kubelets[args["node"]], self._presences[args["node"]]
+        match args["do"]:
+            case "kill":
+                kubelet.stop()
+                presence.silence()
+            case "stop":
+                kubelet.freeze()
+                presence.silence()
+            case "start":
+                kubelet.start()
+                presence.resume()
+            case "cont":
+                kubelet.thaw()
+                presence.resume()
 
     async def _do_silence(self, args: JsonObject) -> None:
         self._heartbeats.stop(args["node"])
 
     async def _do_revive(self, args: JsonObject) -> None:
         self._heartbeats.start(args["node"])
+        patch = {"status": {"conditions": [_READY]}}
+        await self._client.patch(NODE, args["node"], patch, patch_type="strategic", subresource="status")
 
 
-def play(case: JsonObject, *, seed: int = 0) -> JsonObject:
-    """Play one case; deterministic in (case, seed)."""
+def play(case: JsonObject, *, seed: int | None = None) -> JsonObject:
+    """Play one case; deterministic in (case, seed). Without a seed every draw is the middle of its interval."""
     return CasePlayer(case, seed=seed).play()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -10,10 +11,10 @@ from rayrig_core.objects import JsonObject, name_of, uid_of
 from rayrig_core.ports import KubernetesClient, Runtime, WatchType
 from rayrig_core.resource_types import CORE_EVENT, ENDPOINT_SLICE, NODE, POD, ResourceType
 from rayrig_core.timestamps import NS, parse_rfc3339
-from rayrig_sim.kubernetes.containers import ContainerRuntime, ExecResult, ImagePullFailed
+from rayrig_sim.kubernetes.containers import ContainerRuntime, ExecRefused, ExecResult, ExecTimeout, ImagePullFailed
 from rayrig_sim.kubernetes.scripted_containers import ScriptedContainer
 
-_EXEC_TIMEOUT_SHOWN_AS_NONE_S = 1e6
+_GRACE = re.compile(r"grace (\d+) s")
 
 
 def _state(state: Mapping[str, Any]) -> JsonObject:
@@ -153,6 +154,8 @@ class TimelineRecorder:
 
     def _on_node(self, kind: str, node: JsonObject) -> None:
         spec, status = node.get("spec") or {}, node.get("status") or {}
+        if self.now() < 0:
+            return
         entry = {
             "t": self.now(),
             "type": kind,
@@ -163,35 +166,41 @@ class TimelineRecorder:
             "taints": [[t["key"], t.get("value") or "", t["effect"]] for t in spec.get("taints") or ()],
             "unschedulable": bool(spec.get("unschedulable")),
         }
-        known = self.nodes.setdefault(name_of(node), [])
-        if entry["t"] < 0:
-            known.clear()
-        known.append(entry)
+        self.nodes.setdefault(name_of(node), []).append(entry)
 
     # The runtime and the containers
 
     def call(self, name: str, pod: JsonObject, **fields: Any) -> None:
         self.runtime_calls.append({"t": self.now(), "call": name, "pod": name_of(pod), **fields})
 
-    def hit(self, kind: str, pod: str, container: str, attempt: int, **fields: Any) -> None:
-        self.hits.append(
-            {"t": self.now(), "kind": kind, "pod": pod, "container": container, "attempt": attempt, **fields}
-        )
+    def hit(self, kind: str, pod: str, container: str, attempt: int, *, at: float | None = None, **fields: Any) -> None:
+        t = self.now() if at is None else at
+        self.hits.append({"t": t, "kind": kind, "pod": pod, "container": container, "attempt": attempt, **fields})
 
 
 class RecordedContainer(ScriptedContainer):
     """A scripted container that notes what reaches it."""
 
-    def bind(self, recorder: TimelineRecorder, pod: JsonObject, name: str, attempt: int) -> None:
+    def bind(self, recorder: TimelineRecorder, pod: JsonObject, spec: JsonObject, attempt: int) -> None:
         self._recorder = recorder
-        self._where = (name_of(pod), name, attempt)
+        self._pod = pod
+        self._where = (name_of(pod), spec["name"], attempt)
+        lifecycle = spec.get("lifecycle") or {}
+        self._hooks = [((lifecycle.get(kind) or {}).get("exec") or {}).get("command") for kind in lifecycle]
         self._seen: dict[tuple[int, str], None] = {}
+
+    def share_notes(self, other: RecordedContainer) -> None:
+        """Note under the name of the other."""
+        self._recorder, self._where, self._seen = other._recorder, other._where, other._seen
+        self._started_ns = other._started_ns
 
     def _note_http(self, port: int, path: str, headers: Mapping[str, str]) -> None:
         fields: JsonObject = {"port": port, "method": "GET", "path": path}
         if (port, path) not in self._seen:
             self._seen[port, path] = None
-            fields["headers"] = [f"{name}: {value}" for name, value in headers.items()]
+            # The recorded health commands went to the pod's address in the place of localhost.
+            host = f"Host: {self._ip}"
+            fields["headers"] = [f"{k}: {v}".replace("Host: localhost", host) for k, v in headers.items()]
         self._recorder.hit("http", *self._where, **fields)
 
     async def http_get(self, port: int, path: str, headers: Mapping[str, str], timeout_s: float) -> HttpResponse:
@@ -219,10 +228,31 @@ class RecordedContainer(ScriptedContainer):
             self._recorder.hit("grpc", *self._where, **fields)
         return await super().grpc_health(port, service, timeout_s)
 
+    def terminate(self) -> None:
+        # The kubelet notes the grace in the trace just before it sends the signal.
+        trace = self._runtime.trace
+        found = _GRACE.search(str(trace[len(trace) - 1]["reason"]))
+        _, name, attempt = self._where
+        grace = int(found.group(1)) if found else None
+        self._recorder.call("StopContainer", self._pod, container=name, attempt=attempt, timeout=grace)
+        super().terminate()
+
     async def exec(self, command: Sequence[str], timeout_s: float) -> ExecResult:
-        shown = 0 if timeout_s >= _EXEC_TIMEOUT_SHOWN_AS_NONE_S else timeout_s
-        self._recorder.hit("exec", *self._where, cmd=list(command), timeout=shown)
-        return await super().exec(command, timeout_s)
+        # The recordings note a command when it has ended; a hook is given no time limit and may never be seen to end.
+        is_hook = list(command) in self._hooks
+        began = self._recorder.now()
+        fields: JsonObject = {"cmd": list(command), "timeout": 0 if is_hook else timeout_s}
+        try:
+            result = await super().exec(command, timeout_s)
+        except ExecTimeout:
+            if not is_hook:
+                self._recorder.hit("exec", *self._where, at=began, **fields)
+            raise
+        except ExecRefused:
+            self._recorder.hit("exec", *self._where, at=began, **fields)
+            raise
+        self._recorder.hit("exec", *self._where, at=began, **fields)
+        return result
 
 
 class RecordedRuntime:
@@ -261,7 +291,7 @@ class RecordedRuntime:
         self._recorder.call("StartContainer", pod, **where)
         container = await self._inner.start_container(pod, spec, pod_ip, attempt)
         assert isinstance(container, RecordedContainer)
-        container.bind(self._recorder, pod, spec["name"], attempt)
+        container.bind(self._recorder, pod, spec, attempt)
         self._runtime.spawn(f"recorder/exit/{uid_of(pod)}/{spec['name']}", self._await_exit(container, pod, where))
         return container
 

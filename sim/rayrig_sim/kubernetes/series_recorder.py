@@ -1,0 +1,116 @@
+"""Events of the group events.k8s.io, as the scheduler records them (`reference/kubelet.md` section 16).
+
+An event is created with `eventTime` and without a count. When the same happens again (all but note and time equal) it becomes a
+series, which is written once; further repetitions are only counted. A series ends when nothing was added to it for six minutes.
+Recording is synchronous; an actor that lives as long as there is something to write writes.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from hashlib import blake2b
+from typing import Literal
+
+from rayrig_core.errors import ApiError
+from rayrig_core.objects import JsonObject, name_of, namespace_of, uid_of
+from rayrig_core.ports import KubernetesClient, Runtime
+from rayrig_core.resource_types import EVENT
+from rayrig_core.timestamps import NS, rfc3339_micro
+from rayrig_core.trace import Kind
+
+_SERIES_ENDS_NS = 360 * NS
+_MOST_SERIES = 4096
+#: (kind, namespace, name, uid) of what it is about, type, reason, action.
+_Key = tuple[tuple[str, str, str, str], str, str, str]
+
+
+class _Series:
+    __slots__ = ("count", "last_ns", "name")
+
+    def __init__(self, name: str, last_ns: int) -> None:
+        self.name = name
+        self.count = 1
+        self.last_ns = last_ns
+
+
+class SeriesEventRecorder:
+    """Port `EventRecorder` for one reporting controller."""
+
+    def __init__(self, runtime: Runtime, client: KubernetesClient, *, controller: str, instance: str = "") -> None:
+        self._runtime = runtime
+        self._client = client
+        self._controller = controller
+        self._instance = instance or f"{controller}-0"
+        self._series: dict[_Key, _Series] = {}
+        self._queue: deque[tuple[str, str, JsonObject, int]] = deque()
+        self._sending = False
+        self._name_mark = int.from_bytes(blake2b(controller.encode(), digest_size=2).digest(), "big")
+        self._last_name = 0
+
+    def event(
+        self, regarding: JsonObject, type_: Literal["Normal", "Warning"], reason: str, note: str, *, action: str = ""
+    ) -> None:
+        """Record that `reason` happened to `regarding` (an object with `kind`, `apiVersion` and `metadata`)."""
+        runtime = self._runtime
+        now_ns = runtime.unix_ns()
+        kind, namespace, name = str(regarding.get("kind", "")), namespace_of(regarding), name_of(regarding)
+        key: _Key = ((kind, namespace, name, uid_of(regarding)), type_, reason, action)
+        series = self._series.pop(key, None)
+        if series is not None and now_ns - series.last_ns > _SERIES_ENDS_NS:
+            series = None
+        if series is None:
+            stamp = max((now_ns & ~0xFFFF) | self._name_mark, self._last_name + 0x10000)
+            self._last_name = stamp
+            series = _Series(f"{name}.{stamp:x}", now_ns)
+            body = self._new(regarding, type_, reason, note, action, now_ns)
+            body["metadata"]["name"] = series.name
+        else:
+            series.count += 1
+            series.last_ns = now_ns
+            body = {"series": {"count": series.count, "lastObservedTime": rfc3339_micro(now_ns)}}
+        if len(self._series) >= _MOST_SERIES:
+            del self._series[next(iter(self._series))]
+        self._series[key] = series
+        if series.count > 2:
+            return
+        subject = f"{kind.lower()}s/{namespace}/{name}" if namespace else f"{kind.lower()}s/{name}"
+        seq = runtime.trace.emit(Kind.EVENT, subject, type_, reason, note, series.count)
+        self._queue.append((series.name if series.count > 1 else "", namespace or "default", body, seq))
+        if not self._sending:
+            self._sending = True
+            runtime.spawn(f"events/{self._controller}", self._send())
+
+    def _new(self, regarding: JsonObject, type_: str, reason: str, note: str, action: str, now_ns: int) -> JsonObject:
+        metadata = regarding["metadata"]
+        about: JsonObject = {"kind": regarding.get("kind", ""), "apiVersion": regarding.get("apiVersion", "")}
+        for field in ("name", "namespace", "uid", "resourceVersion"):
+            if metadata.get(field):
+                about[field] = metadata[field]
+        return {
+            "apiVersion": "events.k8s.io/v1",
+            "kind": "Event",
+            "metadata": {"namespace": metadata.get("namespace") or "default"},
+            "eventTime": rfc3339_micro(now_ns),
+            "reportingController": self._controller,
+            "reportingInstance": self._instance,
+            "action": action or reason,
+            "reason": reason,
+            "regarding": about,
+            "note": note,
+            "type": type_,
+        }
+
+    async def _send(self) -> None:
+        try:
+            while self._queue:
+                name, namespace, body, seq = self._queue.popleft()
+                self._runtime.cause = seq
+                try:
+                    if name:
+                        await self._client.patch(EVENT, name, body, namespace, patch_type="merge")
+                    else:
+                        await self._client.create(EVENT, body, namespace)
+                except ApiError:
+                    continue
+        finally:
+            self._sending = False
