@@ -26,6 +26,7 @@ from rayrig_scenarios.resource_kinds import KINDS
 
 #: Conditions on what no watch reports are looked at this often.
 _LOOK_AGAIN_S = 1.0
+_ASK_AGAIN_S = 0.5
 
 
 class StepFailed(RayrigError):
@@ -176,8 +177,22 @@ class Actions:
         http = self.world.http("scenario")
         return await http.request(method, url, body=body, headers=headers, timeout_s=timeout_s)
 
-    async def expect_answer(self, expected: ExpectedAnswer, **request: Any) -> str:
-        """One request that must be answered so. Raises `StepFailed` otherwise; answers what came, in words."""
+    async def expect_answer(self, expected: ExpectedAnswer, *, within_s: float = 0.0, **request: Any) -> str:
+        """One request that must be answered so, sent again until it is or `within_s` has passed; answers what came, in words.
+
+        Raises `StepFailed` with what came last.
+        """
+        runtime = self.world.runtime
+        deadline_ns = runtime.monotonic_ns() + to_ns(within_s)
+        while True:
+            try:
+                return await self._answer(expected, request)
+            except StepFailed:
+                if runtime.monotonic_ns() + to_ns(_ASK_AGAIN_S) > deadline_ns:
+                    raise
+            await runtime.sleep(_ASK_AGAIN_S)
+
+    async def _answer(self, expected: ExpectedAnswer, request: Mapping[str, Any]) -> str:
         try:
             response = await self.request(**request)
         except HttpFailure as failure:

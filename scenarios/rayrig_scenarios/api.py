@@ -57,6 +57,7 @@ T = TypeVar("T")
 M = TypeVar("M", bound=BaseModel)
 
 _UNSET: Any = object()
+_RULES_FOLLOW = "1s"
 
 
 class Broken(AssertionError):
@@ -292,9 +293,14 @@ class Rig:
         return self._do(self._act.wait(wanted, parse_duration_text(timeout)))
 
     def wait_ready(self, service: str = "", *, namespace: str = "default", timeout: str = "10m") -> str:
-        """Until the RayService is ready; without a name the only one there is."""
+        """Until the RayService is ready, and a second more, in which the nodes' rules for its Services follow.
+
+        Without a name the only one there is.
+        """
         __tracebackhide__ = True
-        return self.wait({"ready": {"service": service, "namespace": namespace}}, timeout=timeout)
+        found = self.wait({"ready": {"service": service, "namespace": namespace}}, timeout=timeout)
+        self.sleep(_RULES_FOLLOW)
+        return found
 
     def sleep(self, duration: str) -> None:
         __tracebackhide__ = True

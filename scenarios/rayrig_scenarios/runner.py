@@ -220,6 +220,7 @@ class Performance:
                 method, body, headers = request_body(request)
                 return await actions.expect_answer(
                     request.expect,
+                    within_s=request.within,
                     service=request.service,
                     path=request.path,
                     namespace=request.namespace,

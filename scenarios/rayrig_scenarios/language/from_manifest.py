@@ -41,6 +41,7 @@ def scenario_of_objects(objects: list[WrittenObject], *, reference: str, text: s
     steps += [{"wait": {"for": {"ready": _ref(service)}, "timeout": "30m"}} for service in services]
     traffic = [source for service in services for source in _traffic(service)]
     if traffic:
+        steps.append({"name": "the Services' rules reach the nodes", "sleep": "2s"})
         steps.append({"start-traffic": "all"})
     steps.append({"sleep": "20s"})
     expect: list[JsonObject] = []

@@ -142,7 +142,11 @@ class ExpectedAnswer(Model):
 
 
 class Request(Model):
-    """One HTTP request to a Service from inside the cluster. With `json` or `body` the method is POST unless given."""
+    """One HTTP request to a Service from inside the cluster. With `json` or `body` the method is POST unless given.
+
+    With `within`, it is sent again every half second until it is answered as expected: names and rules of a Service that has just
+    become ready take a moment to reach the nodes.
+    """
 
     service: str
     namespace: str = "default"
@@ -153,6 +157,7 @@ class Request(Model):
     body: str = ""
     headers: dict[str, str] = Field(default_factory=dict)
     timeout: Duration = 10.0
+    within: Duration = 0.0
     expect: ExpectedAnswer = ExpectedAnswer()
 
 
