@@ -108,9 +108,8 @@ class ProxyServer:
             for ingress, router in routers.items()
         }
         for ingress, router in before.items():
-            if ingress not in routers:
-                if not router.waiting and not router.ongoing:
-                    self._routers.close(router)
+            if ingress not in routers and not router.waiting and not router.ongoing:
+                self._routers.close(router)
         self._routes = {route.prefix: _Target(route, self._by_deployment[route.ingress]) for route in routes}
         self._by_path.clear()
 
