@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from rayrig_core.objects import Json, JsonObject
 from rayrig_fakes.kubernetes import status
 from rayrig_fakes.kubernetes.names import NameRule, dns_label, label_value, qualified_name
@@ -47,10 +49,18 @@ def validate(meta: JsonObject, name_rule: NameRule, namespaced: bool, standard_f
 
 def validate_labels(labels: JsonObject, field: str) -> list[Cause]:
     causes: list[Cause] = []
-    for key, value in labels.items():
-        causes += [status.invalid_value(field, key, text) for text in qualified_name(key)]
-        causes += [status.invalid_value(field, value, text) for text in label_value(value)]
+    for pair in labels.items():
+        problems = _label_causes(pair, field)
+        if problems:
+            causes += problems
     return causes
+
+
+@lru_cache(maxsize=8192)
+def _label_causes(pair: tuple[str, str], field: str) -> list[Cause]:
+    key, value = pair
+    causes = [status.invalid_value(field, key, text) for text in qualified_name(key)]
+    return causes + [status.invalid_value(field, value, text) for text in label_value(value)]
 
 
 def _validate_annotations(annotations: JsonObject) -> list[Cause]:
@@ -58,7 +68,9 @@ def _validate_annotations(annotations: JsonObject) -> list[Cause]:
     size = 0
     for key, value in annotations.items():
         # Letter case of annotation keys is free, unlike that of label keys' prefixes.
-        causes += [status.invalid_value("metadata.annotations", key, text) for text in qualified_name(key.lower())]
+        problems = qualified_name(key.lower())
+        if problems:
+            causes += [status.invalid_value("metadata.annotations", key, text) for text in problems]
         size += len(key) + len(value)
     if size > _ANNOTATIONS_LIMIT:
         causes.append(status.too_long("metadata.annotations", _ANNOTATIONS_LIMIT))

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import marshal
 from collections.abc import Callable
 from random import Random
-from typing import cast
 
-from rayrig_core.objects import Json, JsonObject
+from rayrig_core.objects import JsonObject
 from rayrig_core.trace import Kind, Trace
-from rayrig_fakes.kubernetes import status
 from rayrig_fakes.kubernetes.kinds.rules import Admission
 from rayrig_fakes.kubernetes.registry import Registry, Served
 from rayrig_fakes.kubernetes.store import Collection, Store
@@ -45,19 +42,3 @@ class ServerState:
             return None
         subject = served.subject_of(namespace, name)
         return self.trace.emit(Kind.API_WRITE, subject, verb, served.subject, self.store.revision + 1, detail)
-
-
-def own_copy(body: Json) -> JsonObject:
-    """A copy of a caller's object in which no part is shared with another part, as if it had come as JSON.
-
-    Raises `ApiError` 400 when it is no JSON object.
-    """
-    if not isinstance(body, dict):
-        raise status.bad_request("the object provided is unrecognized: it is not a JSON object")
-    try:
-        # Version 2 of the format knows no references: what the caller used twice becomes two objects.
-        return cast(JsonObject, marshal.loads(marshal.dumps(body, 2)))
-    except ValueError:
-        raise status.bad_request(
-            "the object provided is unrecognized: it holds values that JSON does not have"
-        ) from None

@@ -7,12 +7,13 @@ from rayrig_core.ports import PatchType, Preconditions
 from rayrig_core.timestamps import rfc3339
 from rayrig_fakes.kubernetes import status
 from rayrig_fakes.kubernetes.calls import Answer, ApiCall
+from rayrig_fakes.kubernetes.copies import own_copy
 from rayrig_fakes.kubernetes.deleting import Deleter
 from rayrig_fakes.kubernetes.patch import JSON_PATCH, MERGE_PATCH, apply_patch
 from rayrig_fakes.kubernetes.reading import Reader
 from rayrig_fakes.kubernetes.registry import Served
 from rayrig_fakes.kubernetes.scale import scale_of, with_scale
-from rayrig_fakes.kubernetes.state import ServerState, own_copy
+from rayrig_fakes.kubernetes.state import ServerState
 from rayrig_fakes.kubernetes.writing import Writer
 
 

@@ -107,12 +107,18 @@ class WatchCursor:
     def _told(self, change: Change) -> bool:
         if self._ready is None:
             return False
-        if self._delivery(change) is None:
+        if not self._concerns(change):
             self._place += 1
             return True
         ready, self._ready = self._ready, None
         ready()
         return False
+
+    def _concerns(self, change: Change) -> bool:
+        """Whether the change is an event for this watcher."""
+        if self._prefix and not change.key.startswith(self._prefix):
+            return False
+        return self._matches is None or self._delivery(change) is not None
 
     def _delivery(self, change: Change) -> Delivery | None:
         if self._prefix and not change.key.startswith(self._prefix):

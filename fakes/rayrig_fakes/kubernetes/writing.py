@@ -6,14 +6,17 @@ from rayrig_core.objects import Json, JsonObject
 from rayrig_core.timestamps import rfc3339
 from rayrig_fakes.kubernetes import objectmeta, status
 from rayrig_fakes.kubernetes.calls import Answer, ApiCall
+from rayrig_fakes.kubernetes.copies import own_copy
 from rayrig_fakes.kubernetes.kinds.rules import Admission
 from rayrig_fakes.kubernetes.names import generated_name, new_uid
 from rayrig_fakes.kubernetes.patch import apply_patch
 from rayrig_fakes.kubernetes.registry import Served
-from rayrig_fakes.kubernetes.state import ServerState, own_copy
+from rayrig_fakes.kubernetes.state import ServerState
 from rayrig_fakes.kubernetes.store import Stored
 
 _NAME_ATTEMPTS = 8
+#: What a write to `/status` may change.
+_STATUS_PARTS = ("apiVersion", "kind", "metadata", "status")
 #: Where the real server says its kinds are registered; clients match on the text.
 _SCHEME = "k8s.io/kubernetes/pkg/api/legacyscheme/scheme.go:30"
 
@@ -31,7 +34,9 @@ class Writer:
     def create(self, served: Served, call: ApiCall) -> Answer:
         """Raises `ApiError`: 400 for an object that is not the path's, 403/404 for its namespace, 409, 422."""
         state, rules, kind = self._state, served.rules, served.type
-        obj = own_copy(call.body)
+        now = state.now_unix_ns()
+        admission = Admission(now, state.rng, state.lookup, call.dry_run)
+        obj = rules.take_in(call.body, admission)
         meta = identify(served, call, obj)
         if meta.get("resourceVersion") not in (None, "", "0"):
             raise status.error(500, "", "resourceVersion should not be set on objects to be created")
@@ -54,13 +59,11 @@ class Writer:
             meta.pop(field, None)
         meta.pop("managedFields", None)
         meta.pop("resourceVersion", None)
-        now = state.now_unix_ns()
         meta["uid"] = new_uid(state.rng)
         meta["creationTimestamp"] = rfc3339(now)
         if rules.has_generation:
             meta["generation"] = 1
         objectmeta.normalise(meta)
-        admission = Admission(now, state.rng, state.lookup, call.dry_run)
         rules.before_create(obj, admission)
         causes = objectmeta.validate(meta, rules.name_rule, kind.namespaced, rules.standard_finalizers)
         causes += admission.causes
@@ -104,7 +107,11 @@ class Writer:
 
     def update(self, served: Served, call: ApiCall) -> Answer:
         """Replace an object, or its status. Raises `ApiError`: 400, 404, 409, 422."""
-        obj = own_copy(call.body)
+        body = call.body
+        if call.subresource == "status" and isinstance(body, dict):
+            # Nothing else is looked at.
+            body = {field: body[field] for field in _STATUS_PARTS if field in body}
+        obj = own_copy(body)
         meta = identify(served, call, obj)
         name = call.name or meta.get("name", "")
         if not name:
@@ -143,13 +150,26 @@ class Writer:
                 return self.create(served, call._replace(body=created))
             raise status.not_found(kind, call.name)
         old = served.rules.served_form(current.obj)
-        obj = apply_patch(served, own_copy(old), call)
+        obj = self._patched(served, old, call)
         identify(served, call, obj)
         meta = obj["metadata"]
         version = meta.get("resourceVersion")
         if version not in (None, "") and version != old["metadata"]["resourceVersion"]:
             raise status.conflict(kind, call.name)
         return self.replace(served, current, old, obj, "patch", call.subresource, call.dry_run)
+
+    def _patched(self, served: Served, old: JsonObject, call: ApiCall) -> JsonObject:
+        """What the patch makes of `old`, of which parts that the patch does not touch may be shared."""
+        patch = call.body
+        if isinstance(patch, dict) and call.patch_type in ("merge", "strategic"):
+            if call.subresource == "status":
+                patch = {field: patch[field] for field in _STATUS_PARTS if field in patch}
+                call = call._replace(body=patch)
+            elif not served.rules.is_custom:
+                return apply_patch(served, own_copy(old), call)
+            touched = {field: old[field] for field in old if field in patch or field == "metadata"}
+            return apply_patch(served, {**old, **own_copy(touched)}, call)
+        return apply_patch(served, own_copy(old), call)
 
     def replace(
         self,
@@ -187,6 +207,7 @@ class Writer:
             raise status.invalid(kind.kind, kind.group, name, causes)
         if rules.has_generation and subresource != "status" and rules.spec_changed(obj, old):
             obj["metadata"]["generation"] = old_meta.get("generation", 0) + 1
+        _share(obj, old)
         if obj == old:
             return self._answer(served, 200, current)
         obj = rules.stored_form(obj)
@@ -214,6 +235,13 @@ class Writer:
             return Answer(code, stored.obj, stored)
         shown = Stored(served.rules.served_form(stored.obj), stored.revision)
         return Answer(code, shown.obj, shown)
+
+
+def _share(obj: JsonObject, old: JsonObject) -> None:
+    """Let parts that did not change be the ones of the revision before: versions then cost only what is new in them."""
+    for field, value in old.items():
+        if field in obj and obj[field] is not value and obj[field] == value:
+            obj[field] = value
 
 
 def _is_finished(obj: JsonObject) -> bool:

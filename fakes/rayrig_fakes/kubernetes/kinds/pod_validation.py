@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from rayrig_core.objects import Json, JsonObject
 from rayrig_core.resources.quantities import parse_quantity
 from rayrig_fakes.kubernetes import status
@@ -105,7 +107,9 @@ def _validate_container(container: JsonObject, field: str, names: list[str], vol
             causes.append(status.required(f"{at}.mountPath"))
     resources = container.get("resources")
     if resources:
-        causes += _validate_resources(resources, f"{field}.resources")
+        limits, requests = resources.get("limits") or {}, resources.get("requests") or {}
+        if not _are_plain(tuple(limits.items()), tuple(requests.items())):
+            causes += _validate_resources(limits, requests, f"{field}.resources")
     for probe_name in _PROBES:
         probe = container.get(probe_name)
         if probe is not None:
@@ -121,9 +125,14 @@ def validate_port(port: Json, field: str) -> list[Cause]:
     return []
 
 
-def _validate_resources(resources: JsonObject, field: str) -> list[Cause]:
+@lru_cache(maxsize=1024)
+def _are_plain(limits: tuple[tuple[str, str], ...], requests: tuple[tuple[str, str], ...]) -> bool:
+    """Whether nothing is wrong with these amounts."""
+    return not _validate_resources(dict(limits), dict(requests), "")
+
+
+def _validate_resources(limits: JsonObject, requests: JsonObject, field: str) -> list[Cause]:
     causes: list[Cause] = []
-    limits, requests = resources.get("limits") or {}, resources.get("requests") or {}
     for part, amounts in (("limits", limits), ("requests", requests)):
         for name, value in amounts.items():
             at = f"{field}.{part}.{name}" if "/" in name else f"{field}.{part}[{name}]"

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rayrig_core.objects import JsonObject
+from rayrig_core.objects import Json, JsonObject
 from rayrig_fakes.kubernetes import status
+from rayrig_fakes.kubernetes.copies import own_copy, packed
 from rayrig_fakes.kubernetes.kinds.pod_defaults import default_pod_spec, qos_class
 from rayrig_fakes.kubernetes.kinds.pod_validation import validate_pod_spec
 from rayrig_fakes.kubernetes.kinds.rules import Admission, KindRules, keep, setdefault
@@ -13,6 +14,7 @@ from rayrig_fakes.kubernetes.status import Cause
 
 TERMINAL_PHASES = ("Succeeded", "Failed")
 _TOLERATED_S = 300
+_REMEMBERED_SPECS = 256
 _DEFAULT_TOLERATIONS = ("node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable")
 _SYSTEM_PRIORITIES = {"system-node-critical": 2_000_001_000, "system-cluster-critical": 2_000_000_000}
 
@@ -29,14 +31,34 @@ class PodRules(KindRules):
     returns_deleted = True
     graceful = True
 
+    def __init__(self) -> None:
+        #: Good specs by what was sent: replicas of one template are defaulted and validated once, and share the result.
+        self._admitted: dict[bytes, JsonObject] = {}
+
+    def take_in(self, body: Json, admission: Admission) -> JsonObject:
+        spec = body.get("spec") if isinstance(body, dict) else None
+        if not isinstance(spec, dict) or spec.get("priorityClassName"):
+            return own_copy(body)
+        sent = packed(spec)
+        known = self._admitted.get(sent)
+        if known is None:
+            admission.memo = sent
+            return own_copy(body)
+        obj = own_copy({field: value for field, value in body.items() if field != "spec"})
+        obj["spec"] = known
+        admission.is_settled = True
+        return obj
+
     def before_create(self, obj: JsonObject, admission: Admission) -> None:
         spec = obj.get("spec")
         if spec is None:
             spec = obj["spec"] = {}
-        default_pod_spec(spec)
-        setdefault(spec, enableServiceLinks=True)
-        self._prioritise(obj, spec, admission)
-        _tolerate(spec)
+        if not admission.is_settled:
+            self._admit(obj, spec, admission)
+            if admission.memo is not None and not admission.causes:
+                if len(self._admitted) >= _REMEMBERED_SPECS:
+                    del self._admitted[next(iter(self._admitted))]
+                self._admitted[admission.memo] = spec
         obj["status"] = {"phase": "Pending", "qosClass": qos_class(spec)}
         if spec.get("schedulingGates"):
             obj["status"]["conditions"] = [
@@ -49,6 +71,13 @@ class PodRules(KindRules):
                     "message": "Scheduling is blocked due to non-empty scheduling gates",
                 }
             ]
+
+    def _admit(self, obj: JsonObject, spec: JsonObject, admission: Admission) -> None:
+        default_pod_spec(spec)
+        setdefault(spec, enableServiceLinks=True)
+        self._prioritise(obj, spec, admission)
+        _tolerate(spec)
+        admission.causes += validate_pod_spec(spec, "spec")
 
     def _prioritise(self, obj: JsonObject, spec: JsonObject, admission: Admission) -> None:
         name = spec.get("priorityClassName")
@@ -85,13 +114,10 @@ class PodRules(KindRules):
         # The QoS class is settled when the pod is created.
         new_status["qosClass"] = old["status"].get("qosClass", "BestEffort")
 
-    def validate(self, obj: JsonObject, admission: Admission) -> Sequence[Cause]:
-        return validate_pod_spec(obj["spec"], "spec")
-
     def validate_update(self, obj: JsonObject, old: JsonObject, admission: Admission) -> Sequence[Cause]:
         if obj["spec"] == old["spec"]:
             return ()
-        causes: list[Cause] = []
+        causes = validate_pod_spec(obj["spec"], "spec")
         had = old["spec"].get("tolerations") or []
         has = obj["spec"].get("tolerations") or []
         if not all(toleration in has for toleration in had):

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Any, ClassVar, Protocol
 
-from rayrig_core.objects import JsonObject
+from rayrig_core.objects import Json, JsonObject
+from rayrig_fakes.kubernetes.copies import own_copy
 from rayrig_fakes.kubernetes.names import NameRule, dns_subdomain
 from rayrig_fakes.kubernetes.status import Cause
 
@@ -28,6 +29,10 @@ class Admission:
     dry_run: bool = False
     #: What hooks that default and validate in one pass found wrong.
     causes: list[Cause] = field(default_factory=list)
+    #: What was sent is known to be good as it was taken in, defaults and all.
+    is_settled: bool = False
+    #: Under which to remember what becomes of it.
+    memo: bytes | None = None
 
 
 class KindRules:
@@ -51,6 +56,10 @@ class KindRules:
     #: Finalizers without a `/` must be standard ones.
     standard_finalizers: bool = True
     name_rule: NameRule = staticmethod(dns_subdomain)
+
+    def take_in(self, body: Json, admission: Admission) -> JsonObject:
+        """A copy of what a client wants to create. Raises `ApiError` 400."""
+        return own_copy(body)
 
     def before_create(self, obj: JsonObject, admission: Admission) -> None:
         """Defaults, and what only the server may set."""
