@@ -275,7 +275,7 @@ class Network:
             if port is None or exchange.port == port:
                 del host.exchanges[number]
                 failure = Failure.TIMEOUT if host.state is _State.SILENT else Failure.RESET
-                exchange.done.set(HttpFailure(failure, f"{host.ip}:{exchange.port}"))
+                exchange.done.set((HttpFailure(failure, f"{host.ip}:{exchange.port}"), self._runtime.cause))
         if port is None:
             self._lose(host, Failure.RESET)
 
@@ -390,7 +390,7 @@ class _Client:
         network._next_id += 1
         number = network._next_id
         known.exchanges[number] = _Exchange(done, pod_port)
-        handler = runtime.spawn(f"{ip}:{pod_port}", _handle(listener, request, done))
+        handler = runtime.spawn(f"{ip}:{pod_port}", _handle(runtime, listener, request, done))
         try:
             in_time = await runtime.wait(done, max(0, deadline - runtime.monotonic_ns()) / NS)
         finally:
@@ -400,7 +400,10 @@ class _Client:
         if not in_time:
             raise HttpFailure(Failure.TIMEOUT, url)
         await self._until_reachable(ip, deadline, url, is_reply=True)
-        outcome = await done
+        outcome, cause = await done
+        if cause is not None and cause > (runtime.cause or -1):
+            # What the caller does next, it does because of what it was told.
+            runtime.cause = cause
         if isinstance(outcome, HttpFailure):
             handler.cancel()
             if outcome.failure is Failure.TIMEOUT:
@@ -471,11 +474,14 @@ class _Client:
                 raise HttpFailure(Failure.TIMEOUT, url)
 
 
-async def _handle(listener: Listener, request: HttpRequest, done: Signal[Any]) -> None:
+async def _handle(runtime: Runtime, listener: Listener, request: HttpRequest, done: Signal[Any]) -> None:
+    """Carry a request out; `done` gets the outcome and the trace event that explains it."""
+    outcome: HttpResponse | HttpFailure
     try:
-        done.set(await listener.handle(request))
+        outcome = await listener.handle(request)
     except HttpFailure as failure:
-        done.set(failure)
+        outcome = failure
+    done.set((outcome, runtime.cause))
 
 
 def _after(reaction: Reaction | None, answer: HttpResponse, url: str) -> HttpResponse:
