@@ -17,7 +17,7 @@ class MemoryTraffic:
     def __init__(self, kernel: Kernel, network: Network, spec: TrafficSpec, calibration: Calibration) -> None:
         self.spec = spec
         target = requests.Target(spec.service, spec.namespace, spec.port)
-        connections = requests.KeepAlive() if spec.keep_alive else requests.FreshConnections()
+        connections = requests.KeepAlive(max_age_s=spec.connection_age_s) if spec.keep_alive else requests.FreshConnections()
         self._source: OpenLoop | ClosedLoop
         if spec.rate_per_s is not None:
             self._source = OpenLoop(

@@ -77,7 +77,8 @@ class TrafficSpec:
     """Requests to one Service. Exactly one of `rate_per_s` (open loop: sent whatever comes back) and `clients` (closed loop: each
     client sends the next request when the last is answered, after `think_s`).
 
-    `keep_alive` reuses connections, each pinned to the pod it was opened to; without it every request opens its own. `arrival`
+    `keep_alive` reuses connections, each pinned to the pod it was opened to, for at most `connection_age_s` when that is given;
+    without it every request opens its own. `arrival`
     is even spacing or a Poisson process (open loop only).
     """
 
@@ -91,6 +92,7 @@ class TrafficSpec:
     think_s: float = 0.0
     arrival: Literal["even", "poisson"] = "even"
     keep_alive: bool = True
+    connection_age_s: float | None = None
     timeout_s: float = 30.0
 
 

@@ -57,6 +57,7 @@ class Actions:
         resource, namespace, name = self._identify(obj)
         key = (resource.kind, namespace, name)
         before = self._applied.get(key)
+        self.seen.changed_seq = len(self.world.trace)
         self._remember_active(resource, namespace, name)
         obj = copy_json(obj)
         try:
@@ -95,6 +96,7 @@ class Actions:
         """As `kubectl patch`. `fields` replaces single fields by path."""
         resource = KINDS[kind]
         namespace = namespace if resource.namespaced else ""
+        self.seen.changed_seq = len(self.world.trace)
         self._remember_active(resource, namespace, name)
         try:
             if json_patch is not None:
@@ -116,6 +118,7 @@ class Actions:
     async def delete(self, kind: str, name: str, namespace: str) -> str:
         resource = KINDS[kind]
         namespace = namespace if resource.namespaced else ""
+        self.seen.changed_seq = len(self.world.trace)
         try:
             await self.client.delete(resource, name, namespace)
         except ApiError as error:
@@ -232,6 +235,7 @@ class Actions:
             await source.settled()
 
     async def fault(self, kind: str, params: Mapping[str, Any]) -> str:
+        self.seen.changed_seq = len(self.world.trace)
         return await self.world.fault(kind, **params)
 
 

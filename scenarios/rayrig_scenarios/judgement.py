@@ -279,9 +279,11 @@ def _pods(wanted: PodsOf, seen: Observations) -> Finding:
 
 def _event(wanted: EventOf, seen: Observations) -> Finding:
     count = 0
+    first = seen.changed_seq if wanted.since == "change" else 0
     for event in seen.trace.select(Kind.EVENT):
         if (
-            event["reason"] == wanted.reason
+            event.seq >= first
+            and event["reason"] == wanted.reason
             and wanted.about in event.subject
             and wanted.message in str(event["message"])
             and (not wanted.type or event["type"] == wanted.type)
@@ -293,10 +295,12 @@ def _event(wanted: EventOf, seen: Observations) -> Finding:
 
 def _happened(wanted: HappeningOf, seen: Observations) -> Finding:
     kind = next(kind for kind in Kind if kind.label == wanted.what)
+    first = seen.changed_seq if wanted.since == "change" else 0
     count = sum(
         1
         for event in seen.trace.select(kind)
-        if wanted.subject in event.subject
+        if event.seq >= first
+        and wanted.subject in event.subject
         and all(str(event[name]) == str(value) for name, value in wanted.with_.items())
     )
     return Finding(wanted.count.holds(count), f"{count} times {wanted.what} {wanted.subject}".rstrip())

@@ -46,6 +46,8 @@ class Observations:
         self.traffic: dict[str, Traffic] = {}
         #: Active cluster of a service (namespace, name) when it was last changed by a step.
         self.active_before: dict[tuple[str, str], str] = {}
+        #: Place in the trace of the last change a step made.
+        self.changed_seq = 0
         self._histories: dict[tuple[str, str], ClusterHistory] = {}
         self._waiting: list[Signal[int | None]] = []
         self._watched: list[ResourceType] = []

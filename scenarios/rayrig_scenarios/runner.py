@@ -84,9 +84,11 @@ def run(
     world_factory: WorldFactory | None = None,
 ) -> RunResult:
     """Run a scenario to its end. Without `seed` the scenario's own. Raises `InputError`."""
+    factory = world_factory or memory_world()
+    # The time of the run, not that of the world's first import.
     began = time.perf_counter()
     seed = scenario.seed if seed is None else seed
-    world = (world_factory or memory_world())(scenario.world_spec(seed))
+    world = factory(scenario.world_spec(seed))
     performance = Performance(scenario, world, progress)
     interrupted = False
     world.start()

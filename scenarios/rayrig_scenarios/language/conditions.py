@@ -167,7 +167,10 @@ class ClustersOf(Model):
 
 
 class EventOf(Model):
-    """A Kubernetes Event: its reason, part of its message, what it is about (`pods/`, `rayservices/default/fruit-stand`)."""
+    """A Kubernetes Event: its reason, part of its message, what it is about (`pods/`, `rayservices/default/fruit-stand`).
+
+    Counted from the start of the run, or since the last change: the last apply, patch, delete or fault.
+    """
 
     shorthand: ClassVar[str] = "reason"
 
@@ -175,6 +178,7 @@ class EventOf(Model):
     message: str = ""
     about: str = ""
     type: Literal["Normal", "Warning", ""] = ""
+    since: Literal["start", "change"] = "start"
     count: NumberBound = Field(default_factory=lambda: parse_bound(">= 1"))
 
 
@@ -229,13 +233,17 @@ def _known_happening(value: Any) -> Any:
 
 
 class HappeningOf(Model):
-    """An event of the trace: `what` it is (`serve.deployment`), part of its subject, and values of its data by name."""
+    """An event of the trace: `what` it is (`serve.deployment`), part of its subject, and values of its data by name.
+
+    Counted from the start of the run, or since the last change: the last apply, patch, delete or fault.
+    """
 
     shorthand: ClassVar[str] = "what"
 
     what: Annotated[str, BeforeValidator(_known_happening)]
     subject: str = ""
     with_: dict[str, str | int | bool] = Field(default_factory=dict)
+    since: Literal["start", "change"] = "start"
     count: NumberBound = Field(default_factory=lambda: parse_bound(">= 1"))
 
     @model_validator(mode="after")

@@ -90,7 +90,11 @@ class TrafficRequest(Model):
 
 
 class TrafficSource(Model):
-    """Requests to a Service, at a `rate` whatever comes back, or by a number of `clients` that wait for each answer."""
+    """Requests to a Service, at a `rate` whatever comes back, or by a number of `clients` that wait for each answer.
+
+    Connections are kept and stay with their pod unless `keep_alive` is false; with `connection_age` a client closes one of that age
+    and opens another.
+    """
 
     name: str
     service: str
@@ -101,6 +105,7 @@ class TrafficSource(Model):
     think_time: Duration = 0.0
     arrival: Literal["even", "poisson"] = "even"
     keep_alive: bool = True
+    connection_age: Duration | None = None
     timeout: Duration = 30.0
     requests: Annotated[
         list[TrafficRequest], BeforeValidator(lambda v: v if isinstance(v, list) else [v]), Field(min_length=1)

@@ -72,5 +72,6 @@ def traffic_spec(source: TrafficSource) -> TrafficSpec:
         think_s=source.think_time,
         arrival=source.arrival,
         keep_alive=source.keep_alive,
+        connection_age_s=source.connection_age,
         timeout_s=source.timeout,
     )

@@ -19,6 +19,8 @@ from rayrig_sim.kubernetes.service_proxy import Backend, ServiceTable
 from rayrig_sim.network import Reach
 from rayrig_sim.traffic.requests import KeepAlive, Target
 
+NEVER_NS = 1 << 62
+
 
 class Pods(Protocol):
     """What traffic needs of the network (`rayrig_sim.network.Network`)."""
@@ -53,11 +55,13 @@ class Link:
 
 @dataclass(slots=True, eq=False)
 class Connection:
-    """An open connection: to this server process on this pod. `used_ns` is when its last answer came."""
+    """An open connection: to this server process on this pod. `used_ns` is when its last answer came, `expires_ns` when
+    the client will not use it again."""
 
     link: Link
     server: object
     used_ns: int
+    expires_ns: int = NEVER_NS
 
 
 class Connector:
@@ -170,6 +174,8 @@ def is_open(connection: Connection, now_ns: int, idle_ns: int) -> bool:
     """Whether a kept connection can carry another request: neither side has closed it."""
     server = connection.server
     if now_ns - connection.used_ns >= idle_ns or connection.link.server is not server:
+        return False
+    if now_ns >= connection.expires_ns:
         return False
     if getattr(server, "is_closed", False):
         return False

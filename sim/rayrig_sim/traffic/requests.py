@@ -71,8 +71,10 @@ class KeepAlive:
     closes.
 
     An open loop goes round `size` connections, and opens further ones when all are busy; a closed loop has one per
-    client. `idle_timeout_s` is the client's; the server's own also holds.
+    client. `idle_timeout_s` is the client's; the server's own also holds. A connection older than `max_age_s` is closed
+    after its answer and another opened, which may lead to another pod: so clients move over when pods are replaced.
     """
 
     size: int = 8
     idle_timeout_s: float = 90.0
+    max_age_s: float | None = None

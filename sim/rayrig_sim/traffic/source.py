@@ -21,7 +21,7 @@ from rayrig_sim.serve.exchange import HttpExchange, status_of
 from rayrig_sim.serve.proxy_server import ProxyServer
 from rayrig_sim.serve.service_times import ServiceTimes, weighted_choice
 from rayrig_sim.traffic.accounting import Accounting, Ledger
-from rayrig_sim.traffic.connections import Connection, ConnectionPool, Connector, Link, Pods, is_open
+from rayrig_sim.traffic.connections import NEVER_NS, Connection, ConnectionPool, Connector, Link, Pods, is_open
 from rayrig_sim.traffic.requests import Fate, FreshConnections, KeepAlive, RequestClass, Target, fate_of
 
 if TYPE_CHECKING:
@@ -120,6 +120,8 @@ class Source:
         self._connector = Connector(pods, target, self.actor, stream(f"{self.actor}/endpoints"), self._host_gone)
         self._keep_alive = connections if isinstance(connections, KeepAlive) else None
         self._pool = ConnectionPool(self._keep_alive) if self._keep_alive is not None else None
+        max_age_s = self._keep_alive.max_age_s if self._keep_alive is not None else None
+        self._max_age_ns = NEVER_NS if max_age_s is None else to_ns(max_age_s)
         self._kinds = [
             _Kind(
                 HttpRequest.of(c.method, c.path, headers={k.lower(): v for k, v in c.headers.items()}, body=c.body),
@@ -233,7 +235,7 @@ class Source:
             self._cannot_connect(exchange, link)
             return
         if self._keep_alive is not None:
-            exchange.connection = Connection(link, server, now)
+            exchange.connection = Connection(link, server, now, now + self._max_age_ns)
         self._hand_over(exchange, link, server)
 
     def _hand_over(self, exchange: Exchange, link: Link, server: object) -> None:
