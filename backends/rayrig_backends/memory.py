@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar, cast
 
-from rayrig_fakes.dashboard.agent import DashboardAgent
-
 from rayrig_backends.api_rules import ApiRules
+from rayrig_backends.dashboards import Dashboards
 from rayrig_backends.machines import BrokenImages, Machine, TrackedRuntime
 from rayrig_backends.memory_faults import MemoryFaults
 from rayrig_backends.memory_traffic import MemoryTraffic
@@ -68,12 +67,13 @@ class MemoryWorld:
         self.control_plane = ControlPlane(
             kernel, streams, self.client, calibration, liveness=self.heartbeats, table=self.table
         )
+        self.dashboards = Dashboards(kernel)
         self.ray = RayPlatform(
             kernel,
             self.network,
             calibration,
             registry=_registry(spec),
-            dashboard_factory=DashboardAgent,
+            dashboard_factory=self.dashboards.make,
         )
         self.machines: dict[str, Machine] = {}
         self.presences: dict[str, sim_nodes.NodePresence] = {}

@@ -1,7 +1,7 @@
 """What each kind of fault does in the world in memory.
 
-One method for each entry of `rayrig_backends.faults.FAULTS`. A striker does the deed and answers what was struck; what ends by itself
-ends in an actor of its own. The trace event of the fault is the cause of all that follows.
+One method for each entry of `rayrig_backends.faults.FAULTS`. A striker does the deed and answers what was struck; what ends by
+itself ends in an actor of its own. The trace event of the fault is the cause of all that follows.
 """
 
 from __future__ import annotations
@@ -10,17 +10,19 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from rayrig_backends.api_rules import ApiRule
-from rayrig_backends.faults import FAULTS
 from rayrig_backends.machines import BrokenImage
 from rayrig_backends.targets import Targets
 from rayrig_core.errors import ApiError, InputError
 from rayrig_core.faultpoints import Delay, ErrorBefore, LostReply, Reaction
-from rayrig_core.objects import JsonObject, name_of, namespace_of
+from rayrig_core.objects import JsonObject, labels_of, name_of, namespace_of
 from rayrig_core.resource_types import POD
+from rayrig_core.resources import labels
 from rayrig_core.trace import Kind
 
 if TYPE_CHECKING:
     from rayrig_backends.memory import MemoryWorld
+    from rayrig_sim.serve.instance import SimulatedServe
+    from rayrig_sim.serve.proxies import ProxyProcess
 
 Params = Mapping[str, Any]
 _ACTOR = "fault"
@@ -172,6 +174,84 @@ class MemoryFaults:
         self._lasting(kind, subject, params, lambda: self._world.rules.remove(rule))
         return f"{calls} calls {what}"
 
+    # Ray and Serve
+
+    def _serve(self, namespace: str, cluster: str) -> SimulatedServe:
+        serve = self._world.ray.serve(namespace, cluster)
+        if serve is None or serve.controller is None:
+            raise InputError(
+                f'Serve does not run in Ray cluster "{cluster}"', remedy="wait for the service to be ready"
+            )
+        return serve
+
+    async def _replica_kill(self, params: Params) -> str:
+        namespace, cluster = self._targets.cluster(params)
+        serve = self._serve(namespace, cluster)
+        app, deployment, index = params["application"], params["deployment"], params["index"]
+        replicas = serve.replicas(app, deployment)
+        if index >= len(replicas):
+            raise InputError(
+                f"{app}/{deployment} has {len(replicas)} replicas, none has index {index}",
+                remedy="indices begin with 0; check application and deployment",
+            )
+        replica = replicas[index]
+        self._emit("replica-kill", f"rayclusters/{namespace}/{cluster}", f"{app}/{deployment}/{replica.replica_id}")
+        replica.process.crash(cause=self._world.runtime.cause)
+        return f"killed replica {replica.replica_id} of {app}/{deployment}"
+
+    def _proxy(self, params: Params) -> tuple[JsonObject, ProxyProcess]:
+        pod = self._targets.pod(params)
+        cluster = labels_of(pod).get(labels.CLUSTER, "")
+        for process in self._serve(namespace_of(pod), cluster).proxy_processes():
+            if process.node.name == name_of(pod):
+                return pod, process
+        raise InputError(
+            f"there is no Serve proxy on pod {name_of(pod)}", remedy="a proxy comes with the first replica"
+        )
+
+    async def _proxy_kill(self, params: Params) -> str:
+        pod, process = self._proxy(params)
+        self._emit("proxy-kill", _subject(pod), "")
+        process.crash()
+        return f"killed the proxy on {name_of(pod)}"
+
+    async def _proxy_hang(self, params: Params) -> str:
+        pod, process = self._proxy(params)
+        self._emit("proxy-hang", _subject(pod), "")
+        process.set_hanging(True)
+        self._lasting("proxy-hang", _subject(pod), params, lambda: process.set_hanging(False))
+        return f"the proxy on {name_of(pod)} hangs"
+
+    async def _dashboard_error(self, params: Params) -> str:
+        namespace, cluster = self._targets.cluster(params)
+        subject = f"rayclusters/{namespace}/{cluster}"
+        dashboards = self._world.dashboards
+        self._emit("dashboard-error", subject, f"every call is answered {params['code']}")
+        dashboards.set_error(namespace, cluster, params["code"])
+        self._lasting("dashboard-error", subject, params, lambda: dashboards.set_error(namespace, cluster, None))
+        return f"the dashboard of {cluster} answers {params['code']}"
+
+    async def _gcs_redis_loss(self, params: Params) -> str:
+        head = self._targets.head(params)
+        address = next(
+            (
+                str(entry.get("value", ""))
+                for entry in head["spec"]["containers"][0].get("env") or ()
+                if entry.get("name") == "RAY_REDIS_ADDRESS"
+            ),
+            "",
+        )
+        if not address:
+            raise InputError(
+                f"the GCS of {name_of(head)} keeps its tables in memory",
+                remedy="set gcsFaultToleranceOptions in the RayService",
+            )
+        storage = self._world.ray.storage
+        self._emit("gcs-redis-loss", _subject(head), address)
+        storage.set_reachable(address, False)
+        self._lasting("gcs-redis-loss", _subject(head), params, lambda: storage.set_reachable(address, True))
+        return f"Redis at {address} is lost"
+
     # Traffic
 
     async def _traffic_surge(self, params: Params) -> str:
@@ -191,8 +271,3 @@ class MemoryFaults:
 
 def _subject(pod: JsonObject) -> str:
     return f"pods/{namespace_of(pod)}/{name_of(pod)}"
-
-
-def strikers() -> list[str]:
-    """Kinds of faults that the world in memory can do; a test holds them against the table."""
-    return [kind for kind in FAULTS if hasattr(MemoryFaults, "_" + kind.replace("-", "_"))]

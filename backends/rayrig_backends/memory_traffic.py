@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from rayrig_backends.world import Accounting, TrafficSpec
+from rayrig_backends.world import TrafficSpec
 from rayrig_sim.calibration import Calibration
 from rayrig_sim.kernel import Kernel
 from rayrig_sim.network import Network
 from rayrig_sim.traffic import requests
+from rayrig_sim.traffic.accounting import Accounting
 from rayrig_sim.traffic.closed_loop import ClosedLoop
 from rayrig_sim.traffic.open_loop import OpenLoop
 
@@ -17,7 +18,9 @@ class MemoryTraffic:
     def __init__(self, kernel: Kernel, network: Network, spec: TrafficSpec, calibration: Calibration) -> None:
         self.spec = spec
         target = requests.Target(spec.service, spec.namespace, spec.port)
-        connections = requests.KeepAlive(max_age_s=spec.connection_age_s) if spec.keep_alive else requests.FreshConnections()
+        connections = (
+            requests.KeepAlive(max_age_s=spec.connection_age_s) if spec.keep_alive else requests.FreshConnections()
+        )
         self._source: OpenLoop | ClosedLoop
         if spec.rate_per_s is not None:
             self._source = OpenLoop(
