@@ -77,9 +77,9 @@ class _Host:
 
 @dataclass(slots=True)
 class _Exchange:
-    """A control-plane request under way. `done` carries a response, a failure to raise, or an error of the handler."""
+    """A control-plane request under way. `done` carries the response or the failure to raise, and the trace event behind it."""
 
-    done: Signal[HttpResponse | HttpFailure]
+    done: Signal[tuple[HttpResponse | HttpFailure, int | None]]
     port: int
 
 
