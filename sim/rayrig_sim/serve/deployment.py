@@ -346,8 +346,8 @@ class DeploymentState:
 
     def _check_start(self, replica: Replica) -> None:
         process = replica.process
-        if process.node is not None and process.rank is None:
-            process.rank = self._free_rank()
+        if process.execution is not None and process.rank is None:
+            process.rank = self._free_rank()  # when its process is up; a stopping replica has its rank to its end
         if process.start is Call.DONE and process.death is None:
             self._enter(replica, _S.RUNNING)
         elif process.start is Call.FAILED or process.death is not None:
@@ -478,8 +478,9 @@ class DeploymentState:
         moved = False
         for replica in self.replicas:
             process = replica.process
-            if process.rank is not None and process.rank >= count:
-                process.rank = self._free_rank()
+            free = self._free_rank()
+            if process.rank is not None and free < count <= process.rank:
+                process.rank = free
                 replica.reconfigure(process.info, process.version, replica.seq)
                 self._last_replica_seq = replica.seq
                 moved = self.is_dirty = True

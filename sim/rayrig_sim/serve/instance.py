@@ -76,6 +76,8 @@ class SimulatedServe:
         self._grpc_options = dict(_GRPC_OPTIONS)
         self._proxy_location = "EveryNode"
         self._starting: Signal[None] | None = None
+        #: Happens when a shutdown under way is over.
+        self._gone: Signal[None] | None = None
         self._loop: Task[None] | None = None
         self._kept: tuple[int, int, JsonObject] | None = None
 
@@ -96,6 +98,10 @@ class SimulatedServe:
             if self.is_running:
                 raise ServeUnavailable("The actor died because its owner has died or its process was killed.")
             return NO_INSTANCE
+        # Whoever asks acts on what changed last.
+        self.context.kernel.cause = max(
+            (app.seq for app in controller.applications.values() if app.seq is not None), default=None
+        )
         now_ns = self.context.now_ns
         if tuple(sources) != _ALL_SOURCES:
             return instance_details(controller, self.context.http_options, self._grpc_options, sources)
@@ -125,11 +131,11 @@ class SimulatedServe:
         """DELETE: all applications, proxies and the controller go."""
         if self._starting is not None:
             await self._starting
-        controller = self.controller
-        if controller is None:
+        if self.controller is None:
             return
-        controller.shut_down(self.context.kernel.cause)
-        await controller.ended
+        gone = self._gone = self._gone or self.context.kernel.signal()
+        self.controller.shut_down(self.context.kernel.cause)
+        await gone
 
     def scale(self, app: str, deployment: str, num_replicas: int) -> None:
         """The scale API (port `ServeInstance`)."""
@@ -175,6 +181,9 @@ class SimulatedServe:
         if self.controller is controller and controller.ended.is_set:
             self.cluster.emit("serve controller", "gone", "shut down")
             self.controller = None
+            gone, self._gone = self._gone, None
+            if gone is not None:
+                gone.set(None)
 
     def crash_controller(self, *, is_restarting: bool = True, cause: int | None = None) -> None:
         """Its process dies. The GCS starts it again, unless it is down itself."""

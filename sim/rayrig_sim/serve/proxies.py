@@ -236,7 +236,8 @@ class ProxyState:
         """When it has to be looked at again, if nothing happens."""
         match self.status:
             case ProxyStatus.STARTING:
-                return self._ready_by_ns
+                is_known = self.process.is_ready or self.process.death is not None
+                return now_ns if is_known else self._ready_by_ns
             case ProxyStatus.UNHEALTHY | ProxyStatus.DRAINED:
                 return now_ns
         due = NEVER_NS

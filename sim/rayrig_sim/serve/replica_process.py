@@ -113,6 +113,7 @@ class ReplicaProcess:
             handles=context.routers.handles(info.app, self.replica_id),
             env=environment,
         )
+        self.notify()
         constructor_ns = calibration.replica_init.draw_ns(self._rng)
         if constructor_ns:
             await kernel.sleep_ns(constructor_ns)

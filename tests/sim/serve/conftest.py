@@ -43,7 +43,7 @@ class Probe:
             await sleep(100_000)
 
     async def __call__(self, request: Any) -> str:
-        command = request.json() if request.body else {}
+        command = await request.json() if await request.body() else {}
         if "sleep" in command:
             await sleep(command["sleep"])
             return f"slept {command['sleep']}"
@@ -76,8 +76,25 @@ def pair(import_path: str, *names: str) -> ApplicationCode:
     return ApplicationCode(import_path, "Front", codes)
 
 
+def fickle() -> type[Any]:
+    """A class whose constructor raises once `is_broken` is set."""
+
+    class Fickle:
+        is_broken = False
+
+        def __init__(self) -> None:
+            if Fickle.is_broken:
+                raise RuntimeError("fickle")
+
+        def __call__(self, request: Any) -> str:
+            return "ok"
+
+    return Fickle
+
+
 def registry() -> Registry:
     found = Registry()
+    found.register("m:fickle", single("m:fickle", fickle(), name="D"))
     found.register("m:app", single("m:app", Constant(0.01), name="D"))
     found.register("m:app2", single("m:app2", Constant(0.01), name="D"))
     found.register("m:three", single("m:three", Constant(0.01), name="D", options={"max_ongoing_requests": 3}))
@@ -145,11 +162,13 @@ class ServeWorld:
             validate_serve_config({"applications": list(applications), **top}, importable=lambda _: True)
         )
         self.kernel.spawn("user", self.serve.deploy(document))
+        self.run(0.001)
 
     def deploy(self, *applications: dict[str, Any], **top: Any) -> None:
         """PUT and wait until no application is DEPLOYING."""
         self.put(*applications, **top)
-        self.run(1.2 if self.serve.controller is None else 0.001)
+        if self.serve.controller is None:
+            self.run(1.2)
         self.run_until(lambda: all(self.app(name)["status"] != "DEPLOYING" for name in self.apps()))
 
     def apps(self) -> dict[str, Any]:

@@ -1,0 +1,81 @@
+"""Autoscaled deployments under load in the model."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from rayrig_core.http import HttpRequest
+from rayrig_core.trace import Kind
+
+
+def clients(world: Any, count: int, seconds: float, work_s: float = 0.5) -> list[int]:
+    """Closed loops of requests that take `work_s` each; the list counts the answers."""
+    ends = world.kernel.monotonic_ns() + round(seconds * 1e9)
+    answers: list[int] = []
+
+    async def client() -> None:
+        while world.kernel.monotonic_ns() < ends:
+            server = world.network.listener(world.nodes["head"].ip, 8000)
+            body = f'{{"sleep": {work_s}}}'.encode()
+            answers.append((await server.handle(HttpRequest.of("POST", "/a", body=body))).status)
+
+    for number in range(count):
+        world.kernel.spawn(f"client {number}", client())
+    return answers
+
+
+def targets(world: Any) -> list[tuple[int, int]]:
+    return [(e["from"], e["to"]) for e in world.kernel.trace.select(Kind.AUTOSCALE)]
+
+
+FAST = {
+    "min_replicas": 1,
+    "max_replicas": 5,
+    "upscale_delay_s": 2,
+    "downscale_delay_s": 4,
+    "metrics_interval_s": 1,
+    "look_back_period_s": 2,
+}
+
+
+@pytest.mark.accepts("SV-055")
+def test_load_brings_replicas_and_their_absence_takes_them(world: Any, app: Any) -> None:
+    world.deploy(app("m:probe", autoscaling_config=FAST, graceful_shutdown_wait_loop_s=0.5))
+    answers = clients(world, 8, 15)
+    world.run(6)
+    assert targets(world)[0][0] == 1
+    assert world.deployment()["target_num_replicas"] >= 4
+    assert world.app()["status"] == "RUNNING"
+    shown = {(e["status"], e["trigger"]) for e in world.kernel.trace.select(Kind.DEPLOYMENT)}
+    assert ("UPSCALING", "AUTOSCALING") in shown
+    world.run(30)
+    assert world.deployment()["target_num_replicas"] == 1
+    assert world.states() == {"RUNNING": 1}
+    assert set(answers) == {200}
+
+
+@pytest.mark.accepts("SV-129")
+def test_a_request_wakes_a_deployment_without_replicas(world: Any, app: Any) -> None:
+    config = {**FAST, "min_replicas": 0, "upscale_delay_s": 30}
+    world.deploy(app("m:probe", autoscaling_config=config))
+    world.run_until(lambda: world.deployment()["target_num_replicas"] == 0)
+    world.run(5)
+    assert world.states() == {}
+    began = world.now_s
+    answers = clients(world, 1, 0.1, work_s=0.01)
+    world.run_until(lambda: world.deployment()["target_num_replicas"] == 1)
+    assert world.now_s - began <= 0.3
+    world.run_until(lambda: bool(answers))
+    assert (answers[0], world.now_s - began < 4) == (200, True)
+
+
+def test_an_idle_autoscaled_deployment_costs_no_steps(world: Any, app: Any) -> None:
+    world.deploy(app(autoscaling_config={"min_replicas": 1, "max_replicas": 3}))
+    world.run(60)
+    steps = world.serve.controller.steps
+    events = len(world.kernel.trace)
+    world.run(300)
+    assert world.serve.controller.steps - steps <= 40
+    assert len(world.kernel.trace) == events
