@@ -79,6 +79,9 @@ def _step(event: TraceEvent) -> str | None:
 
 def _write(event: TraceEvent) -> str | None:
     if event["verb"] == "delete" and str(event["resource"]).split(".")[0] in _DELETED_KINDS:
+        if event.actor.startswith("kubelet/"):
+            # A kubelet confirms the end of a pod whose deletion somebody else asked for.
+            return None if event["detail"] else "gone"
         return f"deletion asked for by {event.actor}" if event.actor else "deletion asked for"
     return None
 

@@ -33,6 +33,7 @@ from rayrig_sim.kubernetes.endpoints import (
     is_terminal,
     plan_slices,
     pod_ip,
+    ports_json,
     resolve_ports,
 )
 from rayrig_sim.kubernetes.object_cache import Key, ObjectCaches
@@ -214,7 +215,7 @@ class EndpointSliceController:
             return
         self._tell(followed, wanted)
         for slice_, endpoints in plan.update:
-            body = {**slice_, "endpoints": endpoints}
+            body = {**slice_, "endpoints": endpoints or None}
             written = await self._client.update(ENDPOINT_SLICE, body)
             followed.slices[name_of(written)] = written
         for ports, endpoints in plan.create:
@@ -266,7 +267,9 @@ class EndpointSliceController:
 def _word(conditions: JsonObject) -> str:
     if conditions["terminating"]:
         return "terminating" if conditions["serving"] else "terminating, unready"
-    return "ready" if conditions["ready"] else "unready"
+    if not conditions["ready"]:
+        return "unready"
+    return "ready" if conditions["serving"] else "published while unready"
 
 
 def _shown(pod: JsonObject) -> tuple[bool, bool, str, str, bool]:
@@ -310,5 +313,5 @@ def _new_slice(service: JsonObject, ports: Ports, endpoints: list[JsonObject]) -
         },
         "addressType": "IPv4",
         "endpoints": endpoints or None,
-        "ports": [{"name": port, "protocol": protocol, "port": number} for port, protocol, number in ports] or None,
+        "ports": ports_json(ports),
     }

@@ -85,6 +85,11 @@ def ports_of_slice(slice_: JsonObject) -> Ports:
     )
 
 
+def ports_json(ports: Ports) -> list[JsonObject] | None:
+    """`ports` of a slice."""
+    return [{"name": name, "protocol": protocol, "port": number} for name, protocol, number in ports] or None
+
+
 @dataclass(slots=True)
 class SlicePlan:
     """What is to be written: endpoints of new slices by ports, changed slices, and names of slices to delete."""
@@ -101,8 +106,18 @@ class SlicePlan:
 def plan_slices(existing: Sequence[JsonObject], wanted: Mapping[Ports, list[JsonObject]]) -> SlicePlan:
     """Change as few slices as possible: endpoints stay where they are, new ones fill up, empty slices go.
 
-    A service without endpoints keeps one slice without ports.
+    A service without endpoints keeps one slice without ports. Where a slice would go and another come, the one is rewritten into
+    the other, so that readers never see the service without its slice.
     """
+    plan = _plan_apart(existing, wanted)
+    by_name = {name_of(slice_): slice_ for slice_ in existing}
+    while plan.create and plan.delete:
+        ports, endpoints = plan.create.pop()
+        plan.update.append(({**by_name[plan.delete.pop(0)], "ports": ports_json(ports)}, endpoints))
+    return plan
+
+
+def _plan_apart(existing: Sequence[JsonObject], wanted: Mapping[Ports, list[JsonObject]]) -> SlicePlan:
     plan = SlicePlan()
     if not wanted:
         empty = [slice_ for slice_ in existing if not slice_.get("endpoints") and not slice_.get("ports")]

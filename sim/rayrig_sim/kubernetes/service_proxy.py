@@ -109,6 +109,11 @@ class ServiceTable:
         name = ServiceName(labels[1], labels[0])
         return name if self.has_service(name.namespace, name.name) else None
 
+    def slices(self, namespace: str, service: str) -> dict[str, JsonObject]:
+        """The slices of a service by name, in a dictionary of the caller's own."""
+        entry = self._entries.get((namespace, service))
+        return dict(entry.slices) if entry is not None else {}
+
     def cause_of(self, namespace: str, service: str) -> int | None:
         """Trace event of the last change of that service's rules."""
         entry = self._entries.get((namespace, service))
@@ -275,14 +280,20 @@ class ServiceProxy:
             else:
                 table.put_service(obj, cause=cause)
             return
-        ready = 0
+        slice_name = obj["metadata"]["name"]
+        slices = table.slices(namespace, service)
+        slices.pop(slice_name, None)
         if type_ is not WatchType.DELETED:
-            for endpoint in obj.get("endpoints") or ():
-                ready += bool((endpoint.get("conditions") or {}).get("ready", True))
+            slices[slice_name] = obj
+        ready = sum(_ready_endpoints(slice_) for slice_ in slices.values())
         applied = self._runtime.trace.emit(
             Kind.ENDPOINTS, f"services/{namespace}/{service}", ready, "in effect", cause=cause
         )
         if type_ is WatchType.DELETED:
-            table.remove_slice(namespace, service, obj["metadata"]["name"], cause=applied)
+            table.remove_slice(namespace, service, slice_name, cause=applied)
         else:
             table.put_slice(namespace, service, obj, cause=applied)
+
+
+def _ready_endpoints(slice_: JsonObject) -> int:
+    return sum(bool((one.get("conditions") or {}).get("ready", True)) for one in slice_.get("endpoints") or ())

@@ -277,6 +277,21 @@ def test_slices_hold_a_hundred_endpoints_and_endpoints_stay_where_they_are() -> 
     assert (few.create, few.update, few.delete) == ([], [], ["s1", "s2"])
 
 
+def test_a_slice_that_would_go_becomes_the_one_that_would_come() -> None:
+    ports = (("", "TCP", 8000),)
+    placeholder = {"metadata": {"name": "s0"}, "ports": None, "endpoints": None}
+    first = plan_slices([placeholder], {ports: [_endpoint(1)]})
+    assert (first.create, first.delete) == ([], [])
+    ((slice_, endpoints),) = first.update
+    assert (slice_["metadata"]["name"], slice_["ports"]) == ("s0", [{"name": "", "protocol": "TCP", "port": 8000}])
+    assert endpoints == [_endpoint(1)]
+
+    back = plan_slices([{**slice_, "endpoints": endpoints}], {})
+    assert (back.create, back.delete) == ([], [])
+    ((slice_, endpoints),) = back.update
+    assert (slice_["metadata"]["name"], slice_["ports"], endpoints) == ("s0", None, [])
+
+
 def test_a_named_port_that_no_container_has_is_left_out() -> None:
     service = {"spec": {"ports": [{"name": "a", "port": 1, "targetPort": "x"}, {"name": "b", "port": 2}]}}
     pod = {"spec": {"containers": [{"name": "main", "ports": [{"name": "y", "containerPort": 5}]}]}}
