@@ -86,6 +86,10 @@ class _Middle(Random):
         return low + (high - low) // 2
 
 
+def _middle(name: str) -> Random:
+    return _Middle()
+
+
 class _Runtime(ScriptedContainerRuntime):
     """Scripted containers that note what reaches them."""
 
@@ -132,7 +136,7 @@ class CasePlayer:
     def __init__(self, case: JsonObject, *, seed: int | None = None) -> None:
         self._case = case
         self._kernel = kernel = Kernel(seed or 0)
-        self._draws = (lambda name: kernel.streams.stream(name)) if seed is not None else (lambda name: _Middle())
+        self._draws: Callable[[str], Random] = kernel.streams.stream if seed is not None else _middle
         self._server = ApiServer(kernel.unix_ns, kernel.streams.stream("api"), trace=kernel.trace)
         self._namespace = f"kr-{case['name']}"
         zero_ns = round(_SETTLE_S * NS) + self._draws("case").randrange(NS)

@@ -1,0 +1,39 @@
+"""Play kubelet recordings: `python -m tests.conformance.kubelet --cases FOLDER`. Exit code 0 when all hold."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+from tests.conformance.kubelet.judge import RECORDINGS, judge
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.conformance.kubelet", description=__doc__)
+    parser.add_argument("--cases", type=Path, default=RECORDINGS, help="folder of recorded cases")
+    parser.add_argument("--only", default="", help="names of cases, separated by commas")
+    parser.add_argument("-v", "--verbose", action="store_true", help="name the cases that hold, too")
+    arguments = parser.parse_args()
+    chosen = set(filter(None, arguments.only.split(",")))
+    paths = [path for path in sorted(arguments.cases.glob("*.json")) if not chosen or path.stem in chosen]
+    if not paths:
+        print(f"{arguments.cases}: no cases there (name a folder of *.json recordings)", file=sys.stderr)
+        return 2
+    failed = 0
+    for path in paths:
+        differences = judge(json.loads(path.read_text()))
+        if differences:
+            failed += 1
+            print(f"FAIL {path.stem}")
+            for line in differences:
+                print(f"    {line}")
+        elif arguments.verbose:
+            print(f"ok   {path.stem}")
+    print(f"{len(paths) - failed} passed, {failed} failed")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
