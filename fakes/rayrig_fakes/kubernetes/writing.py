@@ -192,7 +192,7 @@ class Writer:
         if rules.has_generation:
             _keep(meta, old_meta, "generation")
         objectmeta.normalise(meta)
-        admission = Admission(state.now_unix_ns(), state.rng, state.lookup, dry_run)
+        admission = Admission(state.now_unix_ns(), state.rng, state.lookup, dry_run, subresource)
         if subresource == "status":
             rules.before_status_update(obj, old, admission)
             causes += rules.validate_status(obj, old, admission)
@@ -240,7 +240,8 @@ class Writer:
 def _share(obj: JsonObject, old: JsonObject) -> None:
     """Let parts that did not change be the ones of the revision before: versions then cost only what is new in them."""
     for field, value in old.items():
-        if field in obj and obj[field] is not value and obj[field] == value:
+        # Metadata takes the new version, so it is never the old one.
+        if field != "metadata" and field in obj and obj[field] is not value and obj[field] == value:
             obj[field] = value
 
 

@@ -66,7 +66,8 @@ class NamespaceRules(KindRules):
 
     def before_update(self, obj: JsonObject, old: JsonObject, admission: Admission) -> None:
         keep(obj, old, "status")
-        keep(obj, old, "spec")
+        if admission.subresource != "finalize":
+            keep(obj, old, "spec")
         meta = obj["metadata"]
         meta["labels"] = {**(meta.get("labels") or {}), "kubernetes.io/metadata.name": meta["name"]}
 

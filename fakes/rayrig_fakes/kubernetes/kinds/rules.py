@@ -27,6 +27,7 @@ class Admission:
     rng: Random
     lookup: Lookup
     dry_run: bool = False
+    subresource: str = ""
     #: What hooks that default and validate in one pass found wrong.
     causes: list[Cause] = field(default_factory=list)
     #: What was sent is known to be good as it was taken in, defaults and all.
