@@ -13,7 +13,8 @@ from rayrig_backends.memory_traffic import MemoryTraffic
 from rayrig_backends.readiness import why_unready
 from rayrig_backends.usage import UsageMeter
 from rayrig_backends.world import NodeSpec, ObjectTable, Traffic, TrafficSpec, Usage, WorldSpec
-from rayrig_controllers.manager import Manager, operator
+from rayrig_controllers.manager import Manager
+from rayrig_controllers.operator import operator
 from rayrig_controllers.options import OperatorOptions
 from rayrig_core.errors import InputError
 from rayrig_core.faultpoints import FaultCounter

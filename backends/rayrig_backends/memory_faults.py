@@ -6,32 +6,60 @@ itself ends in an actor of its own. The trace event of the fault is the cause of
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Coroutine, Mapping
+from typing import Any, Protocol, TypeVar
 
-from rayrig_backends.api_rules import ApiRule
-from rayrig_backends.machines import BrokenImage
+from rayrig_backends.api_rules import ApiRule, ApiRules
+from rayrig_backends.dashboards import Dashboards
+from rayrig_backends.machines import BrokenImage, BrokenImages, Machine
+from rayrig_backends.memory_traffic import MemoryTraffic
 from rayrig_backends.targets import Targets
+from rayrig_controllers.manager import Manager
 from rayrig_core.errors import ApiError, InputError
 from rayrig_core.faultpoints import Delay, ErrorBefore, LostReply, Reaction
 from rayrig_core.objects import JsonObject, labels_of, name_of, namespace_of
-from rayrig_core.resource_types import POD
+from rayrig_core.ports import KubernetesClient, Runtime, Task
+from rayrig_core.resource_types import POD, ResourceType
 from rayrig_core.resources import labels
 from rayrig_core.trace import Kind
-
-if TYPE_CHECKING:
-    from rayrig_backends.memory import MemoryWorld
-    from rayrig_sim.serve.instance import SimulatedServe
-    from rayrig_sim.serve.proxies import ProxyProcess
+from rayrig_sim.kubernetes.nodes import NodeControl
+from rayrig_sim.ray.platform import RayPlatform
+from rayrig_sim.serve.instance import SimulatedServe
+from rayrig_sim.serve.proxies import ProxyProcess
 
 Params = Mapping[str, Any]
+T = TypeVar("T")
 _ACTOR = "fault"
+
+
+class Struck(Protocol):
+    """The parts of a world that faults strike."""
+
+    @property
+    def runtime(self) -> Runtime: ...
+
+    machines: dict[str, Machine]
+    broken_images: BrokenImages
+    node_control: NodeControl
+    rules: ApiRules
+    ray: RayPlatform
+    dashboards: Dashboards
+    traffics: dict[str, MemoryTraffic]
+    operator: Manager | None
+
+    def client(self, actor: str) -> KubernetesClient: ...
+
+    def objects(self, resource: ResourceType, namespace: str = "") -> list[JsonObject]: ...
+
+    def spawn(self, name: str, coroutine: Coroutine[Any, Any, T]) -> Task[T]: ...
+
+    def start_operator(self) -> None: ...
 
 
 class MemoryFaults:
     """Strikes on demand."""
 
-    def __init__(self, world: MemoryWorld) -> None:
+    def __init__(self, world: Struck) -> None:
         self._world = world
         self._targets = Targets(world.objects)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from rayrig_controllers.manager import Controller, ControllerContext
+from rayrig_controllers.controller import Controller, ControllerContext
 from rayrig_controllers.raycluster import auth, autoscaler, gcs_fault_tolerance, ingress, services, storage
 from rayrig_controllers.raycluster.cluster import Cluster
 from rayrig_controllers.raycluster.pods import PodReconciler

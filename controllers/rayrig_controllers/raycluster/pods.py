@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from rayrig_controllers.controller import ControllerContext
 from rayrig_controllers.expectations import ScaleExpectations
-from rayrig_controllers.manager import ControllerContext
 from rayrig_controllers.raycluster import recreate, scaling
 from rayrig_controllers.raycluster.cluster import Cluster
 from rayrig_controllers.raycluster.head_pod import head_pod

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rayrig_controllers.manager import ControllerContext
+from rayrig_controllers.controller import ControllerContext
 from rayrig_controllers.raycluster import gcs_fault_tolerance
 from rayrig_controllers.raycluster.cluster import Cluster
 from rayrig_controllers.raycluster.head_pod import head_pod

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rayrig_controllers.manager import Controller, ControllerContext
+from rayrig_controllers.controller import Controller, ControllerContext
 from rayrig_controllers.rayservice.calculation import calculate_status
 from rayrig_controllers.rayservice.clusters import must_prepare_new_cluster, reconcile_clusters
 from rayrig_controllers.rayservice.conditions import READY, SUSPENDED, SUSPENDING, VALIDATION_FAILED

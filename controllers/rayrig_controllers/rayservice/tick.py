@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from rayrig_controllers.manager import ControllerContext
+from rayrig_controllers.controller import ControllerContext
 from rayrig_controllers.rayservice.conditions import ROLLBACK_IN_PROGRESS, UPGRADE_IN_PROGRESS, Conditions
 from rayrig_controllers.rayservice.goal import Goal, Goals, is_incremental
 from rayrig_controllers.rayservice.memory import DeletionSchedule, ParsedAnswers, SubmittedConfigs

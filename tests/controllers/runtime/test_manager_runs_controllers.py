@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
+from rayrig_controllers.controller import Controller
 from rayrig_controllers.expectations import ScaleExpectations
-from rayrig_controllers.manager import Controller, Manager
+from rayrig_controllers.manager import Manager
 from rayrig_controllers.options import OperatorOptions
 from rayrig_controllers.reconciler import DONE, ReconcileError, Request, Result
 from rayrig_controllers.watches import generation_or_metadata_changed, owns, reconciles

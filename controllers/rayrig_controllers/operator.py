@@ -1,0 +1,27 @@
+"""The KubeRay operator: a manager with the RayService and RayCluster controllers."""
+
+from __future__ import annotations
+
+from random import Random
+
+from rayrig_controllers.manager import Manager
+from rayrig_controllers.options import OperatorOptions
+from rayrig_controllers.raycluster.controller import controller as raycluster_controller
+from rayrig_controllers.rayservice.controller import controller as rayservice_controller
+from rayrig_core.ports import HttpClient, KubernetesClient, Runtime
+
+
+def operator(
+    runtime: Runtime,
+    client: KubernetesClient,
+    *,
+    http: HttpClient,
+    rng: Random,
+    options: OperatorOptions | None = None,
+    name: str = "operator",
+) -> Manager:
+    """A manager with KubeRay's RayService and RayCluster controllers."""
+    manager = Manager(runtime, client, http=http, rng=rng, options=options, name=name)
+    manager.add(rayservice_controller(manager.context("rayservice-controller")))
+    manager.add(raycluster_controller(manager.context("raycluster-controller")))
+    return manager
