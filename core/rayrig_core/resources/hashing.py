@@ -58,20 +58,6 @@ def _digest(text: str) -> str:
     return b32hexencode(sha1(text.encode(), usedforsecurity=False).digest()).decode()
 
 
-def is_partially_equal(annotated_hash: str | None, annotated_groups: str | None, goal: JsonObject) -> bool:
-    """Whether a cluster that was built with that hash and number of groups differs from `goal` only by appended groups.
-
-    True as well when the number is missing or is no integer.
-    """
-    try:
-        groups = int(annotated_groups or "")
-    except ValueError:
-        return True
-    if len(goal.get("workerGroupSpecs") or ()) < groups:
-        return False
-    return annotated_hash == spec_hash(goal, groups)
-
-
 def _what_counts(spec: JsonObject, groups: int | None) -> JsonObject:
     counted = {key: _normal(value, key) for key, value in spec.items() if key not in _IGNORED_IN_CLUSTER}
     head = spec.get("headGroupSpec")

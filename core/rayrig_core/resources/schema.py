@@ -2,7 +2,8 @@
 
 A resource of ours is a `TypedDict`: the type checker sees its fields, the value stays the plain JSON object that the API keeps,
 and `structural` turns the annotations into the schema the CRD publishes. Types of Kubernetes that Ray resources merely embed are
-written with the combinators. Schemas share their parts; whoever holds one must not change it.
+written with the combinators. Schemas share their parts; whoever holds one must not change it. Modules with such
+classes do without postponed annotations, which would hide them.
 """
 
 from collections.abc import Mapping
