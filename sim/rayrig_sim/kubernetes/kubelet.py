@@ -22,11 +22,12 @@ from rayrig_sim.kubernetes.containers import ContainerRuntime
 from rayrig_sim.kubernetes.event_recorder import CoreEventRecorder, EventType
 from rayrig_sim.kubernetes.kubelet_options import KubeletOptions
 from rayrig_sim.kubernetes.node_agent import NodeAgent
-from rayrig_sim.kubernetes.pod_admission import admit
+from rayrig_sim.kubernetes.pod_admission import NodeRoom
 from rayrig_sim.kubernetes.pod_status import is_terminal
 from rayrig_sim.kubernetes.pod_worker import PodWorker, Stage
 from rayrig_sim.kubernetes.probe_workers import Belief, ProbeObservation
 from rayrig_sim.kubernetes.probes import ProbeKind, Prober
+from rayrig_sim.kubernetes.scheduling.needs import pod_needs
 from rayrig_sim.kubernetes.status_manager import StatusManager
 
 _LIST_RETRY_S = 1.0
@@ -88,6 +89,7 @@ class Kubelet:
         )
         self._workers: dict[str, PodWorker] = {}
         self._uids: dict[tuple[str, str], str] = {}
+        self._room = NodeRoom()
         self._statuses = StatusManager(
             self.runtime, self._client, name=self._agent.name, could_be_running=self._could_be_running
         )
@@ -230,19 +232,21 @@ class Kubelet:
         if record is None and not pod["metadata"].get("deletionTimestamp"):
             node = await self._node()
             if node is not None:
-                others = [w.pod for w in self._workers.values() if w.stage is not Stage.DONE and w.may_run]
-                rejection = admit(pod, node, others)
-                if rejection is not None:
-                    self._agent.pod_event(pod, "Warning", rejection.reason, rejection.message)
-                    status = {
-                        "phase": "Failed",
-                        "reason": rejection.reason,
-                        "message": f"Pod was rejected: {rejection.message}",
-                    }
-                    self._statuses.set_status(pod, status, finished=True)
-                    return
-        elif not self._agent.host_ip:
-            await self._node()
+                self._room.describe(node)
+            rejection = self._room.take(pod)
+            if rejection is not None:
+                self._agent.pod_event(pod, "Warning", rejection.reason, rejection.message)
+                status = {
+                    "phase": "Failed",
+                    "reason": rejection.reason,
+                    "message": f"Pod was rejected: {rejection.message}",
+                }
+                self._statuses.set_status(pod, status, finished=True)
+                return
+        else:
+            self._room.keep(pod_needs(pod))
+            if not self._agent.host_ip:
+                await self._node()
         adopted = record is not None
         if record is None:
             record = self._records[uid] = PodRecord(pod)
@@ -299,6 +303,7 @@ class Kubelet:
 
     def _done(self, worker: PodWorker) -> None:
         """The pod has ended; when its object is gone too, nothing of it is kept."""
+        self._room.give_back(worker.uid)
         if worker.is_gone:
             self._workers.pop(worker.uid, None)
             self._records.pop(worker.uid, None)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 from rayrig_core.objects import JsonObject
 from rayrig_sim.kubernetes.scheduling.cluster import NodeState
 from rayrig_sim.kubernetes.scheduling.filters import matches_node, ports_conflict
-from rayrig_sim.kubernetes.scheduling.needs import pod_needs
+from rayrig_sim.kubernetes.scheduling.needs import PodNeeds, pod_needs
 
 #: Resources a kubelet knows by itself; others count only when the node has them.
 _NATIVE = ("cpu", "memory", "ephemeral-storage")
@@ -22,21 +21,52 @@ class PodRejection:
     message: str
 
 
-def admit(pod: JsonObject, node: JsonObject, others: Iterable[JsonObject]) -> PodRejection | None:
-    """None when the pod may run on the node beside the `others` that have been admitted and have not ended."""
-    needs = pod_needs(pod)
-    state = NodeState(node)
-    for other in others:
-        state.add(pod_needs(other))
+class NodeRoom:
+    """What a node has and what the pods it has admitted take of it."""
+
+    def __init__(self) -> None:
+        self._state: NodeState | None = None
+        self._pods: dict[str, PodNeeds] = {}
+
+    def describe(self, node: JsonObject) -> None:
+        """Take over the node's labels and allocatable resources as they are now."""
+        if self._state is None:
+            self._state = NodeState(node)
+            for needs in self._pods.values():
+                self._state.add(needs)
+        else:
+            self._state.describe(node)
+
+    def take(self, pod: JsonObject) -> PodRejection | None:
+        """Admit a pod, or say why not. A node that was never described takes every pod."""
+        needs = pod_needs(pod)
+        if self._state is not None:
+            rejection = _check(needs, self._state)
+            if rejection is not None:
+                return rejection
+        self.keep(needs)
+        return None
+
+    def keep(self, needs: PodNeeds) -> None:
+        """A pod that runs here already, asked or not."""
+        self._pods[needs.uid] = needs
+        if self._state is not None:
+            self._state.add(needs)
+
+    def give_back(self, uid: str) -> None:
+        """A pod has ended."""
+        if self._pods.pop(uid, None) is not None and self._state is not None:
+            self._state.remove(uid)
+
+
+def _check(needs: PodNeeds, state: NodeState) -> PodRejection | None:
     room = state.allocatable
     if "pods" in room and len(state.pods) + 1 > room["pods"]:
         return _short("pods", 1, len(state.pods), room["pods"])
-    for resource, amount in needs.requests.amounts.items():
+    for resource, amount in needs.requests.amounts.items() if room else ():
         if resource not in room and resource not in _NATIVE:
             continue
         capacity, used = room.get(resource, 0), state.requested.get(resource, 0)
-        if resource not in room and not room:
-            continue
         if amount > capacity - used:
             return _short(resource, amount, used, capacity)
     if not matches_node(needs, state):

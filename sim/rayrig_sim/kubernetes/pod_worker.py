@@ -379,3 +379,6 @@ class PodWorker:
             status = with_lost_containers(pod, status)
         self._statuses.set_status(pod, status, finished=True)
         self._agent.images.forget(pod)
+        for attempts in self.record.containers.values():
+            for record in attempts:
+                self._agent.restarts.forget((self.uid, record.name, record.image))

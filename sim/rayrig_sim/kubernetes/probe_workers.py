@@ -112,6 +112,7 @@ class _Worker:
         "_run_length",
         "_settings",
         "_spec",
+        "_target",
         "_waiting",
         "is_stopped",
         "task",
@@ -127,6 +128,7 @@ class _Worker:
         self._field_path = field_path(pod, self._name)
         self._never_restarts = restart_policy(pod, spec) == "Never"
         self._container_id = ""
+        self._target: Target | None = None
         self._is_on_hold = False
         self._last: bool | None = None
         self._run_length = 0
@@ -192,6 +194,7 @@ class _Worker:
         if container_id != self._container_id:
             probes.forget(self._container_id, self._kind)
             self._container_id = container_id
+            self._target = None
             self._is_on_hold = False
             probes.begin(self._pod, container_id, self._kind)
         if self._is_on_hold:
@@ -210,9 +213,11 @@ class _Worker:
                 return True
         if (self._kind is ProbeKind.STARTUP) == bool(state["started"]):
             return True
-        target = probes.target(self._name, container_id, self._spec)
+        target = self._target
         if target is None:
-            return True
+            target = self._target = probes.target(self._name, container_id, self._spec)
+            if target is None:
+                return True
         answer = await self._ask_container(target)
         if answer is None or self.is_stopped:
             return not self.is_stopped

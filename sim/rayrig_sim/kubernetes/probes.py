@@ -53,6 +53,9 @@ class ProbeAnswer(NamedTuple):
     text: str = ""
 
 
+_SUCCESS = ProbeAnswer(Verdict.SUCCESS)
+
+
 @dataclass(frozen=True, slots=True)
 class ProbeSettings:
     """A probe of a manifest with the API's defaults. Durations in seconds."""
@@ -99,14 +102,34 @@ def _canonical(name: str) -> str:
     return "-".join(part[:1].upper() + part[1:].lower() for part in name.split("-"))
 
 
-class Target(NamedTuple):
-    """Where a probe or hook goes: the container it belongs to, its manifest, its pod's address and all that runs there."""
+class _Request(NamedTuple):
+    """An HTTP GET, taken apart."""
 
-    container: Container
-    spec: JsonObject
-    ip: str
-    #: Every running container of the pod, in order; they share one address.
-    others: Callable[[], Sequence[Container]]
+    secure: bool
+    host: str
+    port: int
+    path: str
+    headers: Mapping[str, str]
+    url: str
+
+
+class Target:
+    """Where a probe or hook goes: the container it belongs to, its manifest, its pod's address and all that runs there.
+
+    `others` gives every running container of the pod, in order; they share one address.
+    """
+
+    __slots__ = ("container", "ip", "others", "request", "spec")
+
+    def __init__(
+        self, container: Container, spec: JsonObject, ip: str, others: Callable[[], Sequence[Container]]
+    ) -> None:
+        self.container = container
+        self.spec = spec
+        self.ip = ip
+        self.others = others
+        #: What a probe over HTTP asks for, worked out once.
+        self.request: _Request | None = None
 
 
 class Prober:
@@ -164,20 +187,18 @@ class Prober:
             spec = handler["httpGet"]
             shown = f"Http lifecycle hook ({spec.get('path', '')}) for {what} failed - error: "
             try:
-                url, headers = self._request(spec, target, self._hook_headers)
-                await self._get(url, headers, timeout_s, target)
+                request = self._request(spec, target, self._hook_headers)
+                await self._get(request, timeout_s, target)
             except _NoSuchPort as error:
                 return shown + f'{error}, message: ""'
             except HttpFailure as failure:
-                return shown + f'{_http_failure_text(url, failure)}, message: ""'
+                return shown + f'{_http_failure_text(request, failure)}, message: ""'
             # Any answer will do: the kubelet does not look at a hook's status code.
         return ""
 
     # HTTP
 
-    def _request(
-        self, spec: Mapping[str, Any], target: Target, defaults: Mapping[str, str]
-    ) -> tuple[str, dict[str, str]]:
+    def _request(self, spec: Mapping[str, Any], target: Target, defaults: Mapping[str, str]) -> _Request:
         port = resolve_port(spec["port"], target.spec)
         path = spec.get("path") or "/"
         if not path.startswith("/"):
@@ -191,47 +212,42 @@ class Prober:
                 headers.pop(name, None)
             else:
                 headers[name] = header.get("value", "")
-        return f"{scheme}://{host}:{port}{path}", headers
+        return _Request(scheme == "https", host, port, path, headers, f"{scheme}://{host}:{port}{path}")
 
     async def _http(self, spec: Mapping[str, Any], timeout_s: float, target: Target) -> ProbeAnswer:
-        url, headers = self._request(spec, target, self._probe_headers)
-        began = self._clock.monotonic_ns()
-        host = urlsplit(url).hostname
+        request = target.request
+        if request is None:
+            request = target.request = self._request(spec, target, self._probe_headers)
+        left_s = timeout_s
+        began_ns = self._clock.monotonic_ns()
         for _ in range(_MAX_REDIRECTS + 1):
-            left = timeout_s - (self._clock.monotonic_ns() - began) / NS
             try:
-                response = await self._get(url, headers, left, target)
+                response = await self._get(request, left_s, target)
             except HttpFailure as failure:
-                text = self._tls_timeout_text(url) if _is_tls_timeout(url, failure) else ""
-                return ProbeAnswer(Verdict.FAILURE, text or _http_failure_text(url, failure))
-            location = response.headers.get("location")
-            if response.status not in _REDIRECTS or not location:
+                text = self._tls_timeout_text(request.url) if _is_tls_timeout(request, failure) else ""
+                return ProbeAnswer(Verdict.FAILURE, text or _http_failure_text(request, failure))
+            if 200 <= response.status < 300:
+                return _SUCCESS
+            onward = _redirection(request, response)
+            if onward is None:
                 break
-            onward = urljoin(url, location)
-            if urlsplit(onward).hostname != host:
-                break
-            headers = {**headers, "Referer": url}
-            url = onward
+            request = onward
+            left_s = timeout_s - (self._clock.monotonic_ns() - began_ns) / NS
         else:
-            return ProbeAnswer(Verdict.FAILURE, f'Get "{url}": stopped after {_MAX_REDIRECTS} redirects')
-        if 200 <= response.status < 300:
-            return ProbeAnswer(Verdict.SUCCESS)
+            return ProbeAnswer(Verdict.FAILURE, f'Get "{request.url}": stopped after {_MAX_REDIRECTS} redirects')
         if 300 <= response.status < 400:
             body = response.body[:10240].decode(errors="replace")
             return ProbeAnswer(Verdict.WARNING, f"Probe terminated redirects, Response body: {body}")
         return ProbeAnswer(Verdict.FAILURE, f"HTTP probe failed with statuscode: {response.status}")
 
-    async def _get(self, url: str, headers: Mapping[str, str], timeout_s: float, target: Target) -> HttpResponse:
-        parts = urlsplit(url)
-        secure = parts.scheme == "https"
-        port = parts.port or (443 if secure else 80)
-        path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-        if parts.hostname != target.ip:
+    async def _get(self, request: _Request, timeout_s: float, target: Target) -> HttpResponse:
+        port, path, headers = request.port, request.path, request.headers
+        if request.host != target.ip:
             if self._network is None:
                 await self._clock.sleep(timeout_s)
-                raise HttpFailure(Failure.TIMEOUT, url)
-            return await self._network.request("GET", url, headers=headers, timeout_s=timeout_s)
-        if not secure:
+                raise HttpFailure(Failure.TIMEOUT, request.url)
+            return await self._network.request("GET", request.url, headers=headers, timeout_s=timeout_s)
+        if not request.secure:
             try:
                 return await target.container.http_get(port, path, headers, timeout_s)
             except HttpFailure as failure:
@@ -256,7 +272,7 @@ class Prober:
         # Somebody may listen without TLS: the handshake then gets no answer.
         await _connect(port, timeout_s, target)
         await self._clock.sleep(timeout_s)
-        raise HttpFailure(Failure.TIMEOUT, url)
+        raise HttpFailure(Failure.TIMEOUT, request.url)
 
     def _tls_timeout_text(self, url: str) -> str:
         """Two timers of the same length race for the text of a handshake that never ends; here they take turns."""
@@ -346,17 +362,31 @@ def _dial_text(failure: HttpFailure) -> str:
             return "i/o timeout"
 
 
-def _is_tls_timeout(url: str, failure: HttpFailure) -> bool:
-    return failure.failure is Failure.TIMEOUT and url.startswith("https:")
+def _redirection(request: _Request, response: HttpResponse) -> _Request | None:
+    """Where a redirect leads, if it stays on the same host."""
+    location = response.headers.get("location")
+    if response.status not in _REDIRECTS or not location:
+        return None
+    url = urljoin(request.url, location)
+    parts = urlsplit(url)
+    if parts.hostname != request.host:
+        return None
+    secure = parts.scheme == "https"
+    path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    headers = {**request.headers, "Referer": request.url}
+    return _Request(secure, request.host, parts.port or (443 if secure else 80), path, headers, url)
 
 
-def _http_failure_text(url: str, failure: HttpFailure) -> str:
+def _is_tls_timeout(request: _Request, failure: HttpFailure) -> bool:
+    return failure.failure is Failure.TIMEOUT and request.secure
+
+
+def _http_failure_text(request: _Request, failure: HttpFailure) -> str:
     match failure.failure:
         case Failure.TIMEOUT:
             why = "context deadline exceeded (Client.Timeout exceeded while awaiting headers)"
         case Failure.RESET:
             why = "EOF"
         case _:
-            parts = urlsplit(url)
-            why = f"dial tcp {parts.hostname}:{parts.port}: {_dial_text(failure)}"
-    return f'Get "{url}": {why}'
+            why = f"dial tcp {request.host}:{request.port}: {_dial_text(failure)}"
+    return f'Get "{request.url}": {why}'

@@ -243,8 +243,8 @@ class ScriptedContainerRuntime:
         self._is_present = is_present
         self._pulled: dict[str, None] = {}
         self._scripts: dict[str, Script] = {}
-        #: How often something was done for a pod: (uid, what) -> times.
-        self._times: dict[tuple[str, str], int] = {}
+        #: How often something was done for a pod, by uid and what it was.
+        self._times: dict[str, dict[str, int]] = {}
 
     def _script(self, pod: JsonObject) -> Script:
         uid = uid_of(pod)
@@ -255,9 +255,9 @@ class ScriptedContainerRuntime:
 
     def _count(self, pod: JsonObject, what: str) -> int:
         """How often this was done before."""
-        key = (uid_of(pod), what)
-        before = self._times.get(key, 0)
-        self._times[key] = before + 1
+        times = self._times.setdefault(uid_of(pod), {})
+        before = times.get(what, 0)
+        times[what] = before + 1
         return before
 
     def has_image(self, image: str) -> bool:
@@ -284,8 +284,8 @@ class ScriptedContainerRuntime:
         return self._allocate_ip(pod)
 
     async def stop_sandbox(self, pod: JsonObject) -> None:
-        uid = uid_of(pod)
-        self._scripts.pop(uid, None)
+        self._scripts.pop(uid_of(pod), None)
+        self._times.pop(uid_of(pod), None)
 
     async def start_container(self, pod: JsonObject, spec: JsonObject, pod_ip: str, attempt: int) -> ScriptedContainer:
         name = spec["name"]

@@ -228,7 +228,8 @@ class _Comparer:
             return False
         a, b = want["t"] - want_before, got["t"] - got_before
         longest = max(a, b)
-        return abs(a - b) <= (tolerance + self._jitter * longest if longest > 5 else tolerance)
+        allowed: float = tolerance + self._jitter * longest if longest > 5 else tolerance
+        return bool(abs(a - b) <= allowed)
 
     def _sequence(self, what: str, want: list[Entry], got: list[Entry], key: Key) -> None:
         self._align(what, _distinct(want, key), _distinct(got, key), key, are_calls=False)
