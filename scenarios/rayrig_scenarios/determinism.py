@@ -15,6 +15,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from hashlib import blake2b
@@ -118,10 +119,11 @@ class _Process:
 
     def close(self) -> None:
         self._process.kill()
-        for stream in (self._process.stdin, self._process.stdout):
-            if stream is not None:
-                stream.close()
         self._process.wait()
+        for stream in (self._process.stdin, self._process.stdout):
+            # What was still to be written to a process that is gone is of no use to anybody.
+            with suppress(OSError):
+                self._stream(stream).close()
 
 
 class Pair:
@@ -264,6 +266,8 @@ def _work(
     finally:
         for pair in workers:
             pair.close()
+        for thread in threads:
+            thread.join()
 
 
 class _ResumeLog:

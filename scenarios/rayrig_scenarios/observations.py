@@ -173,6 +173,8 @@ class Observations:
         """Of one traffic, or of all."""
         if name:
             return self.traffic[name].accounting()
+        if len(self.traffic) == 1:
+            return next(iter(self.traffic.values())).accounting()
         return total(source.accounting() for source in self.traffic.values())
 
     @property

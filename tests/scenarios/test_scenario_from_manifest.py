@@ -21,6 +21,7 @@ def test_a_manifest_is_deployed_and_upgraded_under_traffic() -> None:
     assert [step.chosen for step in scenario.file.steps] == [
         "apply",
         "wait",
+        "sleep",
         "start_traffic",
         "sleep",
         "apply",
@@ -74,6 +75,24 @@ def test_fields_that_serve_drops_are_remarked_upon(tmp_path: Path) -> None:
     assert remark.endswith(
         "service.yaml:14 applications[0].deployments[0].num_replica: Serve knows no such field and drops it"
     )
+
+
+def test_secrets_that_are_not_in_the_manifest_get_stand_ins(tmp_path: Path) -> None:
+    text = (LIBRARY / "manifests" / "one-per-node.yaml").read_text()
+    env = (
+        "            - name: ray-head\n              env:\n"
+        "                - {name: TOKEN, valueFrom: {secretKeyRef: {name: hub, key: token}}}\n"
+        "                - {name: SPARE, valueFrom: {secretKeyRef: {name: spare, key: token, optional: true}}}\n"
+    )
+    path = tmp_path / "service.yaml"
+    path.write_text(text.replace("            - name: ray-head\n", env))
+    scenario = load(path)
+    assert [written.key for written in scenario.manifests] == [
+        ("Secret", "default", "hub"),
+        ("RayService", "default", "orchard"),
+    ]
+    assert scenario.manifests[0].object["stringData"] == {"token": "set-by-rayrig"}
+    assert scenario.warnings == (f"Secret hub is not in {path}: a stand-in takes its place",)
 
 
 @pytest.mark.parametrize("name", bundled_scenarios())

@@ -14,12 +14,16 @@ from rayrig_scenarios.language.documents import Document
 from rayrig_scenarios.language.load import fingerprint, parse_file
 from rayrig_scenarios.language.manifests import WrittenObject, manifest_file, remarks
 from rayrig_scenarios.language.node_sizing import nodes_for
+from rayrig_scenarios.language.references import missing_references
 from rayrig_scenarios.language.world_values import traffic_spec
 from rayrig_scenarios.scenario import Scenario
 
 #: An annotation on the head's pod template changes the configuration's hash and nothing else.
 HARMLESS_CHANGE = 'spec.rayClusterConfig.headGroupSpec.template.metadata.annotations."rayrig.dev/upgrade"'
-_RATE = "10/s"
+#: Light traffic: a few clients that wait for each answer never overload an application nobody knows anything about.
+_CLIENTS, _THINK_TIME, _TIMEOUT = 2, "200ms", "60s"
+#: The operator's default for `rayClusterDeletionDelaySeconds` (kuberay-operator 2.13).
+_DELETION_DELAY_S = 60
 
 
 def scenario_from_manifest(path: Path | str) -> Scenario:
@@ -37,6 +41,7 @@ def scenario_of_objects(objects: list[WrittenObject], *, reference: str, text: s
             where=objects[0].where(),
             remedy="name a RayService manifest, or a scenario with steps",
         )
+    stand_ins = missing_references(objects)
     steps: list[JsonObject] = [{"name": "deploy", "apply": "all"}]
     steps += [{"wait": {"for": {"ready": _ref(service)}, "timeout": "30m"}} for service in services]
     traffic = [source for service in services for source in _traffic(service)]
@@ -78,12 +83,15 @@ def scenario_of_objects(objects: list[WrittenObject], *, reference: str, text: s
         file=file,
         reference=reference,
         document=document,
-        manifests=tuple(objects),
+        manifests=(*stand_ins, *objects),
         nodes=nodes_for(written.object for written in objects),
         applications=(),
         traffic={source.name: traffic_spec(source) for source in file.traffic},
         fingerprint=fingerprint(texts),
-        warnings=remarks(objects),
+        warnings=(
+            *remarks(objects),
+            *(f"{o.kind} {o.name} is not in {reference}: a stand-in takes its place" for o in stand_ins),
+        ),
     )
 
 
@@ -114,11 +122,20 @@ def _traffic(service: WrittenObject) -> list[JsonObject]:
                 "service": custom or serve_service_name(service.name),
                 "namespace": service.namespace,
                 "port": _serve_port(spec),
-                "rate": _RATE,
+                "clients": _CLIENTS,
+                "think-time": _THINK_TIME,
+                "timeout": _TIMEOUT,
+                # Clients drain to the new cluster well before the old one is deleted.
+                "connection-age": f"{max(_deletion_delay_s(spec) / 3, 0.1):g}s",
                 "requests": [{"path": prefix if prefix.endswith("/") else f"{prefix}/", **_request(application)}],
             }
         )
     return found
+
+
+def _deletion_delay_s(spec: JsonObject) -> float:
+    delay = spec.get("rayClusterDeletionDelaySeconds")
+    return float(_DELETION_DELAY_S if delay is None else delay)
 
 
 def _request(application: Any) -> JsonObject:

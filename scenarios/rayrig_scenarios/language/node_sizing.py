@@ -18,16 +18,21 @@ _AUTOSCALED_WORKERS = 10
 
 @dataclass(frozen=True, slots=True)
 class PodNeed:
-    """What one pod asks for. `selector` is its nodeSelector, `tolerations` as in the spec; both as sorted pairs or texts."""
+    """What one pod asks for: CPU in thousandths, memory in bytes, devices (`nvidia.com/gpu`) and other resources by name; all as
+    sorted pairs, and so is its nodeSelector."""
 
     cpu_millis: int
     memory: int
     devices: tuple[tuple[str, int], ...]
+    others: tuple[tuple[str, int], ...]
     selector: tuple[tuple[str, str], ...]
 
 
 def nodes_for(objects: Iterable[JsonObject]) -> tuple[NodeSpec, ...]:
-    """One pool per nodeSelector and kind of device; a single 16-CPU node when that is enough."""
+    """One pool per nodeSelector and kind of device; a single 16-CPU node when that is enough.
+
+    Pods without devices may land on any pool, so nodes with devices or labels have room for all of those besides their own.
+    """
     pools: dict[tuple[tuple[tuple[str, str], ...], tuple[str, ...]], list[PodNeed]] = {}
     for obj in objects:
         for need in _needs(obj):
@@ -35,13 +40,16 @@ def nodes_for(objects: Iterable[JsonObject]) -> tuple[NodeSpec, ...]:
             pools.setdefault((need.selector, devices), []).append(need)
     if not pools:
         return (NodeSpec("node"),)
-    return tuple(
-        _pool(f"node-{'-'.join(d.rpartition('/')[2] for d in devices) or 'pool'}-{index}" if index else "node", needs)
-        for index, ((_, devices), needs) in enumerate(pools.items())
-    )
+    plain = pools.get(((), ()), [])
+    found = []
+    for index, ((selector, devices), needs) in enumerate(pools.items()):
+        name = f"node-{'-'.join(d.rpartition('/')[2] for d in devices) or 'pool'}-{index}" if index else "node"
+        found.append(_pool(name, needs, plain if selector or devices else []))
+    return tuple(found)
 
 
-def _pool(name: str, needs: list[PodNeed]) -> NodeSpec:
+def _pool(name: str, needs: list[PodNeed], guests: list[PodNeed]) -> NodeSpec:
+    """Nodes that hold the needs, packed first-fit, each with room for all guests."""
     cpu = max(_NODE_CPU_MILLIS, *(need.cpu_millis for need in needs))
     memory = max(_NODE_MEMORY, *(need.memory for need in needs))
     devices = {
@@ -56,12 +64,19 @@ def _pool(name: str, needs: list[PodNeed]) -> NodeSpec:
             node = list(whole_node)
             free.append(node)
         node[:] = [b - a for a, b in zip(asked, node, strict=True)]
+    cpu += sum(guest.cpu_millis for guest in guests)
+    memory += sum(guest.memory for guest in guests)
+    others: dict[str, int] = {}
+    for need in (*needs, *guests):
+        for other, amount in need.others:
+            others[other] = others.get(other, 0) + amount
     return NodeSpec(
         prefix=name,
-        count=len(free),
+        # The scheduler spreads pods rather than packs them, which takes up to a node more.
+        count=len(free) + 1 if len(free) > 1 else 1,
         cpu=f"{cpu}m" if cpu % 1000 else str(cpu // 1000),
         memory=f"{-(-memory // _GIB)}Gi",
-        extended={device: str(count) for device, count in devices.items()},
+        extended={resource: str(amount) for resource, amount in (*devices.items(), *others.items())},
         labels=dict(needs[0].selector),
     )
 
@@ -94,6 +109,7 @@ def _needs(obj: JsonObject) -> Iterator[PodNeed]:
 def _pod_need(spec: JsonObject) -> PodNeed:
     cpu = memory = 0
     devices: dict[str, int] = {}
+    others: dict[str, int] = {}
     for container in spec.get("containers") or ():
         resources = container.get("resources") or {}
         asked = {**(resources.get("limits") or {}), **(resources.get("requests") or {})}
@@ -102,7 +118,8 @@ def _pod_need(spec: JsonObject) -> PodNeed:
                 cpu += milli(quantity)
             elif name == "memory":
                 memory += whole(quantity)
-            elif "/" in name:
-                devices[name] = devices.get(name, 0) + whole(quantity)
+            else:
+                counted = devices if "/" in name else others
+                counted[name] = counted.get(name, 0) + whole(quantity)
     selector = tuple(sorted((spec.get("nodeSelector") or {}).items()))
-    return PodNeed(cpu, memory, tuple(sorted(devices.items())), selector)
+    return PodNeed(cpu, memory, tuple(sorted(devices.items())), tuple(sorted(others.items())), selector)
