@@ -22,7 +22,7 @@ CACHE_SELECTORS: dict[ResourceType, str] = {
     POD: f"{labels.NODE_TYPE} in ({','.join(labels.NODE_TYPES)})",
     JOB: f"{labels.CREATED_BY}={labels.KUBERAY_OPERATOR}",
 }
-INDEXED_LABELS = (labels.CLUSTER, labels.ORIGINATED_FROM_CR_NAME)
+INDEXED_LABELS = (labels.CLUSTER, labels.ORIGINATED_FROM_CR_NAME, labels.SERVICE_NAME)
 
 
 class Manager:

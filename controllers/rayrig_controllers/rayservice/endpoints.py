@@ -8,9 +8,7 @@ from rayrig_controllers.rayservice.services import serve_service_name
 from rayrig_controllers.rayservice.tick import Tick
 from rayrig_core.objects import JsonObject, name_of
 from rayrig_core.resource_types import ENDPOINT_SLICE
-from rayrig_core.resources import names
-
-SERVICE_NAME_LABEL = "kubernetes.io/service-name"
+from rayrig_core.resources import labels, names
 
 
 async def count_serve_endpoints(tick: Tick) -> int:
@@ -24,7 +22,7 @@ async def count_serve_endpoints(tick: Tick) -> int:
         services.append(serve_service_name(tick.spec, tick.name))
     slices: list[JsonObject] = []
     for service in services:
-        slices += await tick.context.client.select(ENDPOINT_SLICE, tick.namespace, {SERVICE_NAME_LABEL: service})
+        slices += await tick.context.client.select(ENDPOINT_SLICE, tick.namespace, {labels.SERVICE_NAME: service})
     return count_ready_pods(slices)
 
 

@@ -49,7 +49,7 @@ def build_head_service(service: JsonObject, cluster: JsonObject, options: Operat
 def build_serve_service(service: JsonObject, cluster: JsonObject, options: OperatorOptions) -> JsonObject:
     """The Service of the pods that serve, from the user's template if there is one. Raises `ReconcileError` without a port."""
     view = Cluster.of(cluster, options)
-    template = (service.get("spec") or {}).get("serveService") if options.profile != "1.1" else None
+    template = (service.get("spec") or {}).get("serveService")
     if template:
         return _from_template(service, view, copy_json(template))
     ports = serve_ports(view)

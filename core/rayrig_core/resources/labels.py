@@ -18,6 +18,8 @@ REPLICA_INDEX = "ray.io/worker-group-replica-index"
 HOST_INDEX = "ray.io/replica-host-index"
 APP_NAME = "app.kubernetes.io/name"
 CREATED_BY = "app.kubernetes.io/created-by"
+#: Kubernetes' own, on EndpointSlices: the Service they belong to.
+SERVICE_NAME = "kubernetes.io/service-name"
 
 # Values of labels
 HEAD = "head"

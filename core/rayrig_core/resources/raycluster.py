@@ -8,6 +8,7 @@ from typing import Annotated, Literal, Required, TypedDict
 
 from rayrig_core.objects import JsonObject
 from rayrig_core.resources.embedded import CONDITIONS, EGRESS_RULES, INGRESS_RULES, INGRESS_TLS, SERVICE_TEMPLATE
+from rayrig_core.resources.labels import MANAGED_BY_MULTIKUEUE, MANAGED_BY_OPERATOR
 from rayrig_core.resources.pod_template import (
     ENV_FROM,
     ENV_VAR,
@@ -33,9 +34,8 @@ from rayrig_core.resources.schema import (
 
 V1 = OnlyIn("v1")
 
-KUBERAY_MANAGER = "ray.io/kuberay-operator"
 #: Every value `spec.managedBy` may have; only the first lets this controller act.
-MANAGERS = (KUBERAY_MANAGER, "kueue.x-k8s.io/multikueue")
+MANAGERS = (MANAGED_BY_OPERATOR, MANAGED_BY_MULTIKUEUE)
 
 ManagedBy = Annotated[
     str,
