@@ -12,6 +12,7 @@ from typing import Any
 from rayrig_core.objects import JsonObject
 from rayrig_core.ports import Cancelled
 from rayrig_core.timestamps import NS, to_ns
+from rayrig_core.trace import Kind
 from rayrig_sim.ray.cluster import Actor, ActorSpec
 from rayrig_sim.serve import checkpoint
 from rayrig_sim.serve.application import ApplicationState, Source
@@ -38,7 +39,9 @@ _TIER_NS = to_ns(30)
 class ServeController:
     """One life of the controller's process. `run` is its loop; it ends by `crash` or when a shutdown is over."""
 
-    def __init__(self, context: ServeContext, broadcaster: Broadcaster, proxy_location: str) -> None:
+    def __init__(
+        self, context: ServeContext, broadcaster: Broadcaster, proxy_location: str, *, cause: int | None = None
+    ) -> None:
         self.context = context
         self.broadcaster = broadcaster
         self.applications: dict[str, ApplicationState] = {}
@@ -63,7 +66,7 @@ class ServeController:
         self._tick = context.kernel.signal()
         self._tick_ns = NEVER_NS
         self._last_step_ns = -1
-        self._cause: int | None = None
+        self._cause = cause
         self._is_saving_due = False
         self._is_shutting_down = False
         self._tier_began_ns = 0
@@ -252,9 +255,9 @@ class ServeController:
                 autoscaler.decide(now_ns, state.seq)
         self._step_applications()
         if self._released:
-            carrying: list[str] = []
+            carrying: dict[str, int] = {}
             for state in self.deployments.values():
-                carrying += state.active_nodes()
+                carrying = state.active_nodes() | carrying
             self.proxies.update(now_ns, carrying, self._cause)
         self._save_if_due()
         self._plan_next(now_ns)
@@ -284,7 +287,7 @@ class ServeController:
             if state.is_gone:
                 del self.applications[state.name]
                 self._changed()
-                self.context.cluster.emit("serve application", "gone", state.name, state.seq)
+                self.context.kernel.trace.emit(Kind.APPLICATION, state.subject, "GONE", "", cause=state.seq)
         if self._routes() != had_routes:
             latest = max((state.seq or 0 for state in self.applications.values()), default=None)
             self._push_routes(latest)

@@ -292,7 +292,7 @@ class DeploymentState:
         if missing > 0 and not is_failing:
             for _ in range(missing):
                 self._start_replica()
-        elif missing < 0 and not (is_failing and self.is_frozen):
+        elif missing < 0:
             self._stop_surplus(present, -missing)
 
     @property
@@ -585,9 +585,13 @@ class DeploymentState:
             return None
         return self.target.info.config.autoscaling
 
-    def active_nodes(self) -> list[str]:
-        """Ids of nodes with an active replica."""
-        return [r.process.node.node_id for r in self.replicas if r.state in ACTIVE and r.process.node is not None]
+    def active_nodes(self) -> dict[str, int]:
+        """Ids of nodes with an active replica, each with the last trace event of the oldest one there."""
+        found: dict[str, int] = {}
+        for replica in self.replicas:
+            if replica.state in ACTIVE and replica.process.node is not None:
+                found.setdefault(replica.process.node.node_id, replica.seq)
+        return found
 
     def details(self) -> JsonObject:
         """As the GET answer shows it (ray-serve.md 2.2)."""

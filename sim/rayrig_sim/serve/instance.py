@@ -48,7 +48,7 @@ _GRPC_OPTIONS: JsonObject = {
     "enable_reflection": True,
 }
 #: The GET answer is composed anew when something in it changed, and for its statistics after this long.
-_DETAILS_KEPT_NS = to_ns(10)
+_DETAILS_KEPT_NS = to_ns(30)
 _ALL_SOURCES = ("declarative", "imperative")
 
 
@@ -167,11 +167,13 @@ class SimulatedServe:
         self._starting = None
         if self.cluster.is_gcs_up and self.cluster.head is not None:
             seq = self.cluster.emit("serve controller", "running", "", cause)
-            self._new_controller().deploy(config, seq)
+            self._new_controller(seq).deploy(config, seq)
         started.set(None)
 
-    def _new_controller(self) -> ServeController:
-        controller = self.controller = ServeController(self.context, self._broadcaster, self._proxy_location)
+    def _new_controller(self, cause: int) -> ServeController:
+        controller = self.controller = ServeController(
+            self.context, self._broadcaster, self._proxy_location, cause=cause
+        )
         self._kept = None
         self._loop = self.context.kernel.spawn("serve controller", self._run(controller))
         return controller
@@ -208,7 +210,7 @@ class SimulatedServe:
         saved = checkpoint.load(self.cluster.kv)
         if saved is not None and self.cluster.is_gcs_up and self.cluster.head is not None:
             seq = self.cluster.emit("serve controller", "restarted", "", cause)
-            self._new_controller().recover(saved, seq)
+            self._new_controller(seq).recover(saved, seq)
         started.set(None)
 
     def _take_options(self, config: JsonObject) -> None:

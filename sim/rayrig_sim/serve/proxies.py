@@ -6,7 +6,7 @@ answers pass, so they are not carried out; when it dies or hangs, the checks are
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from rayrig_core.objects import JsonObject
@@ -71,6 +71,8 @@ class ProxyProcess:
         calibration = context.calibration
         duration = calibration.proxy_start if node.is_head else calibration.proxy_start_worker
         await context.kernel.sleep_ns(duration.draw_ns(self._rng))
+        if not node.has_processes:
+            return  # the raylet is gone, which the GCS will find out
         options = context.http_options
         server = ProxyServer(
             context.kernel,
@@ -277,8 +279,11 @@ class Proxies:
         self._broadcaster = broadcaster
         self._wake = wake
 
-    def update(self, now_ns: int, replica_nodes: Sequence[str], cause: int | None) -> None:
-        """(6) of a step: existing proxies, then nodes that gained or lost theirs."""
+    def update(self, now_ns: int, carrying: Mapping[str, int], cause: int | None) -> None:
+        """(6) of a step: existing proxies, then nodes that gained or lost theirs.
+
+        `carrying` are the nodes with an active replica, each with the trace event that is the cause of its proxy.
+        """
         nodes = self.context.cluster.nodes
         for node_id, state in list(self.states.items()):
             if node_id not in nodes:
@@ -291,14 +296,14 @@ class Proxies:
             state.update(now_ns)
             if state.status is ProxyStatus.DRAINED:
                 self._drop(node_id, "drained")
-        wanted = self._wanted(replica_nodes)
+        wanted = self._wanted(carrying)
         for node_id, node in wanted.items():
             if node_id not in self.states:
-                self._begin(node, 0, cause)
+                self._begin(node, 0, carrying.get(node_id, cause))
         for node_id, state in self.states.items():
             state.should_be(node_id in wanted, now_ns)
 
-    def _wanted(self, replica_nodes: Sequence[str]) -> dict[str, RayNode]:
+    def _wanted(self, carrying: Mapping[str, int]) -> dict[str, RayNode]:
         """Nodes that have a proxy (ray-serve.md 6.1), the head first."""
         cluster = self.context.cluster
         if self.location == "Disabled":
@@ -306,7 +311,6 @@ class Proxies:
         head = cluster.head
         wanted = {head.node_id: head} if head is not None else {}
         if self.location == "EveryNode":
-            carrying = dict.fromkeys(replica_nodes)
             for node_id, node in cluster.nodes.items():
                 if node_id in carrying and not node.is_draining:
                     wanted[node_id] = node
