@@ -35,6 +35,7 @@ class RayNode:
     __slots__ = (
         "actors",
         "drain_deadline_ns",
+        "has_processes",
         "ip",
         "is_alive",
         "is_draining",
@@ -55,6 +56,8 @@ class RayNode:
         self.labels = dict(labels)
         self.is_head = is_head
         self.is_alive = True
+        #: False once its processes ended, which the GCS may not know yet.
+        self.has_processes = True
         self.is_draining = False
         self.drain_deadline_ns: int | None = None
         self.actors: dict[str, Actor] = {}
@@ -182,7 +185,7 @@ class RayCluster:
         """The GCS knows that the node is gone: its actors are dead."""
         if not node.is_alive:
             return
-        node.is_alive = False
+        node.is_alive = node.has_processes = False
         self.nodes.pop(node.node_id, None)
         self._emit("node", "gone", f"{node.name}: {reason}", cause)
         for actor in list(node.actors.values()):

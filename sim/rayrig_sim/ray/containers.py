@@ -232,6 +232,8 @@ class HeadContainer(RayContainer):
             address, namespace = f"rocksdb:{self.namespace}", namespace or self.cluster_name
         self.storage_key = StorageKey(address, namespace or "default") if address else None
         self._storage_back: Signal[None] = self.kernel.signal()
+        #: What listens on the dashboard's port, once it runs.
+        self.dashboard: Listener | None = None
         platform = self.platform
         if self.storage_key is not None:
             platform.storage.on_change.append(self._storage_changed)
@@ -280,8 +282,8 @@ class HeadContainer(RayContainer):
         platform = self.platform
         await self.kernel.sleep_ns(platform.calibration.dashboard_start.draw_ns(self._rng))
         factory = platform.dashboard_factory
-        inner: Listener = BareDashboard(self.gcs_health) if factory is None else factory(self.serve)
-        delayed = Delayed(self.kernel, platform.calibration, f"{self.namespace}/{self.name}", inner)
+        self.dashboard = BareDashboard(self.gcs_health) if factory is None else factory(self.serve)
+        delayed = Delayed(self.kernel, platform.calibration, f"{self.namespace}/{self.name}", self.dashboard)
         self.listen(self.command.port("dashboard-port", DASHBOARD_PORT), delayed)
         cluster.emit("dashboard", "running", self.name)
 
@@ -434,6 +436,7 @@ class WorkerContainer(RayContainer):
 
 def lose_processes(node: RayNode, reason: str, cause: int | None) -> None:
     """Processes of a node end before the GCS knows of it."""
+    node.has_processes = False
     for actor in list(node.actors.values()):
         lost = getattr(actor.payload, "lost", None)
         if lost is not None:

@@ -79,7 +79,7 @@ class SimulatedServe:
         #: Happens when a shutdown under way is over.
         self._gone: Signal[None] | None = None
         self._loop: Task[None] | None = None
-        self._kept: tuple[int, int, JsonObject] | None = None
+        self._kept: dict[tuple[str, ...], tuple[int, int, JsonObject]] = {}
 
     @property
     def calibration(self) -> Calibration:
@@ -103,12 +103,11 @@ class SimulatedServe:
             (app.seq for app in controller.applications.values() if app.seq is not None), default=None
         )
         now_ns = self.context.now_ns
-        if tuple(sources) != _ALL_SOURCES:
-            return instance_details(controller, self.context.http_options, self._grpc_options, sources)
-        kept = self._kept
+        wanted = tuple(sources)
+        kept = self._kept.get(wanted)
         if kept is None or kept[0] != controller.revision or now_ns - kept[1] >= _DETAILS_KEPT_NS:
-            body = instance_details(controller, self.context.http_options, self._grpc_options, sources)
-            kept = self._kept = (controller.revision, now_ns, body)
+            body = instance_details(controller, self.context.http_options, self._grpc_options, wanted)
+            kept = self._kept[wanted] = (controller.revision, now_ns, body)
         return kept[2]
 
     async def deploy(self, config: JsonObject) -> None:
@@ -174,7 +173,7 @@ class SimulatedServe:
         controller = self.controller = ServeController(
             self.context, self._broadcaster, self._proxy_location, cause=cause
         )
-        self._kept = None
+        self._kept.clear()
         self._loop = self.context.kernel.spawn("serve controller", self._run(controller))
         return controller
 

@@ -100,6 +100,8 @@ class ReplicaProcess:
         await kernel.sleep_ns(calibration.replica_start.draw_ns(self._rng))
         node = self.actor.node
         assert node is not None
+        if not node.has_processes:
+            return  # the raylet is gone, which the GCS will find out
         environment = (info.actor.options.get("runtime_env") or {}).get("env_vars") or {}
         execution = self.execution = ReplicaExecution(
             kernel,
