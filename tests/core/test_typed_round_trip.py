@@ -61,3 +61,14 @@ def test_what_went_round_once_stays_as_it_is() -> None:
     }
     once = typed_ray_service_spec(spec)
     assert typed_ray_service_spec(once) == once
+
+
+def test_a_clusters_own_controller_fills_in_missing_start_parameters() -> None:
+    spec = {
+        "headGroupSpec": {"template": pod()},
+        "workerGroupSpecs": [{"template": pod(), "rayStartParams": {"a": "b"}}],
+    }
+    typed = typed_ray_cluster_spec(spec, fills_start_params=True)
+    assert typed["headGroupSpec"]["rayStartParams"] == {}
+    assert typed["workerGroupSpecs"][0]["rayStartParams"] == {"a": "b"}
+    assert "rayStartParams" not in spec["headGroupSpec"]

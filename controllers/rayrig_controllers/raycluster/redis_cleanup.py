@@ -9,10 +9,11 @@ from rayrig_controllers.raycluster.head_pod import head_pod
 from rayrig_controllers.raycluster.pods import PodReconciler, of_type
 from rayrig_controllers.reconciler import DONE, Result
 from rayrig_core.errors import AlreadyExists, ApiError
-from rayrig_core.objects import JsonObject, copy_json, has_condition, is_being_deleted
+from rayrig_core.objects import JsonObject, has_condition, is_being_deleted
 from rayrig_core.resource_types import JOB, RAY_CLUSTER
 from rayrig_core.resources import labels, names
 from rayrig_core.resources.durations import format_go_duration
+from rayrig_core.resources.typed_round_trip import typed_ray_cluster_spec
 from rayrig_core.timestamps import NS, parse_rfc3339
 
 #: After so long the finalizer is removed by force, unless the cluster's annotation says otherwise; seconds.
@@ -169,6 +170,7 @@ class RedisCleanup:
         await self._set_finalizers(cluster, kept)
 
     async def _set_finalizers(self, cluster: Cluster, finalizers: list[str]) -> None:
-        changed = copy_json(cluster.obj)
-        changed["metadata"]["finalizers"] = finalizers
-        await self._client.update(RAY_CLUSTER, changed)
+        """The object is written whole, as the operator's types have it (kuberay-operator 0.3.13)."""
+        metadata = {**cluster.obj["metadata"], "finalizers": finalizers}
+        spec = typed_ray_cluster_spec(cluster.spec, fills_start_params=True)
+        await self._client.update(RAY_CLUSTER, {**cluster.obj, "metadata": metadata, "spec": spec})

@@ -28,8 +28,11 @@ def typed_ray_service_spec(spec: JsonObject) -> JsonObject:
     return result
 
 
-def typed_ray_cluster_spec(spec: JsonObject) -> JsonObject:
-    """A RayClusterSpec as the operator writes it. The argument is left as it is; unchanged parts are shared."""
+def typed_ray_cluster_spec(spec: JsonObject, *, fills_start_params: bool = False) -> JsonObject:
+    """A RayClusterSpec as the operator writes it. The argument is left as it is; unchanged parts are shared.
+
+    `fills_start_params`: missing `rayStartParams` become empty ones, as when the RayCluster controller writes a cluster (recorded).
+    """
     result = {key: value for key, value in spec.items() if value or key not in _ZERO_LEFT_OUT_OF_CLUSTER}
     if result.get("headGroupSpec") is not None:
         head = _group(result["headGroupSpec"])
@@ -40,6 +43,10 @@ def typed_ray_cluster_spec(spec: JsonObject) -> JsonObject:
         result["workerGroupSpecs"] = [
             {**_group(group), "scaleStrategy": group.get("scaleStrategy") or {}} for group in result["workerGroupSpecs"]
         ]
+    if fills_start_params:
+        for group in (result.get("headGroupSpec"), *(result.get("workerGroupSpecs") or ())):
+            if group is not None and group.get("rayStartParams") is None:
+                group["rayStartParams"] = {}
     options = result.get("autoscalerOptions")
     if options and options.get("resources"):
         result["autoscalerOptions"] = {**options, "resources": _resources(options["resources"])}
