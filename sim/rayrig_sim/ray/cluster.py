@@ -18,7 +18,7 @@ from rayrig_core.trace import Kind
 from rayrig_sim.calibration import Calibration
 from rayrig_sim.kernel import Kernel
 from rayrig_sim.ray.placement import place_bundles
-from rayrig_sim.ray.resources import Amounts, Ledger, amounts, plain
+from rayrig_sim.ray.resources import Amounts, Ledger, amounts, plain, text
 
 #: Ends of actor ids: the number of the job that made them.
 _JOB = "01000000"
@@ -175,8 +175,8 @@ class RayCluster:
         """A raylet registered."""
         node = RayNode(hex_id(self.rng, 56), name, ip, total, labels or {}, is_head)
         self.nodes[node.node_id] = node
-        shown = ",".join(f"{key}={value:g}" for key, value in total.items())
-        self._emit("node", "joined", f"{name} {shown}", cause)
+        shown = ", ".join(f"{key} {text(value)}" for key, value in node.ledger.total.items() if key != "memory")
+        self._emit("node", "joined", f"{name}: {shown}", cause)
         self._place_pending()
         self._changed()
         return node

@@ -24,6 +24,12 @@ def plain(resources: Mapping[str, int]) -> dict[str, float]:
     return {name: value / UNIT for name, value in resources.items()}
 
 
+def text(amount: int) -> str:
+    """An amount for people, exactly: `2`, `0.5`."""
+    whole, rest = divmod(amount, UNIT)
+    return f"{whole}.{rest:04d}".rstrip("0") if rest else str(whole)
+
+
 def implicit(name: str) -> str:
     return IMPLICIT_PREFIX + name
 
