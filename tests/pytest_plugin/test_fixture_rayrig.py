@@ -182,3 +182,31 @@ def test_the_plugin_imports_nothing_of_the_world() -> None:
     script = "import sys; import rayrig.pytest_plugin; print(sorted(m for m in sys.modules if m.startswith('rayrig')))"
     told = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
     assert told.strip() == "['rayrig', 'rayrig.pytest_plugin']"
+
+
+def test_without_an_override_the_world_is_the_one_in_memory(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile("""
+        def test_fruit(rayrig):
+            rayrig.application("fruit.deployment_graph", latency="5ms")
+            rayrig.apply("fruit-stand")
+            rayrig.wait_ready("fruit-stand")
+            assert rayrig.request("fruit-stand-serve-svc", "/fruit/", json=["MANGO", 2]).json() == 6
+            with rayrig.traffic(
+                "fruit-stand-serve-svc", rate="20/s", path="/fruit/", json=["MANGO", 2], connection_age="10s"
+            ) as shoppers:
+                price = "spec.serveConfigV2.applications[fruit_app].deployments[MangoStand].user_config.price"
+                rayrig.apply("fruit-stand", {price: 4})
+                rayrig.sleep("10s")
+                assert rayrig.request("fruit-stand-serve-svc", "/fruit/", json=["MANGO", 2]).json() == 8
+                rayrig.upgrade("fruit-stand")
+            assert shoppers.failed == 0
+            assert rayrig.run("deploy").verdict == "pass"
+
+        def test_lost(rayrig):
+            rayrig.apply("fruit-stand")
+            rayrig.wait_ready("fruit-stand")
+            rayrig.wait({"pods": {"pending": 1}}, timeout="1m")
+    """)
+    result = run(pytester)
+    result.assert_outcomes(passed=1, failed=1)
+    result.stdout.fnmatch_lines(["*Broken: not within 60 s: pending 0, wanted 1", "*rayservices/fruit-stand*"])

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -89,13 +90,15 @@ def read_text(path: Path, *, shown: str = "", where: str = "") -> str:
 
 
 def _nearby(path: Path) -> str:
-    from rayrig_backends.faults import closest
-
     try:
-        names = [p.name for p in path.parent.iterdir() if p.suffix in (".yaml", ".yml")]
+        names = {p.stem: p.name for p in sorted(path.parent.iterdir()) if p.suffix in (".yaml", ".yml")}
     except OSError:
         return f"there is no directory {path.parent} either"
-    return closest(path.name, names) if names else f"there are no YAML files in {path.parent}"
+    if not names:
+        return f"there are no YAML files in {path.parent}"
+    # Of the stems, because all names are alike in their endings.
+    near = get_close_matches(path.stem, names, n=1)
+    return f'did you mean "{names[near[0]]}"?' if near else "check the path"
 
 
 def parse_documents(text: str, file: str, *, first_line: int = 1) -> list[Document]:

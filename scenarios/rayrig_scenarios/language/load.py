@@ -62,7 +62,7 @@ def _load_bundled(name: str) -> Scenario:
         raise InputError(
             f'no scenario is called "{name}"',
             where=name,
-            remedy=closest(name, bundled_scenarios()) + " A path has a slash or ends with .yaml.",
+            remedy=closest(name, bundled_scenarios()) + "; a path has a slash or ends with .yaml",
         )
     text = (files("rayrig_scenarios") / "library" / f"{name}.yaml").read_text(encoding="utf-8")
     return load_text(text, f"{name}.yaml", reference=name)
