@@ -6,7 +6,6 @@ nothing is due changes nothing, so the controller leaves it out; `next_ns` says 
 
 from __future__ import annotations
 
-import json
 from collections import deque
 from collections.abc import Callable
 
@@ -14,6 +13,7 @@ from rayrig_core.objects import JsonObject
 from rayrig_core.timestamps import to_ns
 from rayrig_core.trace import Kind
 from rayrig_sim.ray.resources import IMPLICIT_PREFIX
+from rayrig_sim.serve import deployment_messages as messages
 from rayrig_sim.serve.autoscaling import AutoscalingConfig
 from rayrig_sim.serve.broadcast import Broadcaster
 from rayrig_sim.serve.context import NEVER_NS, ServeContext
@@ -51,11 +51,6 @@ _DEAD_KEPT = 10
 #: A recovering replica that does not answer for this long is killed.
 _RECOVERY_NS = to_ns(30)
 _ID_LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789"
-
-HEALTH_MESSAGE = (
-    "A replica's health check failed. This deployment will be UNHEALTHY until the replica recovers or a new deploy "
-    "happens."
-)
 
 
 class DeploymentState:
@@ -172,8 +167,9 @@ class DeploymentState:
         if target.is_deleting:
             self.status = self.status.after(DeploymentEvent.DELETE)
         elif is_frozen:
-            message = "The rolling update of this deployment had failed before the controller restarted."
-            self.status = self.status.after(DeploymentEvent.ROLLING_UPDATE_FAILED, message)
+            self.status = self.status.after(
+                DeploymentEvent.ROLLING_UPDATE_FAILED, messages.ROLLOUT_HAD_FAILED_BEFORE_RESTART
+            )
         self._emit_status(cause)
         self._configure_routers()
 
@@ -342,7 +338,7 @@ class DeploymentState:
             if self._is_rolling:
                 self._failures += 1
                 self._failure = detail
-            self._happened(DeploymentEvent.HEALTH_CHECK_FAILED, HEALTH_MESSAGE, replica.seq)
+            self._happened(DeploymentEvent.HEALTH_CHECK_FAILED, messages.HEALTH_CHECK_FAILED, replica.seq)
 
     def _check_start(self, replica: Replica) -> None:
         process = replica.process
@@ -376,8 +372,7 @@ class DeploymentState:
         self._failures += 1
         self._failure = text
         left = max(failure_threshold(self.target.num_replicas) - self._failures, 0)
-        retrying = "Retrying" if self._has_run else f"Retrying {left} more time(s)"
-        self._say(f"A replica failed to start with exception. {retrying}. Error:\n{text}", replica.seq)
+        self._say(messages.retrying(None if self._has_run else left, text), replica.seq)
 
     def _start_replica(self) -> None:
         target = self.target
@@ -499,48 +494,25 @@ class DeploymentState:
         return not self._has_run and not self._is_rolling and self._failures >= failure_threshold(target.num_replicas)
 
     def _give_up_start(self) -> None:
-        self._happened(
-            DeploymentEvent.REPLICA_STARTUP_FAILED,
-            f"The deployment failed to start {self._failures} times in a row. This may be due to a problem with its "
-            "constructor or initial health check failing. See controller logs for details. "
-            f"Error:\n{self._failure}",
-            self._last_replica_seq,
-        )
+        message = messages.start_failed(self._failures, self._failure)
+        self._happened(DeploymentEvent.REPLICA_STARTUP_FAILED, message, self._last_replica_seq)
 
     def _give_up_rollout(self) -> None:
         if not self.is_frozen:
             self.is_frozen = True
             self._target_changed()
-        self._happened(
-            DeploymentEvent.ROLLING_UPDATE_FAILED,
-            f"The deployment failed to start {self._failures} times in a row during a rolling update. This may be due "
-            "to a problem with its constructor, initial health check or health checks failing. The update is stopped "
-            "and replicas of the previous version keep running until a new deploy. See controller logs for details. "
-            f"Error:\n{self._failure}",
-            self._last_replica_seq,
-        )
+        message = messages.rollout_failed(self._failures, self._failure)
+        self._happened(DeploymentEvent.ROLLING_UPDATE_FAILED, message, self._last_replica_seq)
 
     def _warn_slow(self, waiting: int, initializing: int, now_ns: int) -> None:
         self._warned_ns = now_ns
         target = self.target
         assert target is not None
-        who = f"Deployment '{self.id.name}' in application '{self.id.app}' has"
-        message = ""
-        if waiting:
-            required = json.dumps({name: float(amount) for name, amount in target.info.actor.resources.items()})
-            total = self.context.cluster.total_resources()
-            shown_total = {n: a for n, a in total.items() if n in ("CPU", "GPU") or n in target.info.actor.resources}
-            message = (
-                f"{who} {waiting} replicas that have taken more than 30s to be scheduled. This may be due to waiting for "
-                "the cluster to auto-scale or for a runtime environment to be installed. Resources required for each "
-                f"replica: {required}, total resources available: {json.dumps(shown_total)}. Use `ray status` for more "
-                "details."
-            )
         if initializing:
-            message = (
-                f"{who} {initializing} replicas that have taken more than 30s to initialize.\n"
-                "This may be caused by a slow __init__ or reconfigure method."
-            )
+            message = messages.slow_to_initialize(self.id, initializing)
+        else:
+            total = self.context.cluster.total_resources()
+            message = messages.slow_to_be_scheduled(self.id, waiting, target.info.actor.resources, total)
         if self.status.status not in (DeploymentStatus.UNHEALTHY, DeploymentStatus.DEPLOY_FAILED):
             self._say(message, self._last_replica_seq)
 
