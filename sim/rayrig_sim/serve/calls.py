@@ -3,19 +3,19 @@
 A `Call` is also the event that the kernel's queue holds while the call takes its time: at most one of its waits is in
 the queue at any moment, so no further object is made per request. What a cancelled call left in the queue does
 nothing when its time comes.
+
+A call knows little of where it is: the three protocols here are all of it. Routers, replicas and handles know calls,
+not the other way round.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
+    from collections.abc import Collection, Coroutine
 
-    from rayrig_sim.serve.execution import ReplicaExecution
-    from rayrig_sim.serve.handles import HandleCall
     from rayrig_sim.serve.identity import DeploymentId
-    from rayrig_sim.serve.router import Candidate, Router
 
 
 class CallFailed(Exception):
@@ -67,6 +67,44 @@ class CallCancelled(CallFailed):
         super().__init__("the request was cancelled")
 
 
+class Assigner(Protocol):
+    """The router of a call."""
+
+    #: Calls that a replica has accepted and not ended.
+    ongoing: int
+    #: Trace event of the last change of the replicas or of the availability.
+    cause: int | None
+
+    @property
+    def deployment(self) -> DeploymentId: ...
+
+    @property
+    def waiting(self) -> Collection[Call]: ...
+
+    def withdraw(self, call: Call, /) -> None:
+        """The caller no longer waits."""
+
+
+class Place(Protocol):
+    """The replica of a call as its router sees it: `queue_len` is what the router believes, as of `seen_ns`."""
+
+    queue_len: int
+    seen_ns: int
+
+    @property
+    def router(self) -> Assigner: ...
+
+
+class Worker(Protocol):
+    """The replica that works on a call."""
+
+    @property
+    def deployment(self) -> str: ...
+
+    def cancel(self, call: Call, /) -> None:
+        """The caller left."""
+
+
 class Call:
     """One call. `service_ns` below zero: the deployment's own distribution decides."""
 
@@ -87,16 +125,16 @@ class Call:
     )
 
     callbacks: Any
-    candidate: Candidate
+    candidate: Place
     #: Where it runs; None while it waits and after its end.
-    execution: ReplicaExecution | None
+    execution: Worker | None
     #: The router that assigns or has assigned it.
-    router: Router | None
+    router: Assigner | None
     #: User code's coroutine while it is suspended, and what it awaits.
     coroutine: Coroutine[Any, Any, Any] | None
     target: Any
     #: Calls that the user code has made, to be cancelled with this one.
-    children: list[HandleCall] | None
+    children: list[Call] | None
 
     def __init__(self, method: str = "__call__", service_ns: int = -1) -> None:
         self._ok = True

@@ -5,14 +5,22 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from rayrig_core.http import HttpRequest, HttpResponse
 from rayrig_sim.serve.calls import BackPressure, Call, DeploymentUnavailable, ReplicaDied
 from rayrig_sim.serve.request import ServeRequest, to_response
 
-if TYPE_CHECKING:
-    from rayrig_sim.serve.proxy_server import ProxyServer
+
+class Proxy(Protocol):
+    """The proxy that took a request, as the request knows it."""
+
+    #: Requests taken and not answered, in order.
+    in_flight: dict[HttpExchange, None]
+
+    @property
+    def routes_cause(self) -> int | None:
+        """Trace event of the last route table, or of the end of the process."""
 
 
 class HttpExchange(Call):
@@ -24,7 +32,7 @@ class HttpExchange(Call):
 
     __slots__ = ("app", "http", "proxy", "route_prefix", "timer")
 
-    proxy: ProxyServer | None
+    proxy: Proxy | None
     route_prefix: str
     timer: Any
 

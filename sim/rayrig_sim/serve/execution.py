@@ -8,23 +8,21 @@ driven in place; it costs an event only where it really waits. Source: reference
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sized
 from enum import Enum
 from heapq import heappush
 from types import CoroutineType
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from rayrig_core.ports import Cancelled
 from rayrig_core.timestamps import NS, to_ns
 from rayrig_sim.serve.application_code import Child, DeploymentCode
 from rayrig_sim.serve.calls import Call, CallFailed, ReplicaDied, TaskFailed
-from rayrig_sim.serve.handles import DeploymentHandle
 from rayrig_sim.serve.service_times import ServiceTimes
 from rayrig_sim.serve.user_code import ReplicaContext, driven, running, sleep
 
 if TYPE_CHECKING:
     from rayrig_sim.kernel import Kernel, KernelSignal
-    from rayrig_sim.serve.router import Router
 
 
 class HealthFault(Enum):
@@ -35,11 +33,22 @@ class HealthFault(Enum):
     HANGS = "hangs"
 
 
+class SlotWatcher(Protocol):
+    """Who has calls that wait for a slot: a router."""
+
+    @property
+    def waiting(self) -> Sized: ...
+
+    def slot_freed(self) -> None:
+        """A slot got free, or the replica died."""
+
+
 class ReplicaExecution:
     """One replica at work.
 
-    It accepts calls once `initialize` has returned. `handles` gives a handle of another deployment of the application
-    by name. Errors of user code leave `initialize`, `reconfigure` and `check_health` as they were raised.
+    It accepts calls once `initialize` has returned. `handles` gives what the constructor gets for a child: a handle of
+    another deployment of the application, by name. Errors of user code leave `initialize`, `reconfigure` and
+    `check_health` as they were raised.
     """
 
     __slots__ = (
@@ -83,7 +92,7 @@ class ReplicaExecution:
         pod_ip: str,
         code: DeploymentCode,
         max_ongoing_requests: int = 5,
-        handles: Callable[[str], DeploymentHandle] | None = None,
+        handles: Callable[[str], object] | None = None,
         env: Mapping[str, str] | None = None,
     ) -> None:
         self.kernel = kernel
@@ -95,7 +104,7 @@ class ReplicaExecution:
         self.code = code
         self.max_ongoing_requests = max_ongoing_requests
         #: Routers that hold this replica in their list; those with waiting calls are told when a slot gets free.
-        self.watchers: list[Router] = []
+        self.watchers: list[SlotWatcher] = []
         #: Why it is dead; None while it lives.
         self.death: ReplicaDied | None = None
         self._children_of = handles
@@ -328,7 +337,7 @@ class ReplicaExecution:
                     return
                 if target.callbacks is not None:
                     call.target = target
-                    target.callbacks.append(_Resume(call))
+                    target.callbacks.append(_Resume(self, call))
                     return
                 value, error = (target._value, None) if target._ok else (None, target._value)
         except StopIteration as end:
@@ -466,15 +475,15 @@ def _no_finalizer(_: Any) -> None:
 class _Resume:
     """Continues a suspended call when what it awaits has happened."""
 
-    __slots__ = ("call",)
+    __slots__ = ("call", "execution")
 
-    def __init__(self, call: Call) -> None:
+    def __init__(self, execution: ReplicaExecution, call: Call) -> None:
+        self.execution = execution
         self.call = call
 
     def __call__(self, event: Any) -> None:
-        call = self.call
-        execution = call.execution
-        if execution is None:
+        call, execution = self.call, self.execution
+        if call.execution is not execution:
             return
         if event._ok:
             execution._step(call, event._value, None)

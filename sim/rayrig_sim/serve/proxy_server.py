@@ -179,7 +179,7 @@ class ProxyServer:
         """
         if self.is_closed:
             raise HttpFailure(Failure.REFUSED, f"{self.pod_ip}: the proxy has ended")
-        exchange = _Awaited(request, self.kernel.signal())
+        exchange = _Awaited(request, self.kernel.signal(), self.pod_ip)
         self.accept(exchange)
         try:
             outcome: HttpResponse | HttpFailure = await exchange.done
@@ -243,7 +243,7 @@ class ProxyServer:
         """
         limit_s = _header_timeout_s(exchange.http.headers, self._timeout_s)
         if limit_s is not None and limit_s > 0:
-            exchange.timer = self.kernel.call_later(to_ns(limit_s), _TimeLimit(exchange, limit_s))
+            exchange.timer = self.kernel.call_later(to_ns(limit_s), _TimeLimit(self, exchange, limit_s))
 
     def _make_id(self) -> str:
         """A random UUID of version 4."""
@@ -271,30 +271,31 @@ def _header_timeout_s(headers: Mapping[str, str], configured_s: float | None) ->
 class _TimeLimit:
     """Ends a request that takes too long."""
 
-    __slots__ = ("_exchange", "_limit_s")
+    __slots__ = ("_exchange", "_limit_s", "_proxy")
 
-    def __init__(self, exchange: HttpExchange, limit_s: float) -> None:
+    def __init__(self, proxy: ProxyServer, exchange: HttpExchange, limit_s: float) -> None:
+        self._proxy = proxy
         self._exchange = exchange
         self._limit_s = limit_s
 
     def __call__(self, _: Any) -> None:
-        exchange = self._exchange
-        if not exchange.is_done and exchange.proxy is not None:
-            exchange.proxy._time_out(exchange, self._limit_s)
+        if not self._exchange.is_done:
+            self._proxy._time_out(self._exchange, self._limit_s)
 
 
 class _Awaited(HttpExchange):
     """A request whose caller is an actor."""
 
-    __slots__ = ("done",)
+    __slots__ = ("done", "pod_ip")
 
-    def __init__(self, http: HttpRequest, done: KernelSignal[Any]) -> None:
+    def __init__(self, http: HttpRequest, done: KernelSignal[Any], pod_ip: str) -> None:
         HttpExchange.__init__(self, http)
         self.done = done
+        self.pod_ip = pod_ip
 
     def answered(self, ok: bool, value: Any) -> None:
         self.done.set(response_of(ok, value))
 
     def was_reset(self, cause: int | None) -> None:
         self.is_done = True
-        self.done.set(HttpFailure(Failure.RESET, self.proxy.pod_ip if self.proxy is not None else ""))
+        self.done.set(HttpFailure(Failure.RESET, self.pod_ip))
