@@ -35,6 +35,7 @@ from rayrig_sim.kubernetes.control_plane import ControlPlane
 from rayrig_sim.kubernetes.event_recorder import CoreEventRecorder
 from rayrig_sim.kubernetes.heartbeats import VirtualHeartbeats
 from rayrig_sim.kubernetes.kubelet import Kubelet
+from rayrig_sim.kubernetes.kubelet_options import KubeletOptions
 from rayrig_sim.kubernetes.service_proxy import ServiceTable
 from rayrig_sim.kubernetes.taints import Taint
 from rayrig_sim.network import Network
@@ -130,8 +131,12 @@ class MemoryWorld:
         client = self.client(actor)
         recorder = CoreEventRecorder(kernel, client, component="kubelet", host=name)
         capacity = {"cpu": nodes.cpu, "memory": nodes.memory, "pods": str(nodes.pods), **nodes.extended}
+        number = len(self.machines)
+        # The range that container networks of kind clusters use; .1 is the gateway.
+        address = f"172.18.{number // 250}.{number % 250 + 2}"
         node_spec = sim_nodes.NodeSpec(
             name,
+            address=address,
             labels=dict(nodes.labels),
             taints=tuple(Taint(t["key"], t.get("value", ""), t["effect"]) for t in nodes.taints),
             capacity=capacity,
@@ -145,7 +150,14 @@ class MemoryWorld:
             )
         )
         kubelet = Kubelet(
-            kernel, client, name, runtime, kernel.streams.stream(actor), recorder=recorder, network=self.http(actor)
+            kernel,
+            client,
+            name,
+            runtime,
+            kernel.streams.stream(actor),
+            KubeletOptions(host_ip=address),
+            recorder,
+            network=self.http(actor),
         )
         self.machines[name] = Machine(name, kubelet, runtime, self.network)
         self.presences[name] = sim_nodes.NodePresence(kernel, client, node_spec, self.heartbeats, recorder)

@@ -17,6 +17,7 @@ from rayrig_sim.kubernetes.node_lifecycle import NodeLifecycleController
 from rayrig_sim.kubernetes.object_cache import ObjectCaches
 from rayrig_sim.kubernetes.pod_gc import PodGarbageCollector
 from rayrig_sim.kubernetes.scheduler import DEFAULT_SCHEDULER, Scheduler
+from rayrig_sim.kubernetes.series_recorder import SeriesEventRecorder
 from rayrig_sim.kubernetes.service_proxy import ServiceProxy, ServiceTable
 from rayrig_sim.kubernetes.taint_eviction import TaintEvictionController
 from rayrig_sim.randomness import Streams
@@ -69,7 +70,7 @@ class ControlPlane:
             runtime,
             client,
             self._scheduler_caches,
-            CoreEventRecorder(runtime, client, component=DEFAULT_SCHEDULER),
+            SeriesEventRecorder(runtime, client, controller=DEFAULT_SCHEDULER),
             latency=calibration.scheduling_latency,
             rng=streams.stream("kube-scheduler"),
         )

@@ -59,7 +59,7 @@ def test_a_pod_is_bound_and_the_event_says_so(hollow_cluster: Cluster) -> None:
         assert condition["status"] == "True"
         (event,) = (await cluster.client.list(CORE_EVENT, "default")).items
         assert (event["reason"], event["message"]) == ("Scheduled", "Successfully assigned default/p to n1")
-        assert event["source"] == {"component": "default-scheduler"}
+        assert event["reportingComponent"] == "default-scheduler"
 
     cluster.run(story())
     assert [data for _, data in cluster.happened(Kind.SCHEDULED, "pods/default/p")] == [("n1",)]
@@ -129,7 +129,9 @@ def test_a_pod_that_fits_nowhere_is_tried_again_only_after_five_minutes(hollow_c
 
     cluster.run(story())
     tries = [t for t, data in cluster.happened(Kind.EVENT, "pods/default/p") if data[1] == "FailedScheduling"]
-    assert len(tries) == 4
+    # Further repeats of the series are told to the API server much later, so two are seen here.
+    assert len(tries) == 2
+    assert 300 < tries[1] - tries[0] <= 330
     assert all(300 <= later - earlier <= 331 for earlier, later in itertools.pairwise(tries))
     assert len(cluster.happened(Kind.UNSCHEDULABLE, "pods/default/p")) == 1
 
