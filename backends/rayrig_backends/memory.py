@@ -6,6 +6,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar, cast
 
 from rayrig_backends.api_rules import ApiRules
+from rayrig_backends.collector import seldom_collecting
 from rayrig_backends.dashboards import Dashboards
 from rayrig_backends.machines import BrokenImages, Machine, TrackedRuntime
 from rayrig_backends.memory_faults import MemoryFaults
@@ -191,7 +192,8 @@ class MemoryWorld:
         self.operator.start()
 
     def run_until(self, task: Task[Any]) -> None:
-        self.kernel.run(cast(Any, task))
+        with seldom_collecting():
+            self.kernel.run(cast(Any, task))
 
     def spawn(self, name: str, coroutine: Coroutine[Any, Any, T]) -> Task[T]:
         return cast("Task[T]", self.kernel.spawn(name, coroutine))
