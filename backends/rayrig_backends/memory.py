@@ -30,6 +30,7 @@ from rayrig_fakes.kubernetes.calls import ApiCall
 from rayrig_fakes.kubernetes.client import InProcessClient
 from rayrig_fakes.kubernetes.server import ApiServer
 from rayrig_fakes.kubernetes.table import table
+from rayrig_sim.applications.registry import default_registry
 from rayrig_sim.kernel import Kernel
 from rayrig_sim.kubernetes import nodes as sim_nodes
 from rayrig_sim.kubernetes.control_plane import ControlPlane
@@ -42,7 +43,7 @@ from rayrig_sim.kubernetes.taints import Taint
 from rayrig_sim.network import Network
 from rayrig_sim.ray.platform import RayPlatform
 from rayrig_sim.ray.runtime import RayContainerRuntime
-from rayrig_sim.serve.application_code import Override, Registry, default_registry
+from rayrig_sim.serve.application_code import Override, Registry
 
 T = TypeVar("T")
 

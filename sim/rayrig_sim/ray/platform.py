@@ -12,7 +12,7 @@ from rayrig_sim.kernel import Kernel
 from rayrig_sim.network import Listener, Network
 from rayrig_sim.ray.cluster import RayCluster
 from rayrig_sim.ray.external_storage import ExternalStorage, StorageKey
-from rayrig_sim.serve.application_code import Registry, default_registry
+from rayrig_sim.serve.application_code import Registry
 from rayrig_sim.serve.instance import SimulatedServe
 
 if TYPE_CHECKING:
@@ -32,13 +32,13 @@ class RayPlatform:
         network: Network,
         calibration: Calibration,
         *,
-        registry: Registry | None = None,
+        registry: Registry,
         dashboard_factory: DashboardFactory | None = None,
     ) -> None:
         self.kernel = kernel
         self.network = network
         self.calibration = calibration
-        self.registry = registry if registry is not None else default_registry().with_fallback()
+        self.registry = registry
         self.dashboard_factory = dashboard_factory
         self.storage = ExternalStorage()
         #: The latest Ray cluster of each (namespace, RayCluster name).

@@ -245,14 +245,3 @@ def _built(found: object, args: JsonObject | None) -> ApplicationCode:
         if isinstance(found, ApplicationCode):
             return found
     raise TypeError(f"Expected a built Serve application or an application builder function but got: {type(found)}.")
-
-
-def default_registry() -> Registry:
-    """The shipped examples (`rayrig_sim.applications`)."""
-    from rayrig_sim.applications import calculator, fruit_stand, gpu_inference
-
-    registry = Registry()
-    registry.register(fruit_stand.IMPORT_PATH, fruit_stand.application())
-    registry.register(calculator.IMPORT_PATH, calculator.application())
-    registry.register(gpu_inference.IMPORT_PATH, gpu_inference.application())
-    return registry

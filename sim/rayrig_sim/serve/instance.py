@@ -16,7 +16,7 @@ from rayrig_sim.calibration import Calibration
 from rayrig_sim.network import Network
 from rayrig_sim.ray.cluster import RayCluster
 from rayrig_sim.serve import checkpoint
-from rayrig_sim.serve.application_code import Registry, default_registry
+from rayrig_sim.serve.application_code import Registry
 from rayrig_sim.serve.broadcast import Broadcaster
 from rayrig_sim.serve.context import ServeContext
 from rayrig_sim.serve.controller import ServeController
@@ -55,9 +55,7 @@ _ALL_SOURCES = ("declarative", "imperative")
 class SimulatedServe:
     """Implements `rayrig_core.ports.ServeInstance` on the model."""
 
-    def __init__(
-        self, cluster: RayCluster, *, registry: Registry | None = None, network: Network | None = None
-    ) -> None:
+    def __init__(self, cluster: RayCluster, *, registry: Registry, network: Network | None = None) -> None:
         kernel = cluster.kernel
         name = f"{cluster.namespace}/{cluster.name}"
         self.cluster = cluster
@@ -65,7 +63,7 @@ class SimulatedServe:
             kernel=kernel,
             cluster=cluster,
             calibration=cluster.calibration,
-            registry=registry if registry is not None else default_registry(),
+            registry=registry,
             routers=Routers(kernel, f"serve/{name}"),
             network=network,
             rng=kernel.streams.stream(f"serve/{name}/instance"),

@@ -9,15 +9,9 @@ import pytest
 
 from rayrig_core.timestamps import NS
 from rayrig_sim.applications import calculator, fruit_stand, gpu_inference
+from rayrig_sim.applications.registry import default_registry
 from rayrig_sim.calibration import Constant
-from rayrig_sim.serve.application_code import (
-    ApplicationCode,
-    DeploymentCode,
-    Override,
-    Registry,
-    default_registry,
-    single,
-)
+from rayrig_sim.serve.application_code import ApplicationCode, DeploymentCode, Override, Registry, single
 from rayrig_sim.serve.local import LocalServe
 
 

@@ -1,0 +1,15 @@
+"""The registry that a world begins with."""
+
+from __future__ import annotations
+
+from rayrig_sim.applications import calculator, fruit_stand, gpu_inference
+from rayrig_sim.serve.application_code import Registry
+
+
+def default_registry() -> Registry:
+    """A registry of its own for each caller, with the examples of this package."""
+    registry = Registry()
+    registry.register(fruit_stand.IMPORT_PATH, fruit_stand.application())
+    registry.register(calculator.IMPORT_PATH, calculator.application())
+    registry.register(gpu_inference.IMPORT_PATH, gpu_inference.application())
+    return registry
