@@ -16,7 +16,7 @@ from rayrig_core.http import Failure, HttpFailure, HttpResponse
 from rayrig_core.objects import Json, JsonObject, copy_json, name_of
 from rayrig_core.resource_types import RAY_SERVICE, ResourceType
 from rayrig_core.timestamps import NS, to_ns
-from rayrig_scenarios.judgement import UNWATCHED, Finding, judge, resources_of
+from rayrig_scenarios.judgement import Finding, is_watched, judge, resources_of
 from rayrig_scenarios.language.conditions import Condition
 from rayrig_scenarios.language.merging import merge_patch_between
 from rayrig_scenarios.language.paths import assign, parse_path, shown
@@ -145,7 +145,7 @@ class Actions:
         runtime = self.world.runtime
         self.begin(conditions)
         deadline_ns = runtime.monotonic_ns() + to_ns(timeout_s)
-        looks_again = any(condition.chosen in UNWATCHED for condition in conditions)
+        looks_again = not all(is_watched(condition) for condition in conditions)
         while True:
             findings = [judge(condition, self.seen) for condition in conditions]
             if all(finding.holds for finding in findings):

@@ -154,6 +154,8 @@ class Rig:
             self._world.start()
             self._actions = Actions(self._world)
             self._actions.begin()
+            # Every actor takes its first step, so that a world that is thrown away leaves none that never ran.
+            self._world.run_until(self._world.spawn("test", self._actions.sleep(0.0)))
         return self._world
 
     @property

@@ -44,8 +44,12 @@ def judge(condition: Condition, seen: Observations) -> Finding:
     return _JUDGES[condition.chosen](getattr(condition, condition.chosen), seen)
 
 
-#: Conditions on what no watch reports: they are looked at again every second.
-UNWATCHED = ("event", "happened", "requests", "peak")
+_UNWATCHED = ("event", "happened", "requests", "peak")
+
+
+def is_watched(condition: Condition) -> bool:
+    """Whether a watch reports all that can make it true. Others, such as why a pod is not ready, must be looked at again."""
+    return condition.chosen not in _UNWATCHED and not (condition.pods is not None and condition.pods.reason)
 
 
 def resources_of(conditions: Iterable[Condition]) -> list[ResourceType]:

@@ -8,9 +8,6 @@ from pathlib import Path
 
 import pytest
 
-# Runs in this process forget what they import; loaded here, rayrig and PyYAML's C extension are loaded only once.
-import rayrig_scenarios.api  # noqa: F401
-
 pytest_plugins = ["pytester"]
 
 SCRIPTED = Path(__file__).parents[1] / "scenarios"
@@ -38,7 +35,20 @@ def project(pytester: pytest.Pytester) -> pytest.Pytester:
 
 
 def run(project: pytest.Pytester, *arguments: str) -> pytest.RunResult:
-    return project.runpytest_inprocess("-p", "no:randomly", "-p", "no:cacheprovider", *arguments)
+    # In a process of its own: what a run in this one leaves in `sys.modules` and to the garbage collector would reach the next.
+    options = (
+        "-W",
+        "error",
+        "-p",
+        "no:randomly",
+        "-p",
+        "no:cacheprovider",
+        "-p",
+        "no:xdist",
+        "-p",
+        "no:hypothesispytest",
+    )
+    return project.runpytest_subprocess(*options, *arguments)
 
 
 def test_a_test_deploys_upgrades_and_asks(project: pytest.Pytester) -> None:
@@ -209,4 +219,4 @@ def test_without_an_override_the_world_is_the_one_in_memory(pytester: pytest.Pyt
     """)
     result = run(pytester)
     result.assert_outcomes(passed=1, failed=1)
-    result.stdout.fnmatch_lines(["*Broken: not within 60 s: pending 0, wanted 1", "*rayservices/fruit-stand*"])
+    result.stdout.fnmatch_lines(["*Broken: not within 60 s: pending 0, wanted 1", "*RayService fruit-stand: *"])
