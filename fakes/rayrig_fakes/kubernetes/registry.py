@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from rayrig_core.objects import JsonObject
 from rayrig_core.resource_types import ResourceType
-from rayrig_fakes.kubernetes.kinds.rules import KindRules
+from rayrig_fakes.kubernetes.kind_rules import KindRules
 from rayrig_fakes.kubernetes.selectors import Fields, field_reader
 
 _METADATA_FIELDS: Fields = {

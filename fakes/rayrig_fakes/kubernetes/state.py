@@ -7,7 +7,7 @@ from random import Random
 
 from rayrig_core.objects import JsonObject
 from rayrig_core.trace import Kind, Trace
-from rayrig_fakes.kubernetes.kinds.rules import Admission
+from rayrig_fakes.kubernetes.kind_rules import Admission
 from rayrig_fakes.kubernetes.registry import Registry, Served
 from rayrig_fakes.kubernetes.store import Collection, Store
 

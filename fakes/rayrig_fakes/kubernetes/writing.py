@@ -7,7 +7,7 @@ from rayrig_core.timestamps import rfc3339
 from rayrig_fakes.kubernetes import objectmeta, status
 from rayrig_fakes.kubernetes.calls import Answer, ApiCall
 from rayrig_fakes.kubernetes.copies import own_copy
-from rayrig_fakes.kubernetes.kinds.rules import Admission
+from rayrig_fakes.kubernetes.kind_rules import Admission
 from rayrig_fakes.kubernetes.names import generated_name, new_uid
 from rayrig_fakes.kubernetes.patch import apply_patch
 from rayrig_fakes.kubernetes.registry import Served

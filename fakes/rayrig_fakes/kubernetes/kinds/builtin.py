@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from rayrig_core import resource_types as rt
 from rayrig_core.resource_types import ResourceType
+from rayrig_fakes.kubernetes.kind_rules import KindRules
 from rayrig_fakes.kubernetes.kinds.crds import CrdRules
 from rayrig_fakes.kubernetes.kinds.events import CoreEventRules, EventRules
 from rayrig_fakes.kubernetes.kinds.plain import (
@@ -18,7 +19,6 @@ from rayrig_fakes.kubernetes.kinds.plain import (
     SecretRules,
 )
 from rayrig_fakes.kubernetes.kinds.pods import PodRules
-from rayrig_fakes.kubernetes.kinds.rules import KindRules
 from rayrig_fakes.kubernetes.kinds.services import ServiceRules
 from rayrig_fakes.kubernetes.kinds.workloads import WorkloadRules
 from rayrig_fakes.kubernetes.registry import Served, selectable

@@ -9,8 +9,8 @@ from rayrig_core.objects import JsonObject
 from rayrig_core.resource_types import CUSTOM_RESOURCE_DEFINITION, ResourceType
 from rayrig_core.timestamps import rfc3339
 from rayrig_fakes.kubernetes import status
+from rayrig_fakes.kubernetes.kind_rules import Admission, KindRules, keep, setdefault
 from rayrig_fakes.kubernetes.kinds.custom import CustomRules
-from rayrig_fakes.kubernetes.kinds.rules import Admission, KindRules, keep, setdefault
 from rayrig_fakes.kubernetes.registry import Served, selectable
 from rayrig_fakes.kubernetes.status import Cause
 

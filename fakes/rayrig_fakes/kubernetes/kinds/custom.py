@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from rayrig_core.objects import JsonObject, copy_json
 from rayrig_fakes.kubernetes import status
-from rayrig_fakes.kubernetes.kinds.rules import Admission, KindRules, keep
+from rayrig_fakes.kubernetes.kind_rules import Admission, KindRules, keep
 from rayrig_fakes.kubernetes.schema.nodes import RuleChecker, SchemaNode, has_rules
 from rayrig_fakes.kubernetes.status import Cause
 

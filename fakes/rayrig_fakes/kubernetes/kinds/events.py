@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from rayrig_core.objects import JsonObject
 from rayrig_fakes.kubernetes import status
-from rayrig_fakes.kubernetes.kinds.rules import Admission, KindRules, setdefault
+from rayrig_fakes.kubernetes.kind_rules import Admission, KindRules, setdefault
 from rayrig_fakes.kubernetes.status import Cause
 
 #: Field of events.k8s.io/v1, and of core/v1.

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 
 from rayrig_core.objects import JsonObject
 from rayrig_fakes.kubernetes import status
+from rayrig_fakes.kubernetes.kind_rules import Admission, KindRules, keep
 from rayrig_fakes.kubernetes.kinds.quantities import normalise_amounts
-from rayrig_fakes.kubernetes.kinds.rules import Admission, KindRules, keep
 from rayrig_fakes.kubernetes.names import dns_label, path_segment
 from rayrig_fakes.kubernetes.status import Cause
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from rayrig_core.objects import JsonObject
+from rayrig_fakes.kubernetes.kind_rules import setdefault
 from rayrig_fakes.kubernetes.kinds.quantities import normalise_amounts
-from rayrig_fakes.kubernetes.kinds.rules import setdefault
 
 _FILE_MODE = 420  # 0644
 _PROBES = ("livenessProbe", "readinessProbe", "startupProbe")

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from rayrig_core.objects import Json, JsonObject
 from rayrig_fakes.kubernetes import status
 from rayrig_fakes.kubernetes.copies import own_copy, packed
+from rayrig_fakes.kubernetes.kind_rules import Admission, KindRules, keep, setdefault
 from rayrig_fakes.kubernetes.kinds.pod_defaults import default_pod_spec, qos_class
 from rayrig_fakes.kubernetes.kinds.pod_validation import validate_pod_spec
-from rayrig_fakes.kubernetes.kinds.rules import Admission, KindRules, keep, setdefault
 from rayrig_fakes.kubernetes.status import Cause
 
 TERMINAL_PHASES = ("Succeeded", "Failed")
