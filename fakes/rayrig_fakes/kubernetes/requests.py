@@ -158,7 +158,7 @@ def call_of(request: HttpRequest, target: Target, verb: Verb) -> ApiCall:
         resource_version=one(query, "resourceVersion"),
         resource_version_match=one(query, "resourceVersionMatch"),
         dry_run=_dry_run(query.get("dryRun") or [], verb),
-        field_manager=one(query, "fieldManager"),
+        field_manager=one(query, "fieldManager") or ("" if _is_apply(request) else _agent(request)),
         force=flag(query, "force"),
         field_validation=_field_validation(one(query, "fieldValidation"), verb),
         send_initial_events=flag(query, "sendInitialEvents"),
@@ -295,6 +295,15 @@ def _short(text: str, limit: int = 30) -> str:
 
 def _unrecognized(kind: str, why: str, shown: str) -> Exception:
     return status.bad_request(f"the object provided is unrecognized (must be of type {kind}): {why} ({shown})")
+
+
+def _is_apply(request: HttpRequest) -> bool:
+    return media_type(request.headers.get("content-type", "")) == APPLY_PATCH
+
+
+def _agent(request: HttpRequest) -> str:
+    """Field manager of a client that names none: its User-Agent up to the first `/`."""
+    return request.headers.get("user-agent", "").partition("/")[0][:128] or "unknown"
 
 
 def _with_patch(request: HttpRequest, served: Served, call: ApiCall) -> ApiCall:

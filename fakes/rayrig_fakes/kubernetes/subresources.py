@@ -63,7 +63,7 @@ class Subresources:
         if version and version != old["metadata"]["resourceVersion"]:
             raise status.conflict(served.type, call.name)
         scaled = with_scale(served, old, scale)
-        answer = self._writer.replace(served, current, old, scaled, call.verb, "scale", call.dry_run)
+        answer = self._writer.replace(served, current, old, scaled, call)
         return Answer(200, scale_of(served, answer.body))
 
     def _bind(self, served: Served, call: ApiCall) -> Answer:

@@ -5,9 +5,13 @@ from __future__ import annotations
 from rayrig_core.objects import Json, JsonObject
 from rayrig_core.timestamps import rfc3339
 from rayrig_fakes.kubernetes import objectmeta, status
+from rayrig_fakes.kubernetes.apply.configuration import apply_configuration
+from rayrig_fakes.kubernetes.apply.managers import Manager, record_update
+from rayrig_fakes.kubernetes.apply.topology import BuiltinTopology, CustomTopology, Topology
 from rayrig_fakes.kubernetes.calls import Answer, ApiCall
 from rayrig_fakes.kubernetes.copies import own_copy
 from rayrig_fakes.kubernetes.kind_rules import Admission
+from rayrig_fakes.kubernetes.kinds.custom import CustomRules
 from rayrig_fakes.kubernetes.names import generated_name, new_uid
 from rayrig_fakes.kubernetes.patch import apply_patch
 from rayrig_fakes.kubernetes.registry import Served
@@ -38,6 +42,7 @@ class Writer:
         admission = Admission(now, state.rng, state.lookup, call.dry_run)
         obj = rules.take_in(call.body, admission)
         meta = identify(served, call, obj)
+        applied = meta.pop("managedFields", None) if call.patch_type == "apply" else None
         if meta.get("resourceVersion") not in (None, "", "0"):
             raise status.error(500, "", "resourceVersion should not be set on objects to be created")
         namespace = call.namespace or meta.get("namespace", "")
@@ -77,6 +82,10 @@ class Writer:
             if existing.obj["metadata"].get("deletionTimestamp"):
                 raise status.being_deleted(kind, name)
             raise status.already_exists(kind, name)
+        if applied is not None:
+            meta["managedFields"] = applied
+        elif call.field_manager:
+            record_update(obj, None, topology_of(served), _updater(served, call), now, custom=rules.is_custom)
         obj = rules.stored_form(obj)
         if call.dry_run:
             return Answer(201, rules.served_form(obj))
@@ -138,7 +147,7 @@ class Writer:
                 raise status.invalid(served.type.plural, served.type.group, name, [cause])
         elif version != old_meta["resourceVersion"]:
             raise status.conflict(served.type, name)
-        return self.replace(served, current, old, obj, "update", call.subresource, call.dry_run)
+        return self.replace(served, current, old, obj, call)
 
     def patch(self, served: Served, call: ApiCall) -> Answer:
         """Change an object, or its status, by a patch. Raises `ApiError`: 400, 404, 409, 415, 422."""
@@ -146,17 +155,39 @@ class Writer:
         current = self._state.collection(served).get(served.key(call.namespace, call.name))
         if current is None:
             if call.patch_type == "apply" and not call.subresource:
-                created = apply_patch(served, {}, call)
-                return self.create(served, call._replace(body=created))
+                return self.create(served, call._replace(body=self._applied(served, None, call)))
             raise status.not_found(kind, call.name)
         old = served.rules.served_form(current.obj)
-        obj = self._patched(served, old, call)
+        if call.patch_type == "apply":
+            obj = self._applied(served, old, call)
+        else:
+            obj = self._patched(served, old, call)
         identify(served, call, obj)
         meta = obj["metadata"]
         version = meta.get("resourceVersion")
         if version not in (None, "") and version != old["metadata"]["resourceVersion"]:
             raise status.conflict(kind, call.name)
-        return self.replace(served, current, old, obj, "patch", call.subresource, call.dry_run)
+        return self.replace(served, current, old, obj, call)
+
+    def _applied(self, served: Served, old: JsonObject | None, call: ApiCall) -> JsonObject:
+        """What an applied configuration makes of `old`, with its managedFields."""
+        config = own_copy(call.body)
+        meta = identify(served, call, config)
+        if meta.get("managedFields"):
+            raise status.bad_request("metadata.managedFields must be nil")
+        if not call.field_manager:
+            cause = status.required("fieldManager", "is required for apply patch")
+            raise status.invalid("PatchOptions", "meta.k8s.io", "", [cause])
+        meta["name"] = call.name
+        if served.type.namespaced:
+            meta["namespace"] = call.namespace
+        if call.subresource == "status":
+            config = {field: config[field] for field in ("apiVersion", "kind", "metadata", "status") if field in config}
+        elif served.rules.has_status:
+            config.pop("status", None)
+        manager = Manager(call.field_manager, "Apply", served.type.api_version, call.subresource)
+        now = self._state.now_unix_ns()
+        return apply_configuration(old, config, topology_of(served), manager, now, force=call.force)
 
     def _patched(self, served: Served, old: JsonObject, call: ApiCall) -> JsonObject:
         """What the patch makes of `old`, of which parts that the patch does not touch may be shared."""
@@ -177,15 +208,15 @@ class Writer:
         current: Stored,
         old: JsonObject,
         obj: JsonObject,
-        verb: str,
-        subresource: str,
-        dry_run: bool,
+        call: ApiCall,
     ) -> Answer:
         """Put `obj` in the place of `current` (`old` in the caller's version), by the rules of its kind."""
         state, rules, kind = self._state, served.rules, served.type
+        verb, subresource, dry_run = call.verb, call.subresource, call.dry_run
         meta, old_meta = obj["metadata"], old["metadata"]
         name, namespace = old_meta["name"], old_meta.get("namespace", "")
-        meta.pop("managedFields", None)
+        applied = meta.pop("managedFields", None) if call.patch_type == "apply" else None
+        _keep(meta, old_meta, "managedFields")
         causes = [] if subresource else objectmeta.validate_update(meta, old_meta, twice=not rules.is_custom)
         for field in (*objectmeta.SERVER_OWNED, "resourceVersion", "name", "namespace"):
             _keep(meta, old_meta, field)
@@ -208,6 +239,11 @@ class Writer:
         if rules.has_generation and subresource != "status" and rules.spec_changed(obj, old):
             obj["metadata"]["generation"] = old_meta.get("generation", 0) + 1
         _share(obj, old)
+        if applied is not None:
+            obj["metadata"]["managedFields"] = applied
+        elif (call.field_manager or "managedFields" in old_meta) and obj != old:
+            updater = _updater(served, call)
+            record_update(obj, old, topology_of(served), updater, admission.unix_ns, custom=rules.is_custom)
         if obj == old:
             return self._answer(served, 200, current)
         obj = rules.stored_form(obj)
@@ -235,6 +271,17 @@ class Writer:
             return Answer(code, stored.obj, stored)
         shown = Stored(served.rules.served_form(stored.obj), stored.revision)
         return Answer(code, shown.obj, shown)
+
+
+def topology_of(served: Served) -> Topology:
+    """How objects of this resource merge."""
+    rules = served.rules
+    return CustomTopology(rules.schema) if isinstance(rules, CustomRules) else BuiltinTopology(served.type.kind)
+
+
+def _updater(served: Served, call: ApiCall) -> Manager:
+    subresource = call.subresource if call.subresource in ("status", "scale") else ""
+    return Manager(call.field_manager or "unknown", "Update", served.type.api_version, subresource)
 
 
 def _share(obj: JsonObject, old: JsonObject) -> None:
