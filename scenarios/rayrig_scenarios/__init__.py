@@ -4,7 +4,7 @@ What lives where:
 
 - `language/`: from YAML to a `Scenario`: documents with line marks, units, models of steps and conditions, manifests;
 - `library/`: the bundled scenarios, and in `library/manifests/` the RayServices they deploy;
-- `scenario`, `results`: what goes into a run and what comes out of it;
+- `results`: what comes out of a run;
 - `actions`, `observations`, `judgement`: what steps do, what is seen of the world, whether a condition holds;
 - `runner`: takes the steps in virtual time; `api`: the same verbs as Python calls, behind the pytest fixture `rayrig`;
 - `determinism`, `digest`: the same run in two processes, and the first event that differs.

@@ -9,7 +9,7 @@ from enum import StrEnum
 from rayrig_backends.world import ObjectTable, Usage
 from rayrig_core.objects import JsonObject
 from rayrig_core.trace import Trace
-from rayrig_scenarios.scenario import Scenario
+from rayrig_scenarios.language.scenario import Scenario
 from rayrig_sim.traffic.accounting import Accounting
 
 

@@ -44,7 +44,7 @@ from rayrig_scenarios.results import (
     Verdict,
     worst,
 )
-from rayrig_scenarios.scenario import Scenario
+from rayrig_scenarios.language.scenario import Scenario
 
 #: Kinds of which the final objects are kept.
 FINAL_KINDS: tuple[ResourceType, ...] = (

@@ -11,12 +11,12 @@ from rayrig_core.objects import JsonObject
 from rayrig_core.resources.names import serve_service_name
 from rayrig_core.resources.serve_config import parse_serve_config
 from rayrig_scenarios.language.documents import Document
-from rayrig_scenarios.language.load import fingerprint, parse_file
 from rayrig_scenarios.language.manifests import WrittenObject, manifest_file, remarks
 from rayrig_scenarios.language.node_sizing import nodes_for
 from rayrig_scenarios.language.references import missing_references
+from rayrig_scenarios.language.scenario import Scenario, fingerprint
+from rayrig_scenarios.language.scenario_file import parse_scenario
 from rayrig_scenarios.language.world_values import traffic_spec
-from rayrig_scenarios.scenario import Scenario
 
 #: An annotation on the head's pod template changes the configuration's hash and nothing else.
 HARMLESS_CHANGE = 'spec.rayClusterConfig.headGroupSpec.template.metadata.annotations."rayrig.dev/upgrade"'
@@ -77,7 +77,7 @@ def scenario_of_objects(objects: list[WrittenObject], *, reference: str, text: s
         "expect": expect,
     }
     document = Document(data, reference, {}, 1)
-    file = parse_file(document)
+    file = parse_scenario(document)
     texts = [text or json.dumps([written.object for written in objects], sort_keys=True, default=str)]
     return Scenario(
         file=file,

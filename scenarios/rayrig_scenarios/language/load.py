@@ -7,11 +7,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from hashlib import blake2b
 from importlib.resources import files
 from pathlib import Path
-
-from pydantic import ValidationError
 
 from rayrig_backends.faults import closest
 from rayrig_backends.world import ApplicationSpec, TrafficSpec
@@ -19,6 +16,7 @@ from rayrig_core.errors import InputError
 from rayrig_scenarios.language.applying import EVERYTHING, BadPath, changed_object, choose_manifests
 from rayrig_scenarios.language.conditions import Condition
 from rayrig_scenarios.language.documents import Document, Place, parse_documents, read_text
+from rayrig_scenarios.language.from_manifest import scenario_of_objects
 from rayrig_scenarios.language.handlers import load_handler
 from rayrig_scenarios.language.manifests import (
     WrittenObject,
@@ -30,11 +28,10 @@ from rayrig_scenarios.language.manifests import (
     remarks,
 )
 from rayrig_scenarios.language.node_sizing import nodes_for
-from rayrig_scenarios.language.problems import input_error
-from rayrig_scenarios.language.scenario_file import Application, ScenarioFile
+from rayrig_scenarios.language.scenario import Scenario, fingerprint
+from rayrig_scenarios.language.scenario_file import Application, parse_scenario
 from rayrig_scenarios.language.steps import Apply, Manifest
 from rayrig_scenarios.language.world_values import node_spec, traffic_spec
-from rayrig_scenarios.scenario import Scenario
 from rayrig_sim.calibration import Calibration
 
 
@@ -79,24 +76,12 @@ def load_text(text: str, shown: str, *, reference: str = "", folder: Path | None
     if not documents:
         raise InputError("the file is empty", where=shown, remedy="write a scenario or a RayService manifest into it")
     if any(isinstance(d.data, dict) and "kind" in d.data and "steps" not in d.data for d in documents):
-        from rayrig_scenarios.language.from_manifest import scenario_of_objects
-
         return scenario_of_objects(objects_of(documents), reference=reference or shown, text=text)
     if len(documents) > 1:
         raise InputError(
             "a second document begins here", where=documents[1].where(), remedy="one scenario per file; remove the ---"
         )
     return _Loader(documents[0], folder or Path(), text).load(reference or shown)
-
-
-def parse_file(document: Document) -> ScenarioFile:
-    """The document in the language's models. Raises `InputError`."""
-    if not isinstance(document.data, dict):
-        raise InputError("this is no scenario", where=document.where(), remedy="write name, description and steps")
-    try:
-        return ScenarioFile.model_validate(document.data)
-    except ValidationError as error:
-        raise input_error(error, document) from None
 
 
 class _Loader:
@@ -106,7 +91,7 @@ class _Loader:
         self.document = document
         self.folder = folder
         self.texts = [text]
-        self.file = parse_file(document)
+        self.file = parse_scenario(document)
 
     def load(self, reference: str) -> Scenario:
         file = self.file
@@ -294,12 +279,3 @@ class _Loader:
             startup=behaviour.startup,
             fails_with=behaviour.fails_with,
         )
-
-
-def fingerprint(texts: list[str]) -> str:
-    """16 hexadecimal digits over all texts a scenario was read from."""
-    digest = blake2b(digest_size=8)
-    for text in texts:
-        digest.update(text.encode())
-        digest.update(b"\0")
-    return digest.hexdigest()

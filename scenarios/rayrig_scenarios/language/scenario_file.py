@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, ValidationError, model_validator
 
+from rayrig_core.errors import InputError
 from rayrig_core.resources.quantities import parse_quantity
 from rayrig_scenarios.language.conditions import Expectation
+from rayrig_scenarios.language.documents import Document
 from rayrig_scenarios.language.model import Model
+from rayrig_scenarios.language.problems import input_error
 from rayrig_scenarios.language.steps import Manifest, Step
 from rayrig_scenarios.language.units import Duration, Rate, Spread, bad
 
@@ -134,3 +137,13 @@ class ScenarioFile(Model):
     traffic: list[TrafficSource] = Field(default_factory=list)
     steps: Annotated[list[Step], Field(min_length=1)]
     expect: list[Expectation] = Field(default_factory=list)
+
+
+def parse_scenario(document: Document) -> ScenarioFile:
+    """The document in the language's models. Raises `InputError`."""
+    if not isinstance(document.data, dict):
+        raise InputError("this is no scenario", where=document.where(), remedy="write name, description and steps")
+    try:
+        return ScenarioFile.model_validate(document.data)
+    except ValidationError as error:
+        raise input_error(error, document) from None

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from hashlib import blake2b
 
 from rayrig_backends.world import ApplicationSpec, NodeSpec, TrafficSpec, WorldSpec
 from rayrig_scenarios.language.documents import Document
@@ -65,3 +66,12 @@ class Scenario:
 
     def with_reference(self, reference: str) -> Scenario:
         return replace(self, reference=reference)
+
+
+def fingerprint(texts: Iterable[str]) -> str:
+    """16 hexadecimal digits over all texts a scenario was read from."""
+    digest = blake2b(digest_size=8)
+    for text in texts:
+        digest.update(text.encode())
+        digest.update(b"\0")
+    return digest.hexdigest()
