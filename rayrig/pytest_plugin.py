@@ -74,7 +74,7 @@ def _story(rig: Rig, nodeid: str) -> str:
         lines.append(f"({len(rows) - _LAST_ROWS} earlier changes not shown)")
     for row in rows[-_LAST_ROWS:]:
         why = f"  (because {row.why})" if row.why else ""
-        lines.append(f"{row.t_ns / 1e9:10.3f} s  {row.subject}: {row.what}{why}")
+        lines.append(f"{row.t_ns / 1e9:10.3f} s  {row.text}{why}")
     for pod in rig.objects("Pod"):
         if not has_condition(pod, "Ready"):
             lines.append(f"pod {name_of(pod)} is not ready: {rig.why_unready(pod) or 'no reason known'}")

@@ -6,20 +6,58 @@ draws tables (`rayrig.report`). Commands import what they need when they run, so
 
 from __future__ import annotations
 
+import os
 import sys
+from collections.abc import Sequence
+from typing import Any
+
+#: Exit codes: every expectation held; some did not; it cannot be told (bad input, interrupted, cut short).
+HELD, BROKEN, UNKNOWN = 0, 1, 2
+#: What typer makes of Ctrl-C.
+_INTERRUPTED = 130
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Entry point. Exit codes: 0 held, 1 broken, 2 could not run; input that cannot be used is one line on stderr."""
-    from rayrig.cli.app import app
+    # pydantic would look through every installed distribution for plugins, and find none that concerns scenarios.
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
+    for stream in (sys.stdout, sys.stderr):
+        # A terminal that cannot show a character gets a question mark, not a traceback.
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")
+    sys.exit(_run(arguments))
+
+
+def _run(arguments: Sequence[str] | None) -> int:
+    """The exit code."""
+    import typer
+
+    from rayrig.cli.app import UsageError, app
     from rayrig_core.errors import InputError
 
     try:
-        app()
+        code = app(arguments, standalone_mode=False)
     except InputError as error:
         print(f"rayrig: {error}", file=sys.stderr)
-        sys.exit(2)
+        return UNKNOWN
+    except UsageError as error:
+        print(f"rayrig: {_told(error)}", file=sys.stderr)
+        return UNKNOWN
+    except (KeyboardInterrupt, typer.Abort):
+        code = _INTERRUPTED
     except BrokenPipeError:
-        # The reader (`| head`) has seen enough.
-        sys.stderr.close()
-        sys.exit(0)
+        from rayrig.report.console import forget_output
+
+        forget_output()
+        return UNKNOWN
+    if code == _INTERRUPTED:
+        # Before there was a run to report on.
+        print("rayrig: interrupted", file=sys.stderr)
+        return UNKNOWN
+    return code if isinstance(code, int) else HELD
+
+
+def _told(error: Any) -> str:
+    """What is wrong with the arguments, in one line, and where they are explained."""
+    command = error.ctx.command_path if error.ctx is not None else "rayrig"
+    return f"{' '.join(error.format_message().split()).rstrip('.')} (see `{command} --help`)"

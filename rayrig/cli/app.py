@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -13,11 +12,14 @@ from rayrig import __version__
 app = typer.Typer(
     name="rayrig",
     help="Test Ray Serve on Kubernetes in milliseconds: simulated upgrades, probes and failures of RayService.",
-    no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     add_completion=False,
 )
+
+#: What typer raises for arguments that cannot be used. Depending on its version that is click's or its own copy of click's;
+#: `BadParameter` is the child it offers in every version.
+UsageError: type[Exception] = typer.BadParameter.__bases__[0]
 
 Target = Annotated[
     str, typer.Argument(help="A bundled scenario (see `rayrig list`), a scenario file, or a RayService manifest.")
@@ -25,10 +27,14 @@ Target = Annotated[
 
 
 @app.callback(invoke_without_command=True)
-def _root(version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False) -> None:
+def _root(
+    context: typer.Context,
+    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
+) -> None:
     if version:
         print(f"rayrig {__version__}")
-        raise typer.Exit
+    elif context.invoked_subcommand is None:
+        print(context.get_help())
 
 
 @app.command()
@@ -38,11 +44,11 @@ def run(
     json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
     progress: Annotated[bool, typer.Option(help="Show the run as it goes on.")] = True,
     trace: Annotated[Path | None, typer.Option(help="Write every event of the run to this file, a line each.")] = None,
-) -> None:
+) -> int:
     """Run a scenario. Exit code 0: held; 1: broken; 2: could not run."""
     from rayrig.cli.run import run_command
 
-    sys.exit(run_command(target, seed=seed, as_json=json, show_progress=progress, trace_file=trace))
+    return run_command(target, seed=seed, as_json=json, show_progress=progress, trace_file=trace)
 
 
 @app.command()
@@ -57,14 +63,14 @@ def verify(
         Path | None, typer.Option(help="Keep what is done in this file, and begin where it ends.")
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
-) -> None:
+) -> int:
     """Check that a run depends on nothing but scenario and seed: each runs in two processes with different hash seeds.
 
     Exit code 0: all digests equal; 1: some differ, and the first diverging event is printed; 2: could not run.
     """
     from rayrig.cli.verify import verify_command
 
-    sys.exit(verify_command(targets or [], seeds=seeds, first_seed=first_seed, jobs=jobs, resume=resume, as_json=json))
+    return verify_command(targets or [], seeds=seeds, first_seed=first_seed, jobs=jobs, resume=resume, as_json=json)
 
 
 @app.command(name="list")

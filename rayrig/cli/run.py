@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rayrig_scenarios.results import RunResult
 
 
 def run_command(target: str, *, seed: int | None, as_json: bool, show_progress: bool, trace_file: Path | None) -> int:
     """The exit code. Raises `InputError`."""
-    from rayrig.report.console import console, error_console
+    from rayrig.report.console import error_console
     from rayrig_scenarios.language.load import load
     from rayrig_scenarios.runner import run
 
@@ -16,7 +20,7 @@ def run_command(target: str, *, seed: int | None, as_json: bool, show_progress: 
     for warning in scenario.warnings:
         print(f"rayrig: {warning}", file=sys.stderr)
     _check_writable(trace_file)
-    if show_progress and error_console().is_terminal:
+    if show_progress and sys.stderr.isatty():
         from rayrig.report.live import LiveProgress
 
         with LiveProgress(error_console(), scenario.name) as progress:
@@ -24,19 +28,31 @@ def run_command(target: str, *, seed: int | None, as_json: bool, show_progress: 
     else:
         result = run(scenario, seed=seed)
     if trace_file is not None:
-        with trace_file.open("w") as out:
+        with trace_file.open("w", encoding="utf-8") as out:
             out.writelines(event.line() + "\n" for event in result.trace)
+    try:
+        _report(result, as_json=as_json)
+    except BrokenPipeError:
+        # The reader (`| head`) has seen enough; the verdict stays what it is.
+        from rayrig.report.console import forget_output
+
+        forget_output()
+    return result.exit_code
+
+
+def _report(result: RunResult, *, as_json: bool) -> None:
     if as_json:
         import json
 
         from rayrig.report.machine import as_json_value
 
-        print(json.dumps(as_json_value(result), indent=2))
-    else:
-        from rayrig.report.terminal import print_result
+        print(json.dumps(as_json_value(result), indent=2), flush=True)
+        return
+    from rayrig.report.console import console
+    from rayrig.report.terminal import print_result
 
-        print_result(console(), result)
-    return result.exit_code
+    print_result(console(), result)
+    sys.stdout.flush()
 
 
 def _check_writable(path: Path | None) -> None:
@@ -48,6 +64,7 @@ def _check_writable(path: Path | None) -> None:
     try:
         path.open("a").close()
     except OSError as error:
-        raise InputError(
-            f"cannot write: {error.strerror}", where=str(path), remedy="give a file in a folder that exists"
-        ) from None
+        remedy = (
+            "give a file in a folder that exists" if not path.parent.is_dir() else "give a file that can be written"
+        )
+        raise InputError(f"cannot write: {error.strerror}", where=str(path), remedy=remedy) from None

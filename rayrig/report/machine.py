@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from rayrig.report.timeline import timeline
-from rayrig_backends.world import Accounting
 from rayrig_core.timestamps import seconds
 from rayrig_scenarios.accounting import failed, quantile_ns
 from rayrig_scenarios.results import RunResult
+from rayrig_sim.traffic.accounting import Accounting
 
 
 def as_json_value(result: RunResult) -> dict[str, Any]:
@@ -55,7 +55,13 @@ def as_json_value(result: RunResult) -> dict[str, Any]:
         },
         "unreadyPods": [{"namespace": p.namespace, "name": p.name, "reason": p.reason} for p in result.unready],
         "timeline": [
-            {"at": seconds(row.t_ns), "what": row.what, "subject": row.subject, "why": row.why}
+            {
+                "at": seconds(row.t_ns),
+                "subjects": list(row.subjects),
+                "text": row.text,
+                "why": row.why,
+                "event": row.seq,
+            }
             for row in timeline(result.trace)
         ],
         "objects": result.objects,

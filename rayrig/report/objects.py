@@ -20,7 +20,8 @@ def object_tables(result: RunResult) -> Iterator[tuple[str, Table]]:
             continue
         table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
         for name in shown.columns:
-            table.add_column(name.upper(), no_wrap=name.upper() == "NAME", overflow="fold")
+            # On a narrow terminal headers of two words and lists of ports give way.
+            table.add_column(name.upper(), no_wrap=" " not in name and "(" not in name, overflow="fold")
         for row in shown.rows:
             table.add_row(*row)
         yield f"kubectl get {plural}", table

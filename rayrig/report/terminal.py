@@ -9,21 +9,26 @@ from rich.table import Table
 from rich.text import Text
 
 from rayrig.report.objects import object_tables
-from rayrig.report.timeline import timeline
-from rayrig_backends.world import Accounting, Usage
+from rayrig.report.serve_proxies import ServeProxies
+from rayrig.report.timeline import Row, Tone, timeline
+from rayrig_backends.world import Usage
 from rayrig_core.timestamps import seconds
 from rayrig_scenarios.accounting import failed, quantile_ns, total
 from rayrig_scenarios.results import RunResult, StepState, Verdict
+from rayrig_sim.traffic.accounting import Accounting
 
 _GIB = 1024**3
-_STYLES = {Verdict.PASS: "green", Verdict.FAIL: "bold red", Verdict.UNKNOWN: "yellow"}
+_STYLES = {Verdict.PASS: "bold green", Verdict.FAIL: "bold red", Verdict.UNKNOWN: "bold yellow"}
 _WORDS = {Verdict.PASS: "held", Verdict.FAIL: "broken", Verdict.UNKNOWN: "unknown"}
 _STEP_MARKS = {
-    StepState.DONE: Text("done", "green"),
-    StepState.FAILED: Text("failed", "bold red"),
-    StepState.RUNNING: Text("broken off", "yellow"),
-    StepState.SKIPPED: Text("not reached", "yellow"),
+    StepState.DONE: ("done", "green"),
+    StepState.FAILED: ("failed", "bold red"),
+    StepState.RUNNING: ("broken off", "yellow"),
+    StepState.SKIPPED: ("not reached", "yellow"),
 }
+_TONES = {Tone.STEP: "bold cyan", Tone.PLAIN: "", Tone.GOOD: "green", Tone.BAD: "red"}
+#: Narrower than this, reasons go below what they explain instead of beside it.
+_WIDE = 110
 
 
 def print_result(console: Console, result: RunResult) -> None:
@@ -31,7 +36,7 @@ def print_result(console: Console, result: RunResult) -> None:
     scenario = result.scenario
     console.print(Text(scenario.name, "bold"))
     console.print(Text(" ".join(scenario.description.split()), "dim"))
-    _section(console, "Timeline", _timeline_table(result))
+    _section(console, "Timeline", timeline_table(timeline(result.trace), console.width))
     for title, table in object_tables(result):
         _section(console, title, table)
     if result.unready:
@@ -56,30 +61,66 @@ def _section(console: Console, title: str, table: Table) -> None:
     console.print(table)
 
 
-def _table(*columns: str, right: tuple[int, ...] = ()) -> Table:
+def _table(*columns: str, right: tuple[int, ...] = (), whole: tuple[int, ...] = ()) -> Table:
+    """A plain table. Columns in `right` are flush right, those in `whole` are never folded."""
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
     for index, name in enumerate(columns):
-        table.add_column(name, justify="right" if index in right else "left", overflow="fold")
+        whole_line = index in right or index in whole
+        table.add_column(name, justify="right" if index in right else "left", overflow="fold", no_wrap=whole_line)
     return table
 
 
-def _timeline_table(result: RunResult) -> Table:
-    table = _table("time", "what", "why", right=(0,))
-    table.columns[0].no_wrap = True
-    for row in timeline(result.trace):
-        at = f"{seconds(row.t_ns):.2f} s"
-        if row.what.startswith("step: "):
-            table.add_row(at, Text(row.what, "bold cyan"), "")
+def at(t_ns: int) -> str:
+    """Virtual time as a table shows it."""
+    return f"{seconds(t_ns):.2f} s"
+
+
+def timeline_table(rows: list[Row], width: int) -> Table:
+    """The story, fitted to `width` columns."""
+    wide = width >= _WIDE
+    table = _table("time", "what", *(("why",) if wide else ()), right=(0,))
+    clusters = [row.subjects[0] for row in rows if row.subjects and row.subjects[0].startswith("rayclusters/")]
+    names = list(dict.fromkeys(cluster.rpartition("/")[2] for cluster in clusters))
+    told = [(row, *_shortened(row, names)) for row in rows]
+    if wide:
+        room = width - 15
+        # A reason is short; what it leaves goes to the thing that happened.
+        table.columns[2].width = min(max((len(why) for _, _, why in told), default=0), room * 2 // 5)
+        table.columns[1].max_width = room - table.columns[2].width
+    said = ""
+    for row, what, why in told:
+        line = Text(what, _TONES[row.tone])
+        if row.subjects:
+            line = Text.assemble((f"{row.subject}: ", "dim"), line)
+        # The same reason as the line above needs no second telling.
+        again = row.why == said
+        said = row.why
+        if wide:
+            table.add_row(at(row.t_ns), line, Text('"' if why and again else why, "dim"))
         else:
-            style = "red" if row.what.startswith(("first request lost", "fault")) else ""
-            table.add_row(at, Text.assemble((row.subject, "dim"), " ", (row.what, style)), Text(row.why, "dim"))
+            table.add_row(at(row.t_ns), Text.assemble(line, (f"\nbecause {why}", "dim")) if why and not again else line)
     return table
+
+
+def _shortened(row: Row, clusters: list[str]) -> tuple[str, str]:
+    """What and why without the name of the Ray cluster where the line says it already: `…-head-x` for `fruit-stand-a-head-x`."""
+    what, why, text = row.what, row.why, row.text
+    for name in clusters:
+        if name not in text:
+            continue
+        if f"RayCluster {name}" in text:
+            what = what.replace(f"{name}-", "…-")
+        if why != f"RayCluster {name}":
+            why = why.removeprefix(f"RayCluster {name}: ").replace(f" in {name}:", ":").replace(f"{name}-", "…-")
+    return what, why
 
 
 def _unready_table(result: RunResult) -> Table:
-    table = _table("pod", "why")
+    proxies = ServeProxies.of(result.trace)
+    table = _table("pod", "why", whole=(0,))
     for pod in result.unready:
-        table.add_row(pod.name, pod.reason)
+        proxy = proxies.why_unready(pod.namespace, pod.name)
+        table.add_row(pod.name, f"{proxy}; {pod.reason}" if proxy else pod.reason)
     return table
 
 
@@ -114,7 +155,7 @@ def _causes_table(accountings: Iterable[Accounting]) -> Table | None:
     causes = total(accountings).causes
     if not causes:
         return None
-    table = _table("fate", "count", "cause", right=(1,))
+    table = _table("fate", "count", "cause", right=(1,), whole=(0,))
     for (fate, cause), count in sorted(causes.items(), key=lambda item: -item[1]):
         table.add_row(fate, str(count), cause)
     return table
@@ -152,18 +193,18 @@ def _capacity_table(usage: Usage) -> Table:
 
 
 def _steps_table(result: RunResult) -> Table:
-    table = _table("step", "began", "took", "", "found", right=(1, 2))
+    table = _table("step", "began", "took", "", "found", right=(1, 2), whole=(3,))
     for step in result.steps:
-        began = "-" if step.started_ns is None else f"{seconds(step.started_ns):.2f} s"
+        began = "-" if step.started_ns is None else at(step.started_ns)
         took = "-"
         if step.started_ns is not None and step.ended_ns is not None:
-            took = f"{seconds(step.ended_ns - step.started_ns):.2f} s"
-        table.add_row(step.title, began, took, _STEP_MARKS[step.state], step.detail)
+            took = at(step.ended_ns - step.started_ns)
+        table.add_row(step.title, began, took, Text(*_STEP_MARKS[step.state]), step.detail)
     return table
 
 
 def _expectations_table(result: RunResult) -> Table:
-    table = _table("expectation", "verdict", "found")
+    table = _table("expectation", "verdict", "found", whole=(1,))
     for one in result.expectations:
         found = one.detail if one.verdict is Verdict.PASS or not one.where else f"{one.detail} ({one.where})"
         table.add_row(one.title, Text(_WORDS[one.verdict], _STYLES[one.verdict]), found)
