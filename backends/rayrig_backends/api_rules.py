@@ -6,10 +6,13 @@ from dataclasses import dataclass
 
 from rayrig_core.faultpoints import FaultPoint, Reaction
 
+#: Who watches or disturbs the world from outside: struck only when named.
+OUTSIDERS = ("scenario", "fault", "node-control")
+
 
 @dataclass(slots=True)
 class ApiRule:
-    """Strikes calls that match; empty strings match everything. `left` counts down; None is without end."""
+    """Strikes calls that match; empty strings match everything inside the world. `left` counts down; None is without end."""
 
     reaction: Reaction
     actor: str = ""
@@ -18,7 +21,10 @@ class ApiRule:
     left: int | None = None
 
     def matches(self, point: FaultPoint) -> bool:
-        if self.actor and point.actor != self.actor and not point.actor.startswith(self.actor + "/"):
+        if not self.actor:
+            if point.actor in OUTSIDERS:
+                return False
+        elif point.actor != self.actor and not point.actor.startswith(self.actor + "/"):
             return False
         if self.verb and point.verb != self.verb:
             return False

@@ -22,8 +22,8 @@ from rayrig_backends.world import WorldFactory
 from rayrig_core.errors import RayrigError
 from rayrig_core.trace import Trace
 from rayrig_scenarios.language.load import load
-from rayrig_scenarios.runner import run
 from rayrig_scenarios.language.scenario import Scenario
+from rayrig_scenarios.runner import run
 
 
 class Worker:

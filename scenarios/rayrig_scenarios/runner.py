@@ -6,10 +6,7 @@ is a result. Ctrl-C ends the run with what is known by then.
 
 from __future__ import annotations
 
-import gc
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Protocol
 
 from rayrig_backends.world import World, WorldFactory
@@ -33,6 +30,7 @@ from rayrig_scenarios.language.applying import changed_object, choose_manifests
 from rayrig_scenarios.language.conditions import Condition, Expectation
 from rayrig_scenarios.language.manifests import WrittenObject
 from rayrig_scenarios.language.paths import shown
+from rayrig_scenarios.language.scenario import Scenario
 from rayrig_scenarios.language.steps import Apply, Step
 from rayrig_scenarios.language.world_values import request_body
 from rayrig_scenarios.results import (
@@ -44,7 +42,6 @@ from rayrig_scenarios.results import (
     Verdict,
     worst,
 )
-from rayrig_scenarios.language.scenario import Scenario
 
 #: Kinds of which the final objects are kept.
 FINAL_KINDS: tuple[ResourceType, ...] = (
@@ -96,25 +93,12 @@ def run(
     interrupted = False
     world.start()
     try:
-        with _rare_garbage_collection():
-            world.run_until(world.spawn("scenario", performance.perform()))
+        world.run_until(world.spawn("scenario", performance.perform()))
     except KeyboardInterrupt:
         interrupted = True
     if performance.unusable is not None:
         raise performance.unusable
     return performance.result(seed, time.perf_counter() - began, interrupted=interrupted)
-
-
-@contextmanager
-def _rare_garbage_collection() -> Iterator[None]:
-    """A run makes many objects that stay and few cycles: looking for garbage every 700 of them takes a tenth of its time."""
-    before = gc.get_threshold()
-    if before[0]:
-        gc.set_threshold(max(before[0], 100_000), *before[1:])
-    try:
-        yield
-    finally:
-        gc.set_threshold(*before)
 
 
 class Performance:
