@@ -53,6 +53,8 @@ class ApiServer:
         self._subresources = Subresources(state, self._reader, self._writer, self._deleter)
         for name in FIRST_NAMESPACES:
             self._add_namespace(name)
+        # A server knows no history from before its start.
+        self.compact()
 
     def _add_namespace(self, name: str) -> None:
         state = self.state

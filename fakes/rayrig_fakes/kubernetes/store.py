@@ -143,11 +143,12 @@ class Collection:
 class Store:
     """All collections and the revision counter."""
 
-    __slots__ = ("_collections", "_history_limit", "revision")
+    __slots__ = ("_collections", "_compacted", "_history_limit", "revision")
 
     def __init__(self, history_limit: int = 100_000) -> None:
         self.revision = 1
         self._history_limit = history_limit
+        self._compacted = 0
         self._collections: dict[str, Collection] = {}
 
     def collection(self, resource: str) -> Collection:
@@ -155,9 +156,11 @@ class Store:
         found = self._collections.get(resource)
         if found is None:
             found = self._collections[resource] = Collection(self, resource, self._history_limit)
+            found.log.compact(self._compacted)
         return found
 
     def compact(self, revision: int) -> None:
         """Forget history up to `revision`: watches and reads from before it answer 410 (K8-058)."""
+        self._compacted = max(self._compacted, revision)
         for collection in self._collections.values():
             collection.log.compact(revision)
