@@ -60,4 +60,6 @@ def test_a_leak_in_user_code_is_located_at_the_first_request(tmp_path: Path, lea
     assert not outcome.error
     assert not outcome.equal
     assert outcome.divergence is not None
-    assert "'request', 'traffic/shoppers/GET /', (0, 'ok'" in (outcome.divergence.left or "")
+    # Whichever was answered first shows it: the other may have another event in between.
+    found = (outcome.divergence.left or "", outcome.divergence.right or "")
+    assert any("'request', 'traffic/shoppers/GET /', (0, 'ok'" in record for record in found)
