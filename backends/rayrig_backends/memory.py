@@ -41,8 +41,8 @@ from rayrig_sim.kubernetes.kubelet_options import KubeletOptions
 from rayrig_sim.kubernetes.service_proxy import ServiceTable
 from rayrig_sim.kubernetes.taints import Taint
 from rayrig_sim.network import Network
-from rayrig_sim.ray.platform import RayPlatform
-from rayrig_sim.ray.runtime import RayContainerRuntime
+from rayrig_sim.ray_pods.platform import RayPlatform
+from rayrig_sim.ray_pods.runtime import RayContainerRuntime
 from rayrig_sim.serve.application_code import Override, Registry
 
 T = TypeVar("T")

@@ -1,8 +1,8 @@
 """What a kubelet asks of a container runtime, and what a running container answers.
 
 A `ContainerRuntime` (the stand-in for CRI) pulls images and starts containers; a started `Container` is a simulated process: it may
-end by itself, answers probes, and reacts to SIGTERM and SIGKILL. Ray's processes (`rayrig_sim.ray`) and scripted containers for any
-other pod implement the same protocol, so the kubelet knows nothing of Ray.
+end by itself, answers probes, and reacts to SIGTERM and SIGKILL. Ray's (`rayrig_sim.ray_pods`) and scripted containers for
+any other pod implement the same protocol, so the kubelet knows nothing of Ray.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 An `Actor` here is a Ray actor, a worker process with logical resources, not one of the kernel's. Placement is Ray's: SPREAD goes
 round the nodes that have room; what fits nowhere waits, in order, until something is freed or a node joins (ray-serve.md 5.7).
-Times of detection are the caller's (`ray/containers.py`): a node that is removed here is known to be gone.
+Times of detection are the caller's (`rayrig_sim.ray_pods`): a node that is removed here is known to be gone.
 """
 
 from __future__ import annotations

@@ -17,9 +17,11 @@ from rayrig_sim.kernel import Kernel
 from rayrig_sim.kubernetes.containers import ExecTimeout
 from rayrig_sim.kubernetes.service_proxy import ServiceTable
 from rayrig_sim.network import Network
-from rayrig_sim.ray.containers import HeadContainer, RayContainer, WorkerContainer
-from rayrig_sim.ray.platform import RayPlatform
-from rayrig_sim.ray.runtime import RayContainerRuntime
+from rayrig_sim.ray_pods.container import RayContainer
+from rayrig_sim.ray_pods.head import HeadContainer
+from rayrig_sim.ray_pods.platform import RayPlatform
+from rayrig_sim.ray_pods.runtime import RayContainerRuntime
+from rayrig_sim.ray_pods.worker import WorkerContainer
 from rayrig_sim.serve.application_code import Registry, single
 
 FQDN = "c-head-svc.default.svc.cluster.local"

@@ -10,7 +10,7 @@ from rayrig_sim.kernel import Kernel
 from rayrig_sim.ray.cluster import ActorSpec, RayCluster
 from rayrig_sim.ray.placement import place_bundles
 from rayrig_sim.ray.resources import Ledger, amounts, implicit
-from rayrig_sim.ray.start_command import environment, node_labels, node_resources, start_command
+from rayrig_sim.ray_pods.start_command import environment, node_labels, node_resources, start_command
 
 GENERATED = (
     "ulimit -n ${RAY_START_ULIMIT_OPEN_FILES:-65536}; ray start --head  --block  --dashboard-agent-listen-port=52365  "

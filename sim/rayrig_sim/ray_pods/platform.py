@@ -4,9 +4,8 @@ instance. Each node's `RayContainerRuntime` shares it."""
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import Protocol
 
-from rayrig_core.http import HttpResponse
 from rayrig_sim.calibration import Calibration
 from rayrig_sim.kernel import Kernel
 from rayrig_sim.network import Listener, Network
@@ -15,12 +14,19 @@ from rayrig_sim.ray.external_storage import ExternalStorage, StorageKey
 from rayrig_sim.serve.application_code import Registry
 from rayrig_sim.serve.instance import SimulatedServe
 
-if TYPE_CHECKING:
-    from rayrig_core.http import HttpRequest
-    from rayrig_sim.ray.containers import RayContainer
-
 #: Makes what listens on a head's dashboard port (8265): `rayrig_fakes.dashboard.DashboardAgent`, in a world that has it.
 DashboardFactory = Callable[[SimulatedServe], Listener]
+
+
+class RayProcesses(Protocol):
+    """A running Ray container, as the others of its cluster know it."""
+
+    @property
+    def cluster(self) -> RayCluster | None: ...
+
+    def gcs_is_lost(self, cause: int | None) -> None: ...
+
+    def gcs_is_back(self) -> None: ...
 
 
 class RayPlatform:
@@ -45,7 +51,7 @@ class RayPlatform:
         self.clusters: dict[tuple[str, str], RayCluster] = {}
         self.serves: dict[tuple[str, str], SimulatedServe] = {}
         #: Running Ray containers by pod address.
-        self.containers: dict[str, RayContainer] = {}
+        self.containers: dict[str, RayProcesses] = {}
         self._by_session: dict[str, RayCluster] = {}
         self._stored: dict[StorageKey, RayCluster] = {}
 
@@ -56,9 +62,6 @@ class RayPlatform:
     def serve(self, namespace: str, name: str) -> SimulatedServe | None:
         """The Serve instance of a RayCluster (for faults, tests, reports)."""
         return self.serves.get((namespace, name))
-
-    def container(self, pod_ip: str) -> RayContainer | None:
-        return self.containers.get(pod_ip)
 
     def by_session(self, session_name: str) -> RayCluster | None:
         """The cluster that a GCS said it belongs to."""
@@ -83,20 +86,3 @@ class RayPlatform:
         """The external data of a deleted RayCluster is erased."""
         self.storage.erase(key)
         self._stored.pop(key, None)
-
-
-class Delayed:
-    """A listener whose answers about Serve take the dashboard's time."""
-
-    __slots__ = ("_calibration", "_inner", "_kernel", "_rng")
-
-    def __init__(self, kernel: Kernel, calibration: Calibration, name: str, inner: Listener) -> None:
-        self._kernel = kernel
-        self._calibration = calibration
-        self._inner = inner
-        self._rng = kernel.streams.stream(f"dashboard/{name}")
-
-    async def handle(self, request: HttpRequest) -> HttpResponse:
-        if request.path.startswith("/api/serve/"):
-            await self._kernel.sleep_ns(self._calibration.dashboard_latency.draw_ns(self._rng))
-        return await self._inner.handle(request)

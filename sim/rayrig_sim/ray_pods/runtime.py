@@ -13,10 +13,13 @@ from rayrig_core.objects import JsonObject, labels_of, name_of, namespace_of, ui
 from rayrig_core.timestamps import to_ns
 from rayrig_sim.kubernetes.containers import Container, ContainerRuntime, ImagePullFailed
 from rayrig_sim.kubernetes.scripted_containers import SCRIPT_ANNOTATION, ScriptedContainer, ScriptedContainerRuntime
-from rayrig_sim.ray.containers import GcsWait, HeadContainer, RayContainer, WorkerContainer
 from rayrig_sim.ray.external_storage import StorageKey
-from rayrig_sim.ray.platform import RayPlatform
-from rayrig_sim.ray.start_command import command_text, environment, start_command
+from rayrig_sim.ray_pods.container import RayContainer
+from rayrig_sim.ray_pods.gcs_wait import GcsWait
+from rayrig_sim.ray_pods.head import HeadContainer
+from rayrig_sim.ray_pods.platform import RayPlatform
+from rayrig_sim.ray_pods.start_command import command_text, environment, start_command
+from rayrig_sim.ray_pods.worker import WorkerContainer
 
 _HEALTH_CHECK = re.compile(r"ray\s+health-check\b[^;&|]*?--address[ =](\S+)")
 _CLEANUP = "cleanup_redis_storage"

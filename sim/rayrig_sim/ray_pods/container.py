@@ -1,0 +1,203 @@
+"""What a head's and a worker's container have in common: ports, probes, ending (protocol `Container`).
+
+Source: ray-serve.md 2.4, 5.10, 11; kuberay-operator.md 3.12, 3.16.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, cast
+
+from rayrig_core.http import Failure, HttpFailure, HttpRequest, HttpResponse
+from rayrig_core.objects import JsonObject, name_of
+from rayrig_core.ports import Signal
+from rayrig_core.timestamps import NS
+from rayrig_sim.kubernetes import health_commands
+from rayrig_sim.kubernetes.containers import ContainerExit, ExecResult, ExecTimeout
+from rayrig_sim.network import Listener
+from rayrig_sim.ray.cluster import RayCluster, RayNode
+from rayrig_sim.ray_pods.health import NodeAgent
+from rayrig_sim.ray_pods.platform import RayPlatform
+from rayrig_sim.ray_pods.start_command import AGENT_PORT, StartCommand, cluster_of
+from rayrig_sim.serve.proxy_server import HEALTHZ, ROUTES, ProxyServer
+
+if TYPE_CHECKING:
+    from rayrig_core.ports import Task
+
+
+class RayContainer:
+    """What head and worker have in common: ports, probes, ending."""
+
+    def __init__(
+        self,
+        platform: RayPlatform,
+        pod: JsonObject,
+        spec: JsonObject,
+        pod_ip: str,
+        command: StartCommand,
+        env: Mapping[str, str],
+        *,
+        host_cpus: float,
+    ) -> None:
+        self.platform = platform
+        self.kernel = platform.kernel
+        self.name = name_of(pod)
+        self.ip = pod_ip
+        self.namespace, self.cluster_name = cluster_of(pod)
+        self.command = command
+        self.env = env
+        self.spec = spec
+        self.host_cpus = host_cpus
+        self.cluster: RayCluster | None = None
+        self.node: RayNode | None = None
+        self.ended = False
+        self.is_raylet_hanging = False
+        self._exited: Signal[ContainerExit] = self.kernel.signal()
+        self._ports: dict[int, object] = {}
+        self._tasks: list[Task[None]] = []
+        self._rng = self.kernel.streams.stream(f"ray/{self.namespace}/{self.name}")
+        platform.containers[pod_ip] = self
+
+    @property
+    def exited(self) -> Signal[ContainerExit]:
+        return self._exited
+
+    # Ports
+
+    def listen(self, port: int, listener: object) -> None:
+        self._ports[port] = listener
+        self.platform.network.listen(self.ip, port, listener)
+
+    def close(self, port: int) -> None:
+        if self._ports.pop(port, None) is not None:
+            self.platform.network.close(self.ip, port)
+
+    # Health
+
+    def raylet_health(self) -> str:
+        if self.is_raylet_hanging:
+            return "Local raylet did not answer in time."
+        return "" if self.node is not None else "Local raylet is not registered yet."
+
+    def gcs_health(self) -> str:
+        return ""
+
+    def _start_agent(self, *, is_head: bool) -> None:
+        port = self.command.port("dashboard-agent-listen-port", AGENT_PORT)
+        self.listen(port, NodeAgent(self.raylet_health, self.gcs_health, is_head=is_head))
+
+    # The GCS goes and comes
+
+    def gcs_is_lost(self, cause: int | None) -> None:
+        """The GCS of the cluster, in another container, is gone."""
+
+    def gcs_is_back(self) -> None:
+        """A restarted GCS serves the same cluster."""
+
+    # Ending
+
+    def terminate(self) -> None:
+        if not self.ended:
+            self.spawn("stop", self._stop_in_order())
+
+    async def _stop_in_order(self) -> None:
+        await self.kernel.sleep_ns(self.platform.calibration.container_stop.draw_ns(self._rng))
+        self.end(0, "the pod was stopped")
+
+    def kill(self, reason: str = "") -> None:
+        self.end(137, reason or "killed", is_ordered=False, exit_reason=reason)
+
+    def end(self, code: int, reason: str, *, is_ordered: bool = True, exit_reason: str = "", message: str = "") -> None:
+        """All processes of the container end now. Not in order: others notice by broken connections."""
+        if self.ended:
+            return
+        self.ended = True
+        current = self.kernel.current
+        for task in self._tasks:
+            if task is not current:
+                task.cancel()
+        for port in list(self._ports):
+            self.close(port)
+        if self.platform.containers.get(self.ip) is self:
+            del self.platform.containers[self.ip]
+        self._leave(reason, is_ordered)
+        self._exited.set(ContainerExit(code, exit_reason, message))
+
+    def _leave(self, reason: str, is_ordered: bool) -> None:
+        raise NotImplementedError
+
+    def spawn(self, what: str, coroutine: Any) -> Task[None]:
+        task: Task[None] = self.kernel.spawn(f"ray {self.name} {what}", coroutine)
+        self._tasks.append(task)
+        return task
+
+    # Probes
+
+    async def http_get(self, port: int, path: str, headers: Mapping[str, str], timeout_s: float) -> HttpResponse:
+        listener = None if self.ended else self.platform.network.listener(self.ip, port)
+        if listener is None:
+            raise HttpFailure(Failure.REFUSED, f"{self.ip}:{port}")
+        if isinstance(listener, NodeAgent):
+            if self.is_raylet_hanging:
+                return await self._time_out(timeout_s, port)
+            return listener.answer("GET", path)
+        if isinstance(listener, ProxyServer) and path in (HEALTHZ, ROUTES):
+            if listener.is_hanging:
+                return await self._time_out(timeout_s, port)
+            return listener.healthz() if path == HEALTHZ else listener.routes()
+        handler = self.kernel.spawn(
+            f"{self.ip}:{port}", _handled(cast(Listener, listener), HttpRequest.of("GET", path, headers=headers))
+        )
+        if not await self.kernel.wait(cast("Signal[Any]", handler), timeout_s):
+            handler.cancel()
+            raise HttpFailure(Failure.TIMEOUT, f"{self.ip}:{port}")
+        answer = await handler
+        if isinstance(answer, HttpResponse):
+            return answer
+        raise answer if isinstance(answer, HttpFailure) else HttpFailure(Failure.RESET, f"{self.ip}:{port}")
+
+    async def _time_out(self, timeout_s: float, port: int) -> HttpResponse:
+        await self.kernel.sleep(timeout_s)
+        raise HttpFailure(Failure.TIMEOUT, f"{self.ip}:{port}")
+
+    async def tcp_connect(self, port: int, timeout_s: float) -> None:
+        if self.ended or self.platform.network.listener(self.ip, port) is None:
+            raise HttpFailure(Failure.REFUSED, f"{self.ip}:{port}")
+
+    async def exec(self, command: Sequence[str], timeout_s: float) -> ExecResult:
+        line = " ".join(command)
+        if "ray stop" in line:
+            await self.kernel.sleep_ns(self.platform.calibration.container_stop.draw_ns(self._rng))
+            self.end(0, "ray stop")
+            return ExecResult(0, "Stopped all Ray processes.\n")
+        ends_ns = self.kernel.monotonic_ns() + round(timeout_s * NS)
+
+        async def get(port: int, path: str, headers: Mapping[str, str], allowed_s: float) -> HttpResponse:
+            left_s = (ends_ns - self.kernel.monotonic_ns()) / NS
+            try:
+                return await self.http_get(port, path, headers, min(allowed_s, left_s))
+            except HttpFailure as failure:
+                if failure.failure is Failure.TIMEOUT and left_s <= allowed_s:
+                    raise ExecTimeout(line) from None
+                raise
+
+        try:
+            return await health_commands.run(command, get)
+        except health_commands.NotUnderstood:
+            return ExecResult(127, f"sh: {command[0] if command else ''}: not found\n")
+
+
+async def _handled(listener: Listener, request: HttpRequest) -> HttpResponse | HttpFailure:
+    try:
+        return await listener.handle(request)
+    except HttpFailure as failure:
+        return failure
+
+
+def lose_processes(node: RayNode, reason: str, cause: int | None) -> None:
+    """Processes of a node end before the GCS knows of it."""
+    node.has_processes = False
+    for actor in list(node.actors.values()):
+        lost = getattr(actor.payload, "lost", None)
+        if lost is not None:
+            lost(reason, cause)

@@ -1,0 +1,154 @@
+"""`ray start --head`: GCS, dashboard, agent and raylet in one container. What dies with them, and who learns of it when.
+
+Source: ray-serve.md 2.4, 5.10, 11; kuberay-operator.md 3.12, 3.17.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from rayrig_core.http import HttpRequest, HttpResponse
+from rayrig_core.ports import Signal
+from rayrig_sim.calibration import Calibration
+from rayrig_sim.kernel import Kernel
+from rayrig_sim.network import Listener
+from rayrig_sim.ray.cluster import RayCluster
+from rayrig_sim.ray.external_storage import StorageKey
+from rayrig_sim.ray_pods.container import RayContainer, lose_processes
+from rayrig_sim.ray_pods.health import BareDashboard, OpenPort
+from rayrig_sim.ray_pods.start_command import (
+    CLIENT_PORT,
+    DASHBOARD_PORT,
+    GCS_PORT,
+    METRICS_PORT,
+    node_labels,
+    node_resources,
+)
+
+
+class HeadContainer(RayContainer):
+    """`ray start --head`."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        address = self.env.get("RAY_REDIS_ADDRESS", "")
+        namespace = self.env.get("RAY_external_storage_namespace", "")
+        if not address and self.env.get("RAY_gcs_storage") == "rocksdb":
+            address, namespace = f"rocksdb:{self.namespace}", namespace or self.cluster_name
+        self.storage_key = StorageKey(address, namespace or "default") if address else None
+        self._storage_back: Signal[None] = self.kernel.signal()
+        #: What listens on the dashboard's port, once it runs.
+        self.dashboard: Listener | None = None
+        platform = self.platform
+        if self.storage_key is not None:
+            platform.storage.on_change.append(self._storage_changed)
+        self.spawn("head", self._run())
+
+    async def _run(self) -> None:
+        platform, calibration, kernel = self.platform, self.platform.calibration, self.kernel
+        key = self.storage_key
+        is_recovering = key is not None and platform.storage.has(key)
+        start = calibration.gcs_recovery if is_recovering else calibration.gcs_start
+        await kernel.sleep_ns(start.draw_ns(self._rng))
+        while key is not None and not platform.storage.is_reachable(key):
+            self._storage_back = kernel.signal()
+            await self._storage_back
+        cluster, is_known = platform.begin_cluster(self.namespace, self.cluster_name, key)
+        self.cluster = cluster
+        old_head = cluster.head
+        cluster.is_gcs_up = True
+        cluster.is_storage_up = lambda: key is None or platform.storage.is_reachable(key)
+        cause = cluster.emit("gcs", "recovered" if is_known else "running", self.name)
+        kernel.cause = cause
+        self.listen(self.command.port("port", GCS_PORT), GcsServer(cluster, self.gcs_health))
+        if old_head is not None:
+            cluster.remove_node(old_head, "the head was restarted", cause=cause)
+        for container in list(platform.containers.values()):
+            if container.cluster is cluster:
+                container.gcs_is_back()
+        self.spawn("dashboard", self._start_dashboard(cluster))
+        await kernel.sleep_ns(calibration.raylet_start.draw_ns(self._rng))
+        self.node = cluster.add_node(
+            self.name,
+            self.ip,
+            node_resources(self.command, self.spec, host_cpus=self.host_cpus),
+            labels=node_labels(self.command),
+            is_head=True,
+            cause=cause,
+        )
+        if is_known:
+            self.serve.restart_controller(cause)
+        self.listen(CLIENT_PORT, OpenPort())
+        self.listen(self.command.port("metrics-export-port", METRICS_PORT), OpenPort())
+        await kernel.sleep_ns(calibration.dashboard_agent_start.draw_ns(self._rng))
+        self._start_agent(is_head=True)
+
+    async def _start_dashboard(self, cluster: RayCluster) -> None:
+        platform = self.platform
+        await self.kernel.sleep_ns(platform.calibration.dashboard_start.draw_ns(self._rng))
+        factory = platform.dashboard_factory
+        self.dashboard = BareDashboard(self.gcs_health) if factory is None else factory(self.serve)
+        delayed = _Delayed(self.kernel, platform.calibration, f"{self.namespace}/{self.name}", self.dashboard)
+        self.listen(self.command.port("dashboard-port", DASHBOARD_PORT), delayed)
+        cluster.emit("dashboard", "running", self.name)
+
+    @property
+    def serve(self) -> Any:
+        return self.platform.serves[(self.namespace, self.cluster_name)]
+
+    def gcs_health(self) -> str:
+        return self.cluster.gcs_health() if self.cluster is not None else "Health check failed: the GCS is starting"
+
+    def _storage_changed(self) -> None:
+        key = self.storage_key
+        if key is not None and self.platform.storage.is_reachable(key):
+            self._storage_back.set(None)
+
+    def _leave(self, reason: str, is_ordered: bool) -> None:
+        callbacks = self.platform.storage.on_change
+        if self._storage_changed in callbacks:
+            callbacks.remove(self._storage_changed)
+        cluster, node = self.cluster, self.node
+        if cluster is None:
+            return
+        cause = cluster.emit("head", "gone", f"{self.name}: {reason}")
+        self.kernel.cause = cause
+        cluster.is_gcs_up = False
+        self.serve.crash_controller(is_restarting=False, cause=cause)
+        if node is not None:
+            lose_processes(node, reason, cause)
+        for container in list(self.platform.containers.values()):
+            if container.cluster is cluster:
+                container.gcs_is_lost(cause)
+
+
+class GcsServer:
+    """Listens on the GCS's port: tells raylets which cluster this is."""
+
+    __slots__ = ("_cluster", "_health")
+
+    def __init__(self, cluster: RayCluster, health: Callable[[], str]) -> None:
+        self._cluster = cluster
+        self._health = health
+
+    async def handle(self, request: HttpRequest) -> HttpResponse:
+        reason = self._health()
+        return HttpResponse.text(503, reason) if reason else HttpResponse.text(200, self._cluster.session_name)
+
+
+class _Delayed:
+    """A listener whose answers about Serve take the dashboard's time."""
+
+    __slots__ = ("_calibration", "_inner", "_kernel", "_rng")
+
+    def __init__(self, kernel: Kernel, calibration: Calibration, name: str, inner: Listener) -> None:
+        self._kernel = kernel
+        self._calibration = calibration
+        self._inner = inner
+        self._rng = kernel.streams.stream(f"dashboard/{name}")
+
+    async def handle(self, request: HttpRequest) -> HttpResponse:
+        if request.path.startswith("/api/serve/"):
+            await self._kernel.sleep_ns(self._calibration.dashboard_latency.draw_ns(self._rng))
+        return await self._inner.handle(request)
