@@ -183,7 +183,6 @@ def test_pods_of_a_deleted_owner_are_deleted_with_their_own_grace_and_the_trace_
     assert deletion.seq in [event.seq for event in cluster.kernel.trace.causes_of(marked.seq)]
 
 
-@pytest.mark.xfail(reason="the API server's finalize subresource of namespaces keeps spec.finalizers", strict=True)
 @pytest.mark.accepts("K8-062")
 def test_a_namespace_goes_after_its_contents_and_tells_what_it_waits_for(hollow_cluster: Cluster) -> None:
     cluster = hollow_cluster
