@@ -100,6 +100,8 @@ def test_a_fault_tolerant_cluster_leaves_redis_clean_and_shares_nothing_with_the
     result = perform("high-availability")
     reasons = [(event.subject.rpartition("-")[0], event["reason"]) for event in result.trace.select(Kind.EVENT)]
     assert ("rayclusters/default/rayservice-ha", "CreatedRedisCleanupJob") in reasons
+    assert "ForceDeletedStuckCluster" not in [reason for _, reason in reasons], "the job did its work in time"
+    assert ("jobs/default/rayservice-ha-ldpsv-redis", "Completed") in reasons
     namespaces = [
         pod["metadata"]["annotations"]["ray.io/external-storage-namespace"]
         for pod in result.objects["pods"]

@@ -12,6 +12,7 @@ from rayrig_sim.kubernetes.endpoint_slices import EndpointSliceController
 from rayrig_sim.kubernetes.event_recorder import CoreEventRecorder
 from rayrig_sim.kubernetes.garbage_collector import GarbageCollector
 from rayrig_sim.kubernetes.heartbeats import NodeLiveness
+from rayrig_sim.kubernetes.jobs import JobController
 from rayrig_sim.kubernetes.namespaces import NamespaceController
 from rayrig_sim.kubernetes.node_lifecycle import NodeLifecycleController
 from rayrig_sim.kubernetes.object_cache import ObjectCaches
@@ -90,6 +91,9 @@ class ControlPlane:
         )
         self.taint_eviction = TaintEvictionController(
             runtime, client, caches, CoreEventRecorder(runtime, client, component="taint-eviction-controller")
+        )
+        self.jobs = JobController(
+            runtime, client, caches, CoreEventRecorder(runtime, client, component="job-controller")
         )
         self.pod_gc = PodGarbageCollector(runtime, client, caches, rng=streams.stream("pod-gc"))
         self.garbage_collector = GarbageCollector(
