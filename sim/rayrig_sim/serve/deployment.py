@@ -333,7 +333,7 @@ class DeploymentState:
             return
         is_new = self._is_new(replica)
         detail = replica.process.death or "three health checks in a row failed"
-        self._stop(replica, detail, is_graceful=health is Health.FAILED)
+        self._stop(replica, detail, cause=replica.process.death_cause, is_graceful=health is Health.FAILED)
         if is_new:
             if self._is_rolling:
                 self._failures += 1
@@ -359,14 +359,16 @@ class DeploymentState:
     def _check_recovery(self, replica: Replica, now_ns: int) -> None:
         process = replica.process
         if process.death is not None or now_ns - replica.began_ns >= _RECOVERY_NS:
-            self._stop(replica, process.death or "it could not be recovered", is_graceful=False)
+            why = process.death or "it could not be recovered"
+            self._stop(replica, why, cause=process.death_cause, is_graceful=False)
         elif now_ns > replica.began_ns:
             self._enter(replica, _S.RUNNING, "recovered")
 
     def _failed(self, replica: Replica, text: str) -> None:
         """A start or reconfiguration failed: it is stopped, counted and said."""
         first_line = text.rstrip().rpartition("\n")[2]
-        self._stop(replica, first_line, is_graceful=replica.process.death is None)
+        process = replica.process
+        self._stop(replica, first_line, cause=process.death_cause, is_graceful=process.death is None)
         if self.target is None or not self.target.num_replicas:
             return
         self._failures += 1

@@ -54,6 +54,8 @@ class ProxyProcess:
         self.is_ready = False
         self.failure = ""
         self.death: str | None = None
+        #: Trace event of what killed it, or made it hang.
+        self.trouble_cause: int | None = None
         self.troubled_ns = NEVER_NS
         self._broadcaster = broadcaster
         self._rng = context.stream(f"proxy/{node.name}")
@@ -105,6 +107,7 @@ class ProxyProcess:
         if self.server is not None:
             self.server.set_hanging(is_hanging)
             self.troubled_ns = self.context.now_ns if is_hanging else NEVER_NS
+            self.trouble_cause = self.context.kernel.cause if is_hanging else None
             self.notify()
 
     def crash(self, reason: str = "The proxy process was killed.") -> None:
@@ -123,6 +126,7 @@ class ProxyProcess:
     def _died(self, reason: str, _: bool) -> None:
         self.death = reason
         self.troubled_ns = self.context.now_ns
+        self.trouble_cause = self.context.kernel.cause
         self._close(reason)
         self.notify()
 
@@ -232,7 +236,10 @@ class ProxyState:
         if status not in TRANSITIONS[self.status]:
             raise ValueError(f"{self.subject} cannot go from {self.status} to {status}")
         self.status = status
-        self.seq = self.context.kernel.trace.emit(Kind.PROXY, self.subject, status.value, detail, cause=self.seq)
+        trouble = self.process.trouble_cause if status is ProxyStatus.UNHEALTHY else None
+        self.seq = self.context.kernel.trace.emit(
+            Kind.PROXY, self.subject, status.value, detail, cause=self.seq if trouble is None else trouble
+        )
 
     def next_ns(self, now_ns: int) -> int:
         """When it has to be looked at again, if nothing happens."""

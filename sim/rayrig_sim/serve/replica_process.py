@@ -52,6 +52,8 @@ class ReplicaProcess:
         self.is_drained = False
         self.failure = ""
         self.death: str | None = None
+        #: Trace event of what killed it.
+        self.death_cause: int | None = None
         self.died_ns = 0
         self.is_node_dead = False
         self.rank: int | None = None
@@ -217,6 +219,7 @@ class ReplicaProcess:
             return
         self.is_node_dead = is_node_dead
         self.died_ns = self.context.now_ns
+        self.death_cause = self.context.kernel.cause if self._crash_cause is None else self._crash_cause
         self._end(reason, self._crash_cause)
         self.death = reason
         self.notify()
