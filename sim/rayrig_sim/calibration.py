@@ -17,7 +17,8 @@ from random import Random
 from typing import Any, Protocol
 
 from rayrig_core.errors import InputError
-from rayrig_core.timestamps import NS, to_ns
+from rayrig_core.resources.durations import parse_go_duration
+from rayrig_core.timestamps import NS
 
 
 def _require(condition: bool, text: str) -> None:
@@ -269,19 +270,17 @@ def _from_mapping(value: Mapping[str, Any]) -> Distribution:
     raise ValueError(f"unknown distribution {kind!r}")
 
 
-_DURATION = re.compile(r"\s*(\d+(?:\.\d+)?|\.\d+)\s*(ns|us|µs|ms|s|m|h)\s*")
-_UNIT_S = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
+#: Spaces, save between two digits: `1 0s` is not ten seconds.
+_SPACES = re.compile(r"(?<![\d.])\s+|\s+(?![\d.])")
 
 
 def duration_s(value: Any) -> float:
-    """Seconds from a number of seconds or a text such as `1m30s`, `250ms`. Raises `ValueError`."""
+    """Seconds from a number of seconds or a text such as `1m30s`, `1m 30s`, `250ms`. Raises `ValueError`."""
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         return float(value)
-    if isinstance(value, str):
-        total_ns, position = 0, 0
-        while match := _DURATION.match(value, position):
-            total_ns += to_ns(float(match[1]) * _UNIT_S[match[2]])
-            position = match.end()
-        if position == len(value) and position > 0:
-            return total_ns / NS
+    if isinstance(value, str) and value.lstrip()[:1] not in ("+", "-"):
+        try:
+            return parse_go_duration(_SPACES.sub("", value)) / NS
+        except ValueError:
+            pass
     raise ValueError(f"{value!r} is no duration")

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from rayrig_core.resources.durations import format_go_duration, parse_go_duration, parse_seconds_or_duration
+from rayrig_core.resources.durations import (
+    format_go_duration,
+    format_milliseconds,
+    parse_go_duration,
+    parse_seconds_or_duration,
+)
 
 MS, S, M, H = 1_000_000, 1_000_000_000, 60_000_000_000, 3_600_000_000_000
 
@@ -58,3 +63,10 @@ def test_a_whole_number_is_seconds() -> None:
 )
 def test_what_go_writes(ns: int, text: str) -> None:
     assert format_go_duration(ns) == text
+
+
+@pytest.mark.parametrize(
+    ("ns", "text"), [(0, "0s"), (999_999, "0s"), (300 * MS, "300ms"), (4 * S + 3 * MS + 1, "4.003s"), (2 * H, "2h0m0s")]
+)
+def test_the_kubelet_cuts_off_what_is_below_a_millisecond(ns: int, text: str) -> None:
+    assert format_milliseconds(ns) == text

@@ -65,6 +65,11 @@ def format_go_duration(duration_ns: int) -> str:
     return f"{sign}{minutes}m{text}" if minutes else f"{sign}{text}"
 
 
+def format_milliseconds(duration_ns: int) -> str:
+    """As `format_go_duration`; what is below a millisecond is cut off, as in the kubelet's texts."""
+    return format_go_duration(duration_ns - duration_ns % _UNITS_NS["ms"])
+
+
 def _decimal(ns: int, unit_ns: int) -> str:
     whole, rest = divmod(ns, unit_ns)
     if not rest:

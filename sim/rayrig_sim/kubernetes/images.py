@@ -8,11 +8,11 @@ from functools import lru_cache
 
 from rayrig_core.objects import JsonObject, name_of, namespace_of, uid_of
 from rayrig_core.ports import Runtime, Signal
+from rayrig_core.resources.durations import format_milliseconds
 from rayrig_core.trace import Kind
 from rayrig_sim.kubernetes.backoff import Backoff
 from rayrig_sim.kubernetes.containers import ContainerRuntime, ImagePullFailed
 from rayrig_sim.kubernetes.event_recorder import EventType
-from rayrig_sim.kubernetes.go_durations import go_duration
 
 _LABEL = r"[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?"
 _DOMAIN = rf"(?:{_LABEL}(?:\.{_LABEL})*|\[[a-fA-F0-9:]+\])(?::[0-9]+)?"
@@ -115,7 +115,7 @@ class ImageManager:
                 done.set(None)
         now_ns = runtime.monotonic_ns()
         runtime.trace.emit(Kind.IMAGE, subject, image, "pulled")
-        took, waited = go_duration(now_ns - began_ns), go_duration(now_ns - asked_ns)
+        took, waited = format_milliseconds(now_ns - began_ns), format_milliseconds(now_ns - asked_ns)
         text = f'Successfully pulled image "{image}" in {took} ({waited} including waiting). '
         event("Normal", "Pulled", text + f"Image size: {size or _SIZE} bytes.")
 

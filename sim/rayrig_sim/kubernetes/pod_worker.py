@@ -13,6 +13,7 @@ from enum import StrEnum
 
 from rayrig_core.objects import JsonObject, name_of, namespace_of, uid_of
 from rayrig_core.ports import Signal, Task
+from rayrig_core.resources.durations import format_milliseconds
 from rayrig_core.timestamps import NS, parse_rfc3339
 from rayrig_core.trace import Kind
 from rayrig_sim.kubernetes.container_lifecycle import (
@@ -24,7 +25,6 @@ from rayrig_sim.kubernetes.container_lifecycle import (
 )
 from rayrig_sim.kubernetes.container_records import ContainerRecord, PodRecord
 from rayrig_sim.kubernetes.containers import SandboxFailed
-from rayrig_sim.kubernetes.go_durations import go_duration
 from rayrig_sim.kubernetes.node_agent import NodeAgent
 from rayrig_sim.kubernetes.pod_actions import plan
 from rayrig_sim.kubernetes.pod_status import (
@@ -322,7 +322,7 @@ class PodWorker:
         if now_ns < ends_ns:
             text = f"Back-off restarting failed container {name} in pod {pod_text(pod)}"
             agent.pod_event(pod, "Warning", "BackOff", text, field_path(pod, name))
-            wait = go_duration(agent.restarts.wait_ns(key))
+            wait = format_milliseconds(agent.restarts.wait_ns(key))
             message = f"back-off {wait} restarting failed container={name} pod={pod_text(pod)}"
             if self._waiting.get(name) != Waiting("CrashLoopBackOff", message):
                 subject = f"pods/{namespace_of(pod)}/{name_of(pod)}"

@@ -10,7 +10,6 @@ import pytest
 from rayrig_core.objects import JsonObject
 from rayrig_core.resource_types import SECRET
 from rayrig_sim.kubernetes.backoff import Backoff
-from rayrig_sim.kubernetes.go_durations import go_duration
 from rayrig_sim.kubernetes.images import invalid_reference, pull_policy
 
 
@@ -160,14 +159,6 @@ def test_what_an_image_name_may_look_like(image, why):
 )
 def test_the_pull_policy_follows_from_the_tag(image, policy):
     assert pull_policy({"image": image}) == policy
-
-
-@pytest.mark.parametrize(
-    ("ns", "text"),
-    [(0, "0s"), (300_000_000, "300ms"), (4_003_000_000, "4.003s"), (80 * 10**9, "1m20s"), (7200 * 10**9, "2h0m0s")],
-)
-def test_durations_are_printed_as_go_does(ns, text):
-    assert go_duration(ns) == text
 
 
 @pytest.mark.accepts("KL-047")

@@ -93,3 +93,10 @@ def test_instant_takes_no_time_anywhere() -> None:
 def test_a_duration_text_must_be_read_to_its_end() -> None:
     with pytest.raises(ValueError, match="8s later"):
         duration_s("8s later")
+
+
+def test_spaces_in_a_duration_stand_between_its_parts_only() -> None:
+    assert duration_s(" 1m 30 s ") == 90
+    for text in ("1 0s", "1. 5s", "+1s"):
+        with pytest.raises(ValueError, match="is no duration"):
+            duration_s(text)
