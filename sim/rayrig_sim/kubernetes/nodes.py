@@ -221,7 +221,7 @@ class NodeControl:
         self._runtime = runtime
         self._client = client
         self._presences = presences
-        self._machines = machines or {}
+        self._machines = {} if machines is None else machines
 
     def lose(self, node: str, reason: str = "power lost") -> None:
         """The machine goes silent at once; what follows (Unknown, taints, evictions) is for others to notice. Raises `KeyError`."""
