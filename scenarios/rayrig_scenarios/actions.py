@@ -13,12 +13,12 @@ from typing import Any
 from rayrig_backends.world import Traffic, TrafficSpec, World
 from rayrig_core.errors import AlreadyExists, ApiError, NotFound, RayrigError
 from rayrig_core.http import Failure, HttpFailure, HttpResponse
+from rayrig_core.merge_patch import merge_patch_between
 from rayrig_core.objects import Json, JsonObject, copy_json, name_of
 from rayrig_core.resource_types import RAY_SERVICE, ResourceType
 from rayrig_core.timestamps import NS, to_ns
 from rayrig_scenarios.judgement import Finding, is_watched, judge, resources_of
 from rayrig_scenarios.language.conditions import Condition
-from rayrig_scenarios.language.merging import merge_patch_between
 from rayrig_scenarios.language.paths import assign, parse_path, shown
 from rayrig_scenarios.language.steps import ExpectedAnswer
 from rayrig_scenarios.observations import ALWAYS_WATCHED, Observations, active_cluster

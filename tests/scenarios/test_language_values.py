@@ -5,14 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from pydantic_core import PydanticCustomError
 
 from rayrig_core.resources.quantities import milli
 from rayrig_scenarios.accounting import quantile_ns
 from rayrig_scenarios.language.documents import parse_documents, place_text
-from rayrig_scenarios.language.merging import merge_patch, merge_patch_between
 from rayrig_scenarios.language.node_sizing import nodes_for
 from rayrig_scenarios.language.paths import assign, lookup, parse_path
 from rayrig_scenarios.language.units import parse_bound, parse_duration, parse_duration_bound, parse_rate
@@ -107,21 +104,6 @@ def test_setting_a_path_makes_mappings_on_the_way_but_no_list_entries() -> None:
 def test_what_is_no_path_is_refused(text: str) -> None:
     with pytest.raises(ValueError):
         parse_path(text)
-
-
-JSON = st.recursive(
-    st.booleans() | st.integers() | st.text(max_size=3),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=2), inner, max_size=3),
-    max_leaves=12,
-)
-
-
-@settings(deadline=None)
-@given(st.dictionaries(st.text(max_size=2), JSON), st.dictionaries(st.text(max_size=2), JSON))
-def test_the_patch_between_two_objects_leads_from_one_to_the_other(old: Any, new: Any) -> None:
-    patch = merge_patch_between(old, new)
-    assert merge_patch(old, patch) == new
-    assert merge_patch_between(new, new) == {}
 
 
 def test_lines_are_known_for_every_place() -> None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from rayrig_backends.faults import closest
 from rayrig_core.errors import InputError
-from rayrig_core.objects import JsonObject
+from rayrig_core.merge_patch import apply_merge_patch
+from rayrig_core.objects import JsonObject, copy_json
 from rayrig_scenarios.language.manifests import WrittenObject
-from rayrig_scenarios.language.merging import merge_patch
 from rayrig_scenarios.language.paths import assign, parse_path
 from rayrig_scenarios.language.steps import Apply
 
@@ -24,7 +24,7 @@ class BadPath(ValueError):
 
 def changed_object(obj: JsonObject, apply: Apply) -> JsonObject:
     """The object with the changes of an apply step. Raises `ValueError` when a path leads nowhere."""
-    changed: JsonObject = merge_patch(obj, apply.merge) if apply.merge else obj
+    changed: JsonObject = apply_merge_patch(copy_json(obj), apply.merge) if apply.merge else obj
     for path, value in apply.set.items():
         try:
             changed = assign(changed, parse_path(path), value)

@@ -6,11 +6,11 @@ Server-side apply is more than a patch (it keeps track of who owns which field) 
 from __future__ import annotations
 
 from rayrig_core.errors import ApiError
+from rayrig_core.merge_patch import apply_merge_patch
 from rayrig_core.objects import JsonObject
 from rayrig_fakes.kubernetes import status
 from rayrig_fakes.kubernetes.calls import ApiCall
 from rayrig_fakes.kubernetes.patch.json_patch import PatchFailed, apply_json_patch
-from rayrig_fakes.kubernetes.patch.merge import apply_merge_patch
 from rayrig_fakes.kubernetes.patch.strategic import apply_strategic_patch
 from rayrig_fakes.kubernetes.registry import Served
 
