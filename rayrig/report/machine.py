@@ -6,7 +6,6 @@ from typing import Any
 
 from rayrig.report.timeline import timeline
 from rayrig_core.timestamps import seconds
-from rayrig_scenarios.accounting import failed, quantile_ns
 from rayrig_scenarios.results import RunResult
 from rayrig_sim.traffic.accounting import Accounting
 
@@ -70,13 +69,13 @@ def as_json_value(result: RunResult) -> dict[str, Any]:
 
 def _requests(accounting: Accounting) -> dict[str, Any]:
     def milliseconds(q: float) -> float | None:
-        found = quantile_ns(accounting.latencies_ns, q)
+        found = accounting.quantile_ns(q)
         return None if found is None else found / 1_000_000
 
     return {
         "sent": accounting.sent,
         "inFlight": accounting.in_flight,
-        "failed": failed(accounting),
+        "failed": accounting.failed,
         "fates": dict(accounting.fates),
         "causes": [
             {"fate": fate, "cause": cause, "count": count} for (fate, cause), count in accounting.causes.items()

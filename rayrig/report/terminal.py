@@ -13,7 +13,7 @@ from rayrig.report.serve_proxies import ServeProxies
 from rayrig.report.timeline import Row, Tone, timeline
 from rayrig_backends.world import Usage
 from rayrig_core.timestamps import seconds
-from rayrig_scenarios.accounting import failed, quantile_ns, total
+from rayrig_scenarios.accounting import total
 from rayrig_scenarios.results import RunResult, StepState, Verdict
 from rayrig_sim.traffic.accounting import Accounting
 
@@ -138,15 +138,15 @@ def _requests_table(result: RunResult) -> Table:
     if len(rows) > 1:
         rows.append(("all", together))
     for name, one in rows:
-        lost = failed(one)
+        lost = one.failed
         table.add_row(
             name,
             str(one.sent),
             *(str(one.fates.get(fate, 0)) for fate in fates),
             str(one.in_flight),
             Text(str(lost), "bold red" if lost else "green"),
-            _ms(quantile_ns(one.latencies_ns, 0.5)),
-            _ms(quantile_ns(one.latencies_ns, 0.99)),
+            _ms(one.quantile_ns(0.5)),
+            _ms(one.quantile_ns(0.99)),
         )
     return table
 

@@ -26,7 +26,6 @@ from rayrig_core.http import HttpResponse
 from rayrig_core.objects import Json, JsonObject, copy_json
 from rayrig_core.timestamps import NS
 from rayrig_core.trace import Trace
-from rayrig_scenarios.accounting import failed, quantile_ns
 from rayrig_scenarios.actions import Actions, StepFailed
 from rayrig_scenarios.judgement import judge
 from rayrig_scenarios.language.applying import changed_object
@@ -462,7 +461,7 @@ class RigTraffic:
     @property
     def failed(self) -> int:
         """Requests whose fate is not `ok`."""
-        return failed(self.accounting)
+        return self.accounting.failed
 
     @property
     def fates(self) -> dict[str, int]:
@@ -470,7 +469,7 @@ class RigTraffic:
 
     def quantile_s(self, q: float) -> float | None:
         """Latency in seconds that the share `q` of answered requests did not exceed; None without any."""
-        latency = quantile_ns(self.accounting.latencies_ns, q)
+        latency = self.accounting.quantile_ns(q)
         return None if latency is None else latency / NS
 
 

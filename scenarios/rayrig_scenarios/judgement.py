@@ -9,7 +9,6 @@ from typing import Any
 from rayrig_core.objects import JsonObject, condition_of, has_condition, key_of, name_of
 from rayrig_core.resource_types import ResourceType
 from rayrig_core.trace import Kind
-from rayrig_scenarios.accounting import failed, quantile_ns
 from rayrig_scenarios.language.conditions import (
     ApplicationOf,
     ClustersOf,
@@ -312,10 +311,10 @@ def _happened(wanted: HappeningOf, seen: Observations) -> Finding:
 
 def _requests(wanted: RequestsOf, seen: Observations) -> Finding:
     accounting = seen.accounting(wanted.traffic)
-    observed: dict[str, float | None] = {"sent": accounting.sent, "failed": failed(accounting)}
+    observed: dict[str, float | None] = {"sent": accounting.sent, "failed": accounting.failed}
     if any(getattr(wanted, name) is not None for name in _QUANTILES):
         for name, share in _QUANTILES.items():
-            latency = quantile_ns(accounting.latencies_ns, share)
+            latency = accounting.quantile_ns(share)
             observed[name] = None if latency is None else latency / 1e9
     finding = _compare(wanted, observed)
     details, holds = [finding.detail] if finding.detail else [], finding.holds

@@ -8,7 +8,6 @@ import pytest
 from pydantic_core import PydanticCustomError
 
 from rayrig_core.resources.quantities import milli
-from rayrig_scenarios.accounting import quantile_ns
 from rayrig_scenarios.language.documents import parse_documents, place_text
 from rayrig_scenarios.language.node_sizing import nodes_for
 from rayrig_scenarios.language.paths import assign, lookup, parse_path
@@ -155,17 +154,3 @@ def test_gpus_come_on_nodes_of_their_own() -> None:
 
 def test_no_service_still_gets_a_node() -> None:
     assert [nodes.names() for nodes in nodes_for([])] == [("node-0",)]
-
-
-@pytest.mark.parametrize(
-    ("latencies", "q", "expected"),
-    [
-        ([], 0.5, None),
-        ([7], 0.99, 7),
-        (list(range(1, 101)), 0.99, 99),
-        (list(range(1, 101)), 0.5, 50),
-        ([3, 1, 2], 1.0, 3),
-    ],
-)
-def test_quantiles_are_by_nearest_rank(latencies: list[int], q: float, expected: int | None) -> None:
-    assert quantile_ns(latencies, q) == expected

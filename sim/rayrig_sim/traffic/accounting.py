@@ -59,6 +59,7 @@ class Accounting:
 
     @property
     def failed(self) -> int:
+        """Requests whose fate is not `ok`; those under way have none yet."""
         return sum(count for fate, count in self.fates.items() if fate != Fate.OK)
 
     def latencies(self) -> Latencies | None:
@@ -75,9 +76,9 @@ class Accounting:
             sum(ordered) // len(ordered),
         )
 
-    def quantile_ns(self, q: float) -> int:
-        """Raises `ValueError` when no request was answered well."""
-        return quantile(sorted(self.latencies_ns), q)
+    def quantile_ns(self, q: float) -> int | None:
+        """The latency that the share `q` of the requests answered well did not exceed; None without any."""
+        return quantile(sorted(self.latencies_ns), q) if self.latencies_ns else None
 
     def timeline(self, width_ns: int) -> list[Bucket]:
         """Fates by time of their end, in buckets without gaps from the first to the last."""

@@ -13,7 +13,7 @@ from rayrig_sim.randomness import Streams
 from rayrig_sim.serve.application_code import single
 from rayrig_sim.serve.local import PORT, LocalServe
 from rayrig_sim.serve.service_times import ServiceTimes, batch_ns
-from rayrig_sim.traffic.accounting import Bucket
+from rayrig_sim.traffic.accounting import Accounting, Bucket
 from rayrig_sim.traffic.curl import curl
 from rayrig_sim.traffic.open_loop import OpenLoop
 from rayrig_sim.traffic.quantiles import quantile
@@ -31,6 +31,11 @@ def test_quantiles_are_values_that_occurred() -> None:
         quantile([], 0.5)
     with pytest.raises(ValueError, match="between 0 and 1"):
         quantile([1], 99)
+
+
+def test_an_account_knows_its_quantiles_once_a_request_was_answered() -> None:
+    assert Accounting().quantile_ns(0.5) is None
+    assert Accounting(latencies_ns=[3, 1, 2]).quantile_ns(1.0) == 3
 
 
 def traffic_on(serve: LocalServe, rate: float, limit: int, *, timeout_s: float = 1e9) -> OpenLoop:
