@@ -136,8 +136,7 @@ def deployment_infos(document: JsonObject, code: ApplicationCode) -> dict[str, D
         if name not in code.deployments:
             raise ValueError(f"Deployment '{name}' does not exist. Available: {list(code.deployments)}")
     prefix = document.get("route_prefix", "/")
-    if prefix is not None:
-        check_route_prefix(prefix)
+    check_route_prefix(prefix)
     version = code_version(document)
     app_env = document.get("runtime_env") or {}
     infos: dict[str, DeploymentInfo] = {}
@@ -157,8 +156,10 @@ def deployment_infos(document: JsonObject, code: ApplicationCode) -> dict[str, D
     return infos
 
 
-def check_route_prefix(prefix: str) -> None:
-    """Raises `ValueError`."""
+def check_route_prefix(prefix: str | None) -> None:
+    """Raises `ValueError`. None, an application without a route, is fine."""
+    if prefix is None:
+        return
     if not prefix.startswith("/"):
         raise ValueError(f"Invalid route_prefix '{prefix}', must start with a forward slash ('/').")
     if prefix != "/" and prefix.endswith("/"):

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from rayrig_core.ports import Task
 
 ACTOR_PREFIX = "SERVE_PROXY_ACTOR-"
-_READY_TIMEOUT_NS = to_ns(5)
+_READY_TIMEOUT_S = 5.0
 _READY_FAILURES = 3
 _CHECK_PERIOD_NS = to_ns(10)
 _CHECK_TIMEOUT_NS = to_ns(10)
@@ -41,6 +41,11 @@ TRANSITIONS: dict[ProxyStatus, tuple[ProxyStatus, ...]] = {
     _P.UNHEALTHY: (),
     _P.DRAINED: (),
 }
+
+
+def ready_timeout_s(restarts: int) -> float:
+    """How long a proxy that was restarted this often has to get ready."""
+    return _READY_TIMEOUT_S * (restarts + 1)
 
 
 class ProxyProcess:
@@ -167,7 +172,7 @@ class ProxyState:
 
     @property
     def _ready_timeout_ns(self) -> int:
-        return _READY_TIMEOUT_NS * (self.restarts + 1)
+        return to_ns(ready_timeout_s(self.restarts))
 
     def update(self, now_ns: int) -> None:
         """One step, without the question whether the node should have a proxy."""

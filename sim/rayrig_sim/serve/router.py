@@ -28,6 +28,10 @@ QUEUE_LENGTH_CACHE_TIMEOUT_NS = 10 * NS
 #: Upper bound of concurrent searches; the other is twice the number of replicas.
 MAX_SEARCHES = 50
 
+#: Of the first and of the longest question for queue lengths (QUEUE_LENGTH_RESPONSE_DEADLINE_S).
+_PROBE_DEADLINE_S = 0.1
+_PROBE_DEADLINE_MAX_S = 1.0
+
 
 @dataclass(frozen=True, slots=True)
 class RouterConfig:
@@ -47,6 +51,11 @@ def backoff_s(attempt: int, *, initial_s: float = 0.025, multiplier: float = 2.0
         return min(initial_s * multiplier**attempt, max_s)
     except OverflowError:
         return max_s
+
+
+def probe_deadline_s(attempt: int) -> float:
+    """How long the given repeated attempt, counted from 0, waits for replicas to tell their queue lengths."""
+    return backoff_s(attempt, initial_s=_PROBE_DEADLINE_S, max_s=_PROBE_DEADLINE_MAX_S)
 
 
 @lru_cache(maxsize=256)
@@ -323,6 +332,8 @@ class Router:
             execution = candidate.execution
             if execution.death is not None:
                 return candidate
+            if execution.is_dark:
+                continue  # no answer before the deadline of the probe
             candidate.queue_len = execution.ongoing
             candidate.seen_ns = now
             has_room = execution.is_accepting and candidate.queue_len < execution.max_ongoing_requests
@@ -388,6 +399,8 @@ class Router:
             execution = candidate.execution
             if execution.death is not None:
                 return True
+            if execution.is_dark:
+                continue
             if execution.is_accepting and execution.ongoing < execution.max_ongoing_requests:
                 return True
         return False
