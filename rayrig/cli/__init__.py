@@ -1,4 +1,4 @@
-"""The command line: `rayrig run`, `rayrig verify`, `rayrig list`.
+"""The command line: `rayrig run`, `rayrig verify`, `rayrig list`, `rayrig kube`.
 
 What lives here: parsing of arguments, one call, printing, exit codes. What does not: anything that decides (`rayrig_scenarios`) or
 draws tables (`rayrig.report`). Commands import what they need when they run, so that `--help` is quick.
@@ -38,7 +38,7 @@ def _run(arguments: Sequence[str] | None) -> int:
     try:
         code = app(arguments, standalone_mode=False)
     except InputError as error:
-        print(f"rayrig: {error}", file=sys.stderr)
+        print(f"rayrig: {_one_line(str(error))}", file=sys.stderr)
         return UNKNOWN
     except UsageError as error:
         print(f"rayrig: {_told(error)}", file=sys.stderr)
@@ -60,4 +60,9 @@ def _run(arguments: Sequence[str] | None) -> int:
 def _told(error: Any) -> str:
     """What is wrong with the arguments, in one line, and where they are explained."""
     command = error.ctx.command_path if error.ctx is not None else "rayrig"
-    return f"{' '.join(error.format_message().split()).rstrip('.')} (see `{command} --help`)"
+    return f"{_one_line(error.format_message()).rstrip('.')} (see `{command} --help`)"
+
+
+def _one_line(text: str) -> str:
+    """What a file holds may be quoted in an error; line ends and control characters of it stay out of the terminal."""
+    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)

@@ -85,7 +85,7 @@ def timeline_table(rows: list[Row], width: int) -> Table:
     if wide:
         room = width - 15
         # A reason is short; what it leaves goes to the thing that happened.
-        table.columns[2].width = min(max((len(why) for _, _, why in told), default=0), room * 2 // 5)
+        table.columns[2].width = min(max((len(why) for _, _, why in told), default=0) or 3, room * 2 // 5)
         table.columns[1].max_width = room - table.columns[2].width
     said = ""
     for row, what, why in told:
@@ -205,8 +205,10 @@ def _steps_table(result: RunResult) -> Table:
 
 def _expectations_table(result: RunResult) -> Table:
     table = _table("expectation", "verdict", "found", whole=(1,))
+    # A scenario made for a manifest has no lines of its own.
+    is_written = bool(result.scenario.document.lines)
     for one in result.expectations:
-        found = one.detail if one.verdict is Verdict.PASS or not one.where else f"{one.detail} ({one.where})"
+        found = f"{one.detail} ({one.where})" if is_written and one.verdict is not Verdict.PASS else one.detail
         table.add_row(one.title, Text(_WORDS[one.verdict], _STYLES[one.verdict]), found)
     return table
 

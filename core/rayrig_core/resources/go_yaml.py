@@ -15,6 +15,7 @@ from typing import Any
 import yaml
 
 from rayrig_core.objects import Json
+from rayrig_core.yaml_limits import YamlTooLarge, check_limits
 
 
 class YamlError(ValueError):
@@ -107,7 +108,10 @@ _GoLoader.add_constructor("tag:yaml.org,2002:map", _mapping)
 def yaml_to_json(text: str) -> Json:
     """The JSON value of the first document of `text`; shared between callers, so not to be changed. Raises `YamlError`."""
     try:
+        check_limits(text)
         return yaml.load(text, Loader=_GoLoader)
+    except YamlTooLarge as error:
+        raise YamlError(error.problem, error.line) from error
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         raise YamlError(

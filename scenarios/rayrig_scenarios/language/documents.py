@@ -15,6 +15,7 @@ from typing import Any, TypeAlias
 import yaml
 
 from rayrig_core.errors import InputError
+from rayrig_core.yaml_limits import YamlTooLarge, check_limits
 
 Place: TypeAlias = tuple[str | int, ...]
 
@@ -107,7 +108,11 @@ def parse_documents(text: str, file: str, *, first_line: int = 1) -> list[Docume
     Raises `InputError` with file, line and remedy.
     """
     try:
+        check_limits(text)
         return list(_documents(text, file, first_line - 1))
+    except YamlTooLarge as error:
+        where = f"{file}:{error.line + first_line - 1}"
+        raise InputError(error.problem, where=where, remedy=error.remedy) from None
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = (mark.line if mark is not None else 0) + first_line
@@ -133,6 +138,8 @@ def _syntax_remedy(what: str) -> str:
         return "indent with spaces, not tabs"
     if "cannot start any token" in what:
         return "indent with spaces, not tabs; quote texts that begin with @ or `"
+    if "constructor for the tag" in what:
+        return "remove the tag"
     if "undefined alias" in what:
         return "define the anchor before its alias"
     if "expected" in what:

@@ -13,7 +13,7 @@ from rayrig_core.resources.serve_config import parse_serve_config
 from rayrig_scenarios.language.documents import Document
 from rayrig_scenarios.language.manifests import WrittenObject, manifest_file, remarks
 from rayrig_scenarios.language.node_sizing import nodes_for
-from rayrig_scenarios.language.references import missing_references
+from rayrig_scenarios.language.references import missing_namespaces, missing_references
 from rayrig_scenarios.language.scenario import Scenario, fingerprint
 from rayrig_scenarios.language.scenario_file import parse_scenario
 from rayrig_scenarios.language.world_values import traffic_spec
@@ -38,10 +38,10 @@ def scenario_of_objects(objects: list[WrittenObject], *, reference: str, text: s
     if not services:
         raise InputError(
             "there is no RayService in this manifest",
-            where=objects[0].where(),
+            where=objects[0].where() if objects else reference,
             remedy="name a RayService manifest, or a scenario with steps",
         )
-    stand_ins = missing_references(objects)
+    stand_ins = missing_namespaces(objects) + missing_references(objects)
     steps: list[JsonObject] = [{"name": "deploy", "apply": "all"}]
     steps += [{"wait": {"for": {"ready": _ref(service)}, "timeout": "30m"}} for service in services]
     traffic = [source for service in services for source in _traffic(service)]

@@ -86,6 +86,10 @@ def objects_of(documents: list[Document]) -> list[WrittenObject]:
     for document in documents:
         if isinstance(document.data, dict) and document.data.get("kind") == "List":
             items = document.data.get("items") or []
+            if not isinstance(items, list):
+                raise InputError(
+                    f"this is {type_name(items)}", where=document.where(("items",)), remedy="give a list of objects"
+                )
             found += [WrittenObject(item, document, ("items", index)) for index, item in enumerate(items)]
         else:
             found.append(WrittenObject(document.data, document))
@@ -184,8 +188,10 @@ def type_name(value: Any) -> str:
             return "a list"
         case str():
             return f'the text "{value}"' if len(value) <= 40 else "a text"
-        case _:
+        case int() | float():
             return f"the number {value}"
+        case _:
+            return "no plain value"
 
 
 def _refused(value: Any, schema: JsonObject, place: Place) -> Iterator[tuple[Place, str, str]]:

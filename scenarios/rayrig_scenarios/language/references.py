@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from rayrig_core.objects import JsonObject
@@ -10,6 +10,17 @@ from rayrig_scenarios.language.documents import Document
 from rayrig_scenarios.language.manifests import WrittenObject
 
 _STAND_IN = "set-by-rayrig"
+
+
+def missing_namespaces(objects: Sequence[WrittenObject]) -> list[WrittenObject]:
+    """The namespaces that objects are in and that are neither among the objects nor in every new cluster."""
+    given = {written.name for written in objects if written.kind == "Namespace"} | {"", "default"}
+    names = dict.fromkeys(written.namespace for written in objects if written.namespace not in given)
+    found = []
+    for name in names:
+        obj: JsonObject = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
+        found.append(WrittenObject(obj, Document(obj, f"Namespace/{name}", {}, 1)))
+    return found
 
 
 def missing_references(objects: Iterable[WrittenObject]) -> list[WrittenObject]:

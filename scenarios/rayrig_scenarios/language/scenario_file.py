@@ -15,6 +15,9 @@ from rayrig_scenarios.language.problems import input_error
 from rayrig_scenarios.language.steps import Manifest, Step
 from rayrig_scenarios.language.units import Duration, Rate, Spread, bad
 
+#: Quantities are 64-bit integers in the end.
+_MOST = 2**63
+
 
 def _quantity(value: Any) -> Any:
     if isinstance(value, (int, float)) and not isinstance(value, bool):
@@ -27,6 +30,8 @@ def _quantity(value: Any) -> Any:
         raise bad(f'"{value}" is no quantity', "write one such as 4, 500m or 16Gi") from None
     if amount < 0:
         raise bad(f'"{value}" is negative', "give 0 or more")
+    if amount >= _MOST:
+        raise bad(f'"{value}" is more than Kubernetes can count', "give less")
     return value
 
 

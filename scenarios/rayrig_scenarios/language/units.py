@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from math import isfinite
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, PlainSerializer
@@ -24,13 +25,19 @@ def parse_duration(value: Any) -> float:
     if value == 0 and not isinstance(value, bool):
         return 0.0
     if isinstance(value, (int, float)) and not isinstance(value, bool):
-        raise bad(f"{value} has no unit", f'write "{value}s" or "{value}ms"')
+        number = value if isfinite(value) else 30
+        raise bad(f"{value} has no unit", f'write "{number}s" or "{number}ms"')
     if not isinstance(value, str):
         raise bad(f"{value!r} is no duration", "write one such as 30s, 1m30s or 250ms")
     try:
         return duration_s(value)
-    except ValueError:
-        raise bad(f'"{value}" is no duration', "write one such as 30s, 1m30s or 250ms") from None
+    except (ValueError, OverflowError):
+        raise bad(f'"{shortened(value)}" is no duration', "write one such as 30s, 1m30s or 250ms") from None
+
+
+def shortened(text: str) -> str:
+    """A text as an error quotes it: not longer than anybody would read."""
+    return text if len(text) <= 60 else f"{text[:60]}…"
 
 
 _RATE = re.compile(r"(\d+(?:\.\d+)?)\s*/\s*(s|m|h)")
