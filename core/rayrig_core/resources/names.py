@@ -9,11 +9,11 @@ from __future__ import annotations
 import re
 from random import Random
 
+from rayrig_core.identifiers import SUFFIX_ALPHABET
+
 MAX_RAY_CLUSTER_NAME = 53
 MAX_RAY_SERVICE_NAME = 47
 
-#: Alphabet of generated suffixes: no vowels, no 0, 1, 3, so that no words arise.
-SUFFIX_ALPHABET = "bcdfghjklmnpqrstvwxz2456789"
 SUFFIX_LENGTH = 5
 
 _DNS1035 = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?")

@@ -1,4 +1,4 @@
-"""Names, label keys and values, uids and generated names (`kubernetes-api.md` section 3)."""
+"""Names, label keys and values, generated names (`kubernetes-api.md` section 3)."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from collections.abc import Callable
 from functools import lru_cache
 from random import Random
 
-#: Alphabet of generated suffixes: no vowels and no look-alikes.
-SUFFIX_ALPHABET = "bcdfghjklmnpqrstvwxz2456789"
+from rayrig_core.identifiers import SUFFIX_ALPHABET
+
 _GENERATED_BASE = 58
 
 _LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
@@ -113,10 +113,3 @@ def generated_name(base: str, rng: Random) -> str:
 
 def suffix(rng: Random, length: int) -> str:
     return "".join(rng.choices(SUFFIX_ALPHABET, k=length))
-
-
-def new_uid(rng: Random) -> str:
-    """A version 4 UUID drawn from `rng` (K8-082)."""
-    digits = f"{rng.getrandbits(128):032x}"
-    variant = "89ab"[int(digits[16], 16) & 3]
-    return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-{variant}{digits[17:20]}-{digits[20:]}"

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from random import Random
 
 from rayrig_core.errors import ApiError
+from rayrig_core.identifiers import random_uuid
 from rayrig_core.objects import JsonObject
 from rayrig_core.resource_types import CUSTOM_RESOURCE_DEFINITION, NAMESPACE, ResourceType
 from rayrig_core.timestamps import rfc3339
@@ -15,7 +16,6 @@ from rayrig_fakes.kubernetes import status
 from rayrig_fakes.kubernetes.calls import WRITES, Answer, ApiCall, Page
 from rayrig_fakes.kubernetes.deleting import Deleter
 from rayrig_fakes.kubernetes.kinds.builtin import install
-from rayrig_fakes.kubernetes.names import new_uid
 from rayrig_fakes.kubernetes.reading import Reader
 from rayrig_fakes.kubernetes.registry import Registry, Served
 from rayrig_fakes.kubernetes.state import ServerState
@@ -64,7 +64,7 @@ class ApiServer:
             "kind": "Namespace",
             "metadata": {
                 "name": name,
-                "uid": new_uid(state.rng),
+                "uid": random_uuid(state.rng),
                 "creationTimestamp": rfc3339(now),
                 "labels": {"kubernetes.io/metadata.name": name},
             },

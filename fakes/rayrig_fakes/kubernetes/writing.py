@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from rayrig_core.identifiers import random_uuid
 from rayrig_core.objects import Json, JsonObject
 from rayrig_core.timestamps import rfc3339
 from rayrig_fakes.kubernetes import objectmeta, status
@@ -12,7 +13,7 @@ from rayrig_fakes.kubernetes.calls import Answer, ApiCall
 from rayrig_fakes.kubernetes.copies import own_copy
 from rayrig_fakes.kubernetes.kind_rules import Admission
 from rayrig_fakes.kubernetes.kinds.custom import CustomRules
-from rayrig_fakes.kubernetes.names import generated_name, new_uid
+from rayrig_fakes.kubernetes.names import generated_name
 from rayrig_fakes.kubernetes.patch import apply_patch
 from rayrig_fakes.kubernetes.registry import Served
 from rayrig_fakes.kubernetes.state import ServerState
@@ -64,7 +65,7 @@ class Writer:
             meta.pop(field, None)
         meta.pop("managedFields", None)
         meta.pop("resourceVersion", None)
-        meta["uid"] = new_uid(state.rng)
+        meta["uid"] = random_uuid(state.rng)
         meta["creationTimestamp"] = rfc3339(now)
         if rules.has_generation:
             meta["generation"] = 1

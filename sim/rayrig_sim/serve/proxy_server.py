@@ -14,6 +14,7 @@ from random import Random
 from typing import TYPE_CHECKING, Any
 
 from rayrig_core.http import Failure, HttpFailure, HttpRequest, HttpResponse
+from rayrig_core.identifiers import random_uuid
 from rayrig_core.ports import Cancelled
 from rayrig_core.timestamps import to_ns
 from rayrig_sim.serve.exchange import HttpExchange, response_of
@@ -189,7 +190,7 @@ class ProxyServer:
             raise
         if isinstance(outcome, HttpFailure):
             raise outcome
-        request_id = request.headers.get("x-request-id") or self._make_id()
+        request_id = request.headers.get("x-request-id") or random_uuid(self._rng)
         return HttpResponse(outcome.status, outcome.body, {**outcome.headers, "x-request-id": request_id})
 
     # Inside
@@ -245,14 +246,8 @@ class ProxyServer:
         if limit_s is not None and limit_s > 0:
             exchange.timer = self.kernel.call_later(to_ns(limit_s), _TimeLimit(self, exchange, limit_s))
 
-    def _make_id(self) -> str:
-        """A random UUID of version 4."""
-        bits = self._rng.getrandbits(128) & ~(0xF000 << 64) | (0x4000 << 64)
-        digits = f"{bits & ~(0xC000 << 48) | (0x8000 << 48):032x}"
-        return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
-
     def _time_out(self, exchange: HttpExchange, limit_s: float) -> None:
-        request_id = exchange.http.headers.get("x-request-id") or self._make_id()
+        request_id = exchange.http.headers.get("x-request-id") or random_uuid(self._rng)
         exchange.cancel()
         exchange.is_done = False
         exchange.finished(False, HttpResponse.text(408, f"Request {request_id} timed out after {limit_s}s."))
