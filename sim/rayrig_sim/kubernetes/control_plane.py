@@ -63,6 +63,7 @@ class ControlPlane:
         ownable: Sequence[ResourceType] = (*BUILT_IN_OWNABLE, *RAY_OWNABLE),
     ) -> None:
         self._runtime = runtime
+        self._ownable = dict.fromkeys(ownable)
         self.table = table or ServiceTable()
 
         client = connect("kube-scheduler")
@@ -122,6 +123,20 @@ class ControlPlane:
             delay=calibration.service_proxy_latency,
             rng=streams.stream("service-proxy"),
         )
+
+    def follow(self, ownable: Sequence[ResourceType]) -> None:
+        """What is served has changed: `ownable` is all of it, as in the constructor."""
+        before = self._ownable
+        self._ownable = dict.fromkeys(ownable)
+        for resource in before:
+            if resource not in self._ownable:
+                self.garbage_collector.forget(resource)
+                self.namespaces.forget(resource)
+                self._manager_caches.drop(resource)
+        for resource in self._ownable:
+            if resource not in before:
+                self.garbage_collector.follow(resource)
+                self.namespaces.follow(resource)
 
     def start(self) -> None:
         """Start what runs as actors; the other controllers work in the handlers of their caches."""

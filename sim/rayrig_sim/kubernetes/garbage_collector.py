@@ -52,11 +52,20 @@ class GarbageCollector:
         self._delay = delay
         self._rng = rng
         self._ownership = Ownership()
-        self._by_kind = {(resource.api_version, resource.kind): resource for resource in resources}
+        self._by_kind: dict[tuple[str, str], ResourceType] = {}
         self._queued: dict[str, None] = {}
         self._dirty: dict[str, None] = {}
         for resource in resources:
-            caches.of(resource).on_change(partial(self._on_change, resource))
+            self.follow(resource)
+
+    def follow(self, resource: ResourceType) -> None:
+        """One more type whose objects may own or be owned."""
+        self._by_kind[resource.api_version, resource.kind] = resource
+        self._caches.of(resource).on_change(partial(self._on_change, resource))
+
+    def forget(self, resource: ResourceType) -> None:
+        """The type is no longer served."""
+        self._by_kind.pop((resource.api_version, resource.kind), None)
 
     # Watching
 

@@ -38,14 +38,25 @@ class NamespaceController:
         self._runtime = runtime
         self._client = client
         self._caches = caches
-        self._resources = [resource for resource in resources if resource.namespaced]
+        self._resources: list[ResourceType] = []
         self._delay = delay
         self._rng = rng
         #: Namespaces at work, and what tells their actor that something in them is gone.
         self._wakes: dict[str, Signal[None]] = {}
-        for resource in self._resources:
-            caches.of(resource).on_change(partial(self._on_object, resource))
+        for resource in resources:
+            self.follow(resource)
         caches.of(NAMESPACE).on_change(self._on_namespace)
+
+    def follow(self, resource: ResourceType) -> None:
+        """One more type whose objects go with their namespace; a cluster-scoped one is passed over."""
+        if resource.namespaced:
+            self._resources.append(resource)
+            self._caches.of(resource).on_change(partial(self._on_object, resource))
+
+    def forget(self, resource: ResourceType) -> None:
+        """The type is no longer served."""
+        if resource in self._resources:
+            self._resources.remove(resource)
 
     def _on_namespace(self, type_: WatchType, old: JsonObject | None, new: JsonObject, cause: int | None) -> None:
         name = name_of(new)

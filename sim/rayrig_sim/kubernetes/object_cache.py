@@ -13,7 +13,7 @@ from typing import TypeAlias
 
 from rayrig_core.errors import ApiError, Gone
 from rayrig_core.objects import JsonObject
-from rayrig_core.ports import KubernetesClient, Runtime, Signal, WatchStream, WatchType
+from rayrig_core.ports import KubernetesClient, Runtime, Signal, Task, WatchStream, WatchType
 from rayrig_core.resource_types import ResourceType
 
 #: (type, the object before or None, the object now — the last state for DELETED —, trace event of the write).
@@ -153,14 +153,22 @@ class ObjectCaches:
         self._runtime = runtime
         self._client = client
         self._caches: dict[ResourceType, ObjectCache] = {}
+        self._actors: dict[ResourceType, Task[None]] = {}
 
     def of(self, resource: ResourceType) -> ObjectCache:
         """The cache of that type; its actor is started with the first call."""
         cache = self._caches.get(resource)
         if cache is None:
             cache = self._caches[resource] = ObjectCache(self._runtime, self._client, resource)
-            self._runtime.spawn(f"{self.component}/watch/{resource}", cache.run())
+            self._actors[resource] = self._runtime.spawn(f"{self.component}/watch/{resource}", cache.run())
         return cache
+
+    def drop(self, resource: ResourceType) -> None:
+        """End the cache of a type that is no longer served; what waits for its first list goes on."""
+        cache = self._caches.pop(resource, None)
+        if cache is not None:
+            self._actors.pop(resource).cancel()
+            cache.synced.set(None)
 
     async def wait_synced(self) -> None:
         """Continue when every cache asked for so far has its first list."""

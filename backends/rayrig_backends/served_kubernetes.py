@@ -1,0 +1,221 @@
+"""A fake Kubernetes that others can connect to: the API server on a socket, the built-in controllers and the scheduler beside it,
+on wall time. There are no nodes and no kubelets unless somebody brings them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+from rayrig_backends.asyncio_runtime import AsyncioRuntime
+from rayrig_core.errors import ApiError, InputError
+from rayrig_core.faultpoints import FaultCounter
+from rayrig_core.objects import JsonObject
+from rayrig_core.resource_types import CUSTOM_RESOURCE_DEFINITION, ResourceType
+from rayrig_fakes.kubernetes.certificates import serving_certificate
+from rayrig_fakes.kubernetes.client import InProcessClient
+from rayrig_fakes.kubernetes.http.app import KubernetesApp
+from rayrig_fakes.kubernetes.http.serving import LOOPBACK, HttpServer, event_loop, listening_socket
+from rayrig_fakes.kubernetes.kubeconfig import kubeconfig
+from rayrig_fakes.kubernetes.server import ApiServer
+from rayrig_fakes.kubernetes.tokens import ADMIN, MASTERS, Tokens, User
+from rayrig_sim.calibration import Calibration
+from rayrig_sim.kubernetes.control_plane import ControlPlane
+from rayrig_sim.kubernetes.heartbeats import LeaseHeartbeats
+from rayrig_sim.kubernetes.object_cache import ObjectCaches
+from rayrig_sim.randomness import Streams
+
+Authorization: TypeAlias = Literal["AlwaysAllow", "RBAC"]
+
+_TRACE_KEEP = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class KubernetesOptions:
+    """How the fake is served. Uids, suffixes and addresses come from `seed`; `port` 0 is any free one.
+
+    `users` are by token; where there are none, everyone is the administrator. `history_limit` changes are kept per resource: a
+    watcher that falls further behind gets 410.
+    """
+
+    port: int = 0
+    tls: bool = False
+    users: dict[str, User] = field(default_factory=dict)
+    authorization: Authorization = "AlwaysAllow"
+    definitions: Sequence[JsonObject] = ()
+    controllers: bool = True
+    faults: FaultCounter | None = None
+    seed: int = 0
+    history_limit: int = 20_000
+
+
+class ServedKubernetes:
+    """Made outside the event loop (the socket listens at once), run inside it."""
+
+    def __init__(self, options: KubernetesOptions | None = None) -> None:
+        """Raises `InputError`: the port is taken, a definition is not valid, a package is missing."""
+        self.options = options = options or KubernetesOptions()
+        self._streams = Streams(options.seed)
+        self.api = ApiServer(time.time_ns, self._streams.stream("api-server"), history_limit=options.history_limit)
+        for definition in options.definitions:
+            try:
+                self.api.add_definitions((definition,))
+            except ApiError as refused:
+                raise InputError(refused.message) from None
+        users = dict(options.users)
+        if options.authorization == "RBAC" and not users:
+            # Somebody must be allowed something: an administrator whose token is in the kubeconfig only.
+            users[secrets.token_urlsafe(24)] = ADMIN
+        self._users = users
+        self.app = KubernetesApp(
+            self.api,
+            self._streams.stream("watch-timeouts"),
+            tokens=Tokens(users, anonymous=options.authorization == "RBAC"),
+            faults=options.faults,
+        )
+        listener = listening_socket(options.port)
+        self.port: int = listener.getsockname()[1]
+        self._authority = b""
+        self._is_ready = threading.Event()
+        self._on_ready: Callable[[], None] = lambda: None
+        self._failure: tuple[str, Exception] | None = None
+        try:
+            self._http = self._http_server(listener)
+        except BaseException:
+            listener.close()
+            raise
+        self.url = self._http.url
+        self.runtime: AsyncioRuntime | None = None
+
+    def _http_server(self, listener: object) -> HttpServer:
+        import socket
+
+        assert isinstance(listener, socket.socket)
+        if not self.options.tls:
+            return HttpServer(self.app, listener, on_ready=self._ready)
+        made = serving_certificate(("localhost", LOOPBACK), time.time_ns())
+        self._authority = made.authority
+        with tempfile.TemporaryDirectory(prefix="rayrig-") as folder:
+            # The key is read from a file, once.
+            certificate, key = Path(folder, "tls.crt"), Path(folder, "tls.key")
+            certificate.write_bytes(made.certificate)
+            key.touch(0o600)
+            key.write_bytes(made.key)
+            return HttpServer(self.app, listener, certificate=(certificate, key), on_ready=self._ready)
+
+    def kubeconfig(self) -> JsonObject:
+        """For the first administrator among the users, otherwise the first user."""
+        token, user = "", ADMIN
+        for candidate in sorted(self._users.items(), key=lambda each: MASTERS not in each[1].groups):
+            token, user = candidate
+            break
+        return kubeconfig(self.url, authority=self._authority, token=token, user=user.name)
+
+    # Running
+
+    async def run(self, on_ready: Callable[[], None] = lambda: None) -> None:
+        """Serve until `stop`. Raises what left an actor."""
+        self._on_ready = on_ready
+        self.runtime = runtime = AsyncioRuntime(trace_keep=_TRACE_KEEP, on_failure=self._failed)
+        self.api.state.trace = runtime.trace
+        if self.options.controllers:
+            self._start_controllers(runtime)
+        try:
+            await self._http.serve()
+        finally:
+            await runtime.stop()
+        if self._failure is not None:
+            raise RuntimeError(f"actor {self._failure[0]} failed") from self._failure[1]
+
+    def _start_controllers(self, runtime: AsyncioRuntime) -> None:
+        def connect(actor: str) -> InProcessClient:
+            return InProcessClient(self.api, runtime, actor=actor, faults=self.options.faults)
+
+        nodes = ObjectCaches(runtime, connect("node-leases"), component="node-leases")
+        plane = ControlPlane(
+            runtime,
+            self._streams,
+            connect,
+            Calibration(),
+            liveness=LeaseHeartbeats(runtime, nodes),
+            ownable=self._ownable(),
+        )
+        plane.start()
+        definitions = ObjectCaches(runtime, connect("custom-resources"), component="custom-resources")
+
+        def definition_changed(*_: object) -> None:
+            plane.follow(self._ownable())
+
+        definitions.of(CUSTOM_RESOURCE_DEFINITION).on_change(definition_changed)
+
+    def _ownable(self) -> list[ResourceType]:
+        """Everything that is served, each resource in one version."""
+        types: dict[str, ResourceType] = {}
+        for served in self.api.state.registry:
+            types.setdefault(served.storage, served.type)
+        return list(types.values())
+
+    def _ready(self) -> None:
+        self._is_ready.set()
+        self._on_ready()
+
+    def _failed(self, name: str, error: Exception) -> None:
+        self._failure = (name, error)
+        self.stop()
+
+    def stop(self) -> None:
+        """Let `run` return. To be called in the loop's thread."""
+        self._http.stop()
+
+
+class KubernetesThread:
+    """A served fake on a loop in a thread of its own: for tests and notebooks."""
+
+    def __init__(self, options: KubernetesOptions | None = None) -> None:
+        self.served = ServedKubernetes(options)
+        self.url = self.served.url
+        self._ready = threading.Event()
+        self._loop = event_loop()
+        self._error: BaseException | None = None
+        self._thread = threading.Thread(target=self._main, name="rayrig-kubernetes", daemon=True)
+
+    def _main(self) -> None:
+        asyncio.set_event_loop(self._loop)
+        try:
+            self._loop.run_until_complete(self.served.run(self._ready.set))
+        except BaseException as error:
+            self._error = error
+        finally:
+            self._ready.set()
+            self._loop.close()
+
+    def start(self) -> None:
+        """Returns when requests are answered."""
+        self._thread.start()
+        self._ready.wait()
+        self._raise()
+
+    def stop(self) -> None:
+        """Raises what went wrong in the thread."""
+        if self._thread.is_alive():
+            self._loop.call_soon_threadsafe(self.served.stop)
+        self._thread.join()
+        self._raise()
+
+    def _raise(self) -> None:
+        if self._error is not None:
+            raise self._error
+
+    def __enter__(self) -> KubernetesThread:
+        self.start()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.stop()

@@ -1,0 +1,13 @@
+"""The fake API server on a socket: an ASGI application over the HTTP-shaped face, and what runs it.
+
+What lives where:
+
+- `app`: one request: identity, permission, fault point, answer or stream;
+- `request_info`: what a request asks for, read off its path alone, as permissions, faults and the request log need it;
+- `watch_streams`: open watches as chunked streams, woken together so that writers keep at least half of the time;
+- `fault_points`: what a fault does to a request or an event on the wire;
+- `serving`: uvicorn, the listening socket, the beginning and the clean end.
+
+Not here: what requests mean (`rayrig_fakes.kubernetes.handler`), built-in controllers (actors that a backend starts beside the
+server), the command line. uvicorn comes with the extra `rayrig[kube]` and is imported when a server is started.
+"""

@@ -1,0 +1,187 @@
+"""The ASGI application: identity, permission, fault point, then the HTTP-shaped face, for each request."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections.abc import Callable, MutableMapping
+from random import Random
+from typing import Any, Protocol
+from urllib.parse import parse_qs
+
+from rayrig_core import faultpoints
+from rayrig_core.errors import ApiError
+from rayrig_core.faultpoints import FaultCounter, Reaction
+from rayrig_core.http import HttpRequest
+from rayrig_fakes.kubernetes import status
+from rayrig_fakes.kubernetes.handler import ApiResponse, WatchResponse, bookmark_line, handle
+from rayrig_fakes.kubernetes.http.fault_points import FaultPoints
+from rayrig_fakes.kubernetes.http.request_info import RequestInfo, request_info
+from rayrig_fakes.kubernetes.http.watch_streams import Receive, Send, WatchStreams
+from rayrig_fakes.kubernetes.requests import BODY_LIMIT
+from rayrig_fakes.kubernetes.server import ApiServer
+from rayrig_fakes.kubernetes.tokens import Tokens, User
+
+_log = logging.getLogger("rayrig.kubernetes")
+_NO_QUERY: dict[str, list[str]] = {}
+_WITHOUT_BODY = ("GET", "HEAD")
+
+
+class Access(Protocol):
+    """Decides what a user may do, and answers questions about it."""
+
+    def check(self, user: User, info: RequestInfo) -> None:
+        """Raises `ApiError` 403."""
+        ...
+
+    def review(self, user: User, info: RequestInfo, request: HttpRequest) -> ApiResponse | None:
+        """Answer to an access review; None for every other request."""
+        ...
+
+
+class KubernetesApp:
+    """An ASGI 3 application. To be used from one event loop."""
+
+    def __init__(
+        self,
+        server: ApiServer,
+        rng: Random,
+        *,
+        tokens: Tokens | None = None,
+        access: Access | None = None,
+        faults: FaultCounter | None = None,
+    ) -> None:
+        """Without `tokens` everyone is the administrator; without `access` everyone may do everything; `faults` are asked at each
+        request and each event of a watch."""
+        self.server = server
+        self.tokens = tokens or Tokens()
+        self.access = access
+        self.streams = WatchStreams(rng, lambda watch: bookmark_line(server, watch))
+        self._faults = FaultPoints(faults, _call_later) if faults is not None else None
+
+    def close(self) -> None:
+        """End all watches."""
+        self.streams.close()
+
+    async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            raise RuntimeError(f"only HTTP is served, not {scope['type']}")
+        request = await _request(scope, receive)
+        if request is None:
+            return
+        try:
+            answer = await self._answer(request)
+        except _CutConnection:
+            # Ending without an answer makes the server close the connection.
+            raise
+        except Exception as error:
+            _log.exception("%s %s", request.method, request.path)
+            answer = _refusal(status.error(500, "InternalError", f"Internal error occurred: {error}"))
+        if isinstance(answer, WatchResponse):
+            await self.streams.serve(answer, _encoded(answer.headers), receive, send)
+            return
+        headers = _encoded(answer.headers)
+        headers.append((b"content-length", b"%d" % len(answer.body)))
+        await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+        await send({"type": "http.response.body", "body": answer.body})
+
+    async def _answer(self, request: HttpRequest) -> ApiResponse | WatchResponse:
+        try:
+            user = self.tokens.user_of(request.headers.get("authorization", ""))
+            if request.path.startswith("/rayrig/"):
+                return self._administer(request)
+            if self.access is None and self._faults is None:
+                return handle(self.server, request)
+            info = request_info(request.method, request.path, request.query)
+            if self.access is not None:
+                self.access.check(user, info)
+                reviewed = self.access.review(user, info, request)
+                if reviewed is not None:
+                    return reviewed
+            if self._faults is None:
+                return handle(self.server, request)
+            return await self._struck(self._faults, user, info, request)
+        except ApiError as refused:
+            return _refusal(refused)
+
+    # Faults
+
+    async def _struck(
+        self, faults: FaultPoints, user: User, info: RequestInfo, request: HttpRequest
+    ) -> ApiResponse | WatchResponse:
+        actor = request.headers.get("user-agent", "").partition("/")[0] if self.tokens.is_open else user.name
+        reaction = faults.request(actor, info, request)
+        _before(reaction)
+        if isinstance(reaction, faultpoints.Delay):
+            await asyncio.sleep(reaction.delay_s)
+        answer = handle(self.server, request)
+        if isinstance(answer, WatchResponse):
+            answer.cursor = faults.watched(actor, info, answer.cursor)
+            if isinstance(reaction, faultpoints.ExpireWatch):
+                answer.cursor.fail(status.expired("too old resource version: injected fault"))
+        if isinstance(reaction, faultpoints.LostReply):
+            raise status.error(reaction.code, reaction.reason, reaction.message)
+        if isinstance(reaction, faultpoints.CrashAfter):
+            raise _CutConnection
+        return answer
+
+    # What only a fake has
+
+    def _administer(self, request: HttpRequest) -> ApiResponse:
+        if request.path != "/rayrig/compact":
+            raise status.unknown_resource()
+        if request.method != "POST":
+            raise status.method_not_allowed()
+        text = (request.query.get("revision") or [""])[0]
+        if text and not text.isdecimal():
+            raise status.bad_request(f'revision: Invalid value: "{text}": must be a number')
+        revision = int(text) if text else self.server.revision
+        if revision > self.server.revision:
+            raise status.bad_request(
+                f"revision: {revision} is not reached yet; the present one is {self.server.revision}"
+            )
+        self.server.compact(revision)
+        return ApiResponse(200, json.dumps({"compacted": revision}).encode())
+
+
+class _CutConnection(Exception):
+    """The answer is lost with the connection."""
+
+
+def _before(reaction: Reaction | None) -> None:
+    if isinstance(reaction, faultpoints.ErrorBefore):
+        raise status.error(reaction.code, reaction.reason, reaction.message)
+    if isinstance(reaction, faultpoints.CrashBefore):
+        raise _CutConnection
+
+
+def _call_later(delay_s: float, callback: Callable[[], None]) -> object:
+    return asyncio.get_running_loop().call_later(delay_s, callback)
+
+
+def _refusal(refused: ApiError) -> ApiResponse:
+    return ApiResponse(refused.code, json.dumps(refused.status, separators=(",", ":"), ensure_ascii=False).encode())
+
+
+def _encoded(headers: list[tuple[str, str]]) -> list[tuple[bytes, bytes]]:
+    return [(name.encode("latin-1"), value.encode("latin-1", "replace")) for name, value in headers]
+
+
+async def _request(scope: MutableMapping[str, Any], receive: Receive) -> HttpRequest | None:
+    """None when the client went before it had sent everything."""
+    method: str = scope["method"]
+    raw_query: bytes = scope["query_string"]
+    query = parse_qs(raw_query.decode("latin-1"), keep_blank_values=True) if raw_query else _NO_QUERY
+    headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+    body = b""
+    if method not in _WITHOUT_BODY:
+        while True:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                return None
+            body += message.get("body", b"")
+            # What is beyond the limit is not read: the answer is 413 whatever it says.
+            if not message.get("more_body", False) or len(body) > BODY_LIMIT:
+                break
+    return HttpRequest(method, scope["path"], query, headers, body)

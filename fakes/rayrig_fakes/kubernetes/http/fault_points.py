@@ -1,0 +1,119 @@
+"""What a fault does to a request, or to an event of a watch, on the wire.
+
+The fault point of a request is (actor, verb, target) as for the in-process client: the actor is the user where there are tokens,
+otherwise the client's User-Agent up to `/`; that of an event is (actor, `deliver`, target of the object).
+"""
+
+from __future__ import annotations
+
+import json
+from collections import deque
+from collections.abc import Callable
+
+from rayrig_core import faultpoints
+from rayrig_core.faultpoints import FaultCounter, Reaction
+from rayrig_core.http import HttpRequest
+from rayrig_core.objects import JsonObject
+from rayrig_fakes.kubernetes import status
+from rayrig_fakes.kubernetes.http.request_info import RequestInfo
+from rayrig_fakes.kubernetes.watch import Delivery, WatchCursor
+
+#: Calls back after so many seconds.
+CallLater = Callable[[float, Callable[[], None]], object]
+
+
+class FaultPoints:
+    """Lets faults strike requests and events."""
+
+    __slots__ = ("_call_later", "_counter")
+
+    def __init__(self, counter: FaultCounter, call_later: CallLater) -> None:
+        self._counter = counter
+        self._call_later = call_later
+
+    def request(self, actor: str, info: RequestInfo, request: HttpRequest) -> Reaction | None:
+        target = info.target
+        if info.verb == "create" and info.resource and not info.name:
+            target = f"{target}/{_name_in(request.body)}".rstrip("/")
+        return self._counter.pass_through(actor, info.verb, target)
+
+    def watched(self, actor: str, info: RequestInfo, cursor: WatchCursor) -> StruckCursor:
+        """The cursor with faults between it and the wire."""
+        return StruckCursor(cursor, lambda obj: self._deliver(actor, info, obj), self._call_later)
+
+    def _deliver(self, actor: str, info: RequestInfo, obj: JsonObject) -> Reaction | None:
+        meta = obj["metadata"]
+        parts = (info.resource, meta.get("namespace", ""), meta.get("name", ""))
+        return self._counter.pass_through(actor, "deliver", "/".join(part for part in parts if part))
+
+
+def _name_in(body: bytes) -> str:
+    try:
+        meta = json.loads(body)["metadata"]
+        return str(meta.get("name") or meta.get("generateName") or "")
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return ""
+
+
+class StruckCursor(WatchCursor):
+    """A cursor whose events a fault may drop, hold back, or turn into the end of the watch."""
+
+    __slots__ = ("_call_later", "_held", "_inner", "_is_holding", "_strike")
+
+    def __init__(
+        self, inner: WatchCursor, strike: Callable[[JsonObject], Reaction | None], call_later: CallLater
+    ) -> None:
+        self._inner = inner
+        self._strike = strike
+        self._call_later = call_later
+        self._held: deque[Delivery] = deque()
+        self._is_holding = False
+        self._ready: Callable[[], None] | None = None
+
+    @property
+    def closed(self) -> bool:  # type: ignore[override]
+        return self._inner.closed
+
+    @property
+    def has_initial(self) -> bool:
+        return self._inner.has_initial or bool(self._held)
+
+    def take(self) -> Delivery | None:
+        if self._is_holding:
+            return None
+        if self._held:
+            return self._held.popleft()
+        while True:
+            delivery = self._inner.take()
+            if delivery is None:
+                return None
+            reaction = self._strike(delivery.object)
+            if isinstance(reaction, faultpoints.DropWatchEvent):
+                continue
+            if isinstance(reaction, faultpoints.ExpireWatch):
+                self._inner.close()
+                raise status.expired("too old resource version: injected fault")
+            if isinstance(reaction, faultpoints.Delay):
+                self._held.append(delivery)
+                self._is_holding = True
+                self._call_later(reaction.delay_s, self._release)
+                return None
+            return delivery
+
+    def _release(self) -> None:
+        self._is_holding = False
+        ready, self._ready = self._ready, None
+        if ready is not None:
+            ready()
+
+    def call_when_ready(self, ready: Callable[[], None]) -> None:
+        if self._is_holding:
+            self._ready = ready
+        else:
+            self._inner.call_when_ready(ready)
+
+    def fail(self, error: status.ApiError) -> None:
+        self._inner.fail(error)
+
+    def close(self) -> None:
+        self._inner.close()

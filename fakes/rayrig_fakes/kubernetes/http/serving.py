@@ -1,0 +1,110 @@
+"""Serves the application with uvicorn: on a socket of the loopback interface, with a clean end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rayrig_core.errors import InputError
+from rayrig_fakes.kubernetes.http.app import KubernetesApp
+
+if TYPE_CHECKING:
+    import uvicorn
+
+LOOPBACK = "127.0.0.1"
+
+
+def listening_socket(port: int = 0) -> socket.socket:
+    """A socket on the loopback interface; port 0 takes any free one. Raises `InputError` when the port is taken."""
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((LOOPBACK, port))
+    except OSError as error:
+        listener.close()
+        remedy = "give another --port, or none for any free one"
+        raise InputError(f"cannot listen on {LOOPBACK}:{port}: {error.strerror}", remedy=remedy) from None
+    listener.listen(1024)
+    return listener
+
+
+class HttpServer:
+    """uvicorn around the application. `serve` runs it until `stop`."""
+
+    def __init__(
+        self,
+        app: KubernetesApp,
+        listener: socket.socket,
+        *,
+        certificate: tuple[Path, Path] | None = None,
+        on_ready: Callable[[], None] | None = None,
+    ) -> None:
+        """`certificate`: files of chain and key in PEM, for https. `on_ready` is called when requests are answered.
+
+        Raises `InputError` when uvicorn is not installed.
+        """
+        self.app = app
+        self._listener = listener
+        scheme = "https" if certificate is not None else "http"
+        host, port = listener.getsockname()
+        self.port: int = port
+        self.url = f"{scheme}://{host}:{port}"
+        self._server = _uvicorn_server(app, certificate, on_ready)
+
+    async def serve(self) -> None:
+        await self._server.serve(sockets=[self._listener])
+
+    def stop(self) -> None:
+        """End all watches, answer what is under way, then let `serve` return."""
+        self.app.close()
+        self._server.should_exit = True
+
+
+def _uvicorn_server(
+    app: KubernetesApp, certificate: tuple[Path, Path] | None, on_ready: Callable[[], None] | None
+) -> uvicorn.Server:
+    try:
+        import uvicorn
+    except ImportError:
+        raise InputError("uvicorn is not installed", remedy="pip install 'rayrig[kube]'") from None
+
+    class Server(uvicorn.Server):
+        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+            await super().startup(sockets)
+            if on_ready is not None:
+                on_ready()
+
+        @contextlib.contextmanager
+        def capture_signals(self) -> Iterator[None]:
+            # Signals are whoever runs the loop's.
+            yield
+
+    config = uvicorn.Config(
+        app,
+        lifespan="off",
+        ws="none",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        timeout_keep_alive=120,
+        timeout_graceful_shutdown=2,
+        ssl_certfile=certificate[0] if certificate is not None else None,
+        ssl_keyfile=certificate[1] if certificate is not None else None,
+    )
+    config.load()
+    return Server(config)
+
+
+def event_loop() -> asyncio.AbstractEventLoop:
+    """uvloop's where it is installed, else asyncio's own."""
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.new_event_loop()
+    loop: asyncio.AbstractEventLoop = uvloop.new_event_loop()
+    return loop
