@@ -52,6 +52,19 @@ class TrackedRuntime:
         """The container of a pod that runs, or ran last."""
         return self._running.get((*key_of(pod), name))
 
+    def go_dark(self) -> None:
+        """The machine loses power: whoever can tell what that is like for its processes is told."""
+        for container in self._running.values():
+            went = getattr(container, "go_dark", None)
+            if went is not None:
+                went()
+
+    def kill_all(self) -> None:
+        """The machine starts anew: of what ran on it nothing runs any more."""
+        for container in list(self._running.values()):
+            if not container.exited.is_set:
+                container.kill()
+
     def has_image(self, image: str) -> bool:
         return self._inner.has_image(image)
 
@@ -83,10 +96,12 @@ class Machine:
         self._network = network
 
     def power_off(self) -> None:
-        # Silence first: nobody out there hears its processes die.
+        # Silence first: nobody out there hears its processes die. They are ended only when the machine is back.
         self._network.silence_node(self.node)
-        self.kubelet.stop(containers_live=False)
+        self.runtime.go_dark()
+        self.kubelet.stop()
 
     def power_on(self) -> None:
+        self.runtime.kill_all()
         self._network.restore_node(self.node)
         self.kubelet.start()

@@ -78,12 +78,15 @@ class NodeLifecycleController:
         self._last_pass_ns = -1
         self._all_down = False
         self._zones: dict[_Zone, list[int]] = {}
+        #: Trace event of what made a node fall silent, or renew again.
+        self._silenced_by: dict[str, int | None] = {}
         liveness.on_change(self._on_liveness)
         self._nodes.on_change(self._on_node)
 
     # Watching
 
     def _on_liveness(self, node: str) -> None:
+        self._silenced_by[node] = self._runtime.cause
         self._monitor_wake.set(None)
 
     def _on_node(self, type_: WatchType, old: JsonObject | None, new: JsonObject, cause: int | None) -> None:
@@ -249,7 +252,11 @@ class NodeLifecycleController:
         name = name_of(node)
         runtime = self._runtime
         runtime.cause = runtime.trace.emit(
-            Kind.NODE, f"nodes/{name}", "unknown", "Kubelet stopped posting node status."
+            Kind.NODE,
+            f"nodes/{name}",
+            "unknown",
+            "Kubelet stopped posting node status.",
+            cause=self._silenced_by.get(name),
         )
         conditions = [_unknown_condition(node, kind, runtime.unix_ns()) for kind in _CONDITIONS]
         try:

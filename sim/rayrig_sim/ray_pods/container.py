@@ -51,6 +51,8 @@ class RayContainer:
         self.cluster: RayCluster | None = None
         self.node: RayNode | None = None
         self.ended = False
+        #: Its machine has lost power; the processes are gone, but nobody was told.
+        self.is_dark = False
         self.is_raylet_hanging = False
         self._exited: Signal[ContainerExit] = self.kernel.signal()
         self._ports: dict[int, object] = {}
@@ -95,6 +97,17 @@ class RayContainer:
         """A restarted GCS serves the same cluster."""
 
     # Ending
+
+    def go_dark(self) -> None:
+        """The machine loses power. Its address is silent already; who waits for its processes waits in vain."""
+        if self.ended or self.is_dark:
+            return
+        self.is_dark = True
+        if self.node is not None:
+            for actor in list(self.node.actors.values()):
+                went = getattr(actor.payload, "go_dark", None)
+                if went is not None:
+                    went()
 
     def terminate(self) -> None:
         if not self.ended:

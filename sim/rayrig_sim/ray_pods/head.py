@@ -105,19 +105,32 @@ class HeadContainer(RayContainer):
         if key is not None and self.platform.storage.is_reachable(key):
             self._storage_back.set(None)
 
+    def go_dark(self) -> None:
+        is_new = not self.ended and not self.is_dark
+        super().go_dark()
+        if is_new:
+            for task in self._tasks:
+                task.cancel()
+            self._lose_cluster("its machine went silent")
+
     def _leave(self, reason: str, is_ordered: bool) -> None:
         callbacks = self.platform.storage.on_change
         if self._storage_changed in callbacks:
             callbacks.remove(self._storage_changed)
-        cluster, node = self.cluster, self.node
+        if not self.is_dark:
+            self._lose_cluster(reason)
+        if self.node is not None:
+            lose_processes(self.node, reason, self.kernel.cause)
+
+    def _lose_cluster(self, reason: str) -> None:
+        """GCS and Serve's controller are gone with the head."""
+        cluster = self.cluster
         if cluster is None:
             return
         cause = cluster.emit("head", "gone", f"{self.name}: {reason}")
         self.kernel.cause = cause
         cluster.is_gcs_up = False
         self.serve.crash_controller(is_restarting=False, cause=cause)
-        if node is not None:
-            lose_processes(node, reason, cause)
         for container in list(self.platform.containers.values()):
             if container.cluster is cluster:
                 container.gcs_is_lost(cause)

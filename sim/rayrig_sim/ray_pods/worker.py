@@ -114,9 +114,10 @@ class WorkerContainer(RayContainer):
 
     def _unreachable(self, failure: Failure) -> None:
         if failure is Failure.TIMEOUT and not self.ended:
-            self.kernel.call_later(_SILENCE_NS, self._expel)
+            cause = self.kernel.cause
+            self.kernel.call_later(_SILENCE_NS, lambda _: self._expel(cause))
 
-    def _expel(self, _: Any) -> None:
+    def _expel(self, cause: int | None) -> None:
         """The GCS has given the silent node up."""
         cluster, node = self.cluster, self.node
         if self.ended or cluster is None or node is None or not node.is_alive:
@@ -124,7 +125,7 @@ class WorkerContainer(RayContainer):
         if self._is_reachable():
             self.platform.network.on_gone(self.ip, self._unreachable)
             return
-        cluster.remove_node(node, "it did not answer the GCS's health checks")
+        cluster.remove_node(node, "it did not answer the GCS's health checks", cause=cause)
         self.kernel.call_later(to_ns(1), self._end_when_back)
 
     def _end_when_back(self, _: Any) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sized
+from dataclasses import replace
 from enum import Enum
 from heapq import heappush
 from types import CoroutineType
@@ -73,6 +74,7 @@ class ReplicaExecution:
         "code",
         "death",
         "deployment",
+        "is_dark",
         "kernel",
         "max_ongoing_requests",
         "node_id",
@@ -107,6 +109,8 @@ class ReplicaExecution:
         self.watchers: list[SlotWatcher] = []
         #: Why it is dead; None while it lives.
         self.death: ReplicaDied | None = None
+        #: Its machine is off the air: it answers nobody, and nobody is told.
+        self.is_dark = False
         self._children_of = handles
         stream = kernel.streams.stream(f"replica/{app}/{deployment}/{replica_id}")
         self._context = ReplicaContext(app, deployment, replica_id, node_id, stream, kernel, dict(env or {}))
@@ -213,6 +217,25 @@ class ReplicaExecution:
             self._finalize()
         return True
 
+    def go_dark(self) -> None:
+        """Its machine goes silent: calls hang, new ones with them, until `kill` or until their callers leave."""
+        if self.death is not None or self.is_dark:
+            return
+        self.is_dark = True
+        silence = _Silence(self)
+        for call in self._running:
+            call.execution = silence
+        # Who is still sent here waits for a turn that never comes.
+        self.code = replace(self.code, concurrency=0)
+        self._line.clear()
+
+    def leave_dark(self, call: Call) -> None:
+        """The caller of a call on a silent machine leaves."""
+        if call in self._running:
+            del self._running[call]
+            call.execution = None
+            call.candidate.router.ongoing -= 1
+
     def kill(self, reason: str = "The actor is dead because its process was killed.", cause: int | None = None) -> None:
         """The process ends at once: calls under way fail, later ones are not accepted. A second call does nothing."""
         if self.death is not None:
@@ -262,7 +285,9 @@ class ReplicaExecution:
 
     def cancel(self, call: Call) -> None:
         """The caller left: the task is cancelled, with the calls that it made, and its slot is free."""
-        if call in self._running:
+        if self.is_dark:
+            self.leave_dark(call)
+        elif call in self._running:
             waited = call in self._line
             if waited:
                 self._line.remove(call)
@@ -470,6 +495,19 @@ async def _awaiting(value: Any) -> Any:
 
 def _no_finalizer(_: Any) -> None:
     """Stands in the way of Python's own call."""
+
+
+class _Silence:
+    """Stands for a replica on a silent machine in the calls that were under way there."""
+
+    __slots__ = ("_execution", "deployment")
+
+    def __init__(self, execution: ReplicaExecution) -> None:
+        self._execution = execution
+        self.deployment = execution.deployment
+
+    def cancel(self, call: Call) -> None:
+        self._execution.leave_dark(call)
 
 
 class _Resume:

@@ -203,6 +203,15 @@ class ReplicaProcess:
             self._crash_cause = cause
             self.context.cluster.actor_died(self.actor, reason)
 
+    def go_dark(self) -> None:
+        """Its machine goes silent: it answers nobody, the controller's health checks among them, and nobody is told."""
+        for task in self._tasks:
+            task.cancel()
+        self._tasks.clear()
+        if self.execution is not None:
+            self.execution.go_dark()
+        self.set_health_fault(HealthFault.HANGS)
+
     def lost(self, reason: str, cause: int | None) -> None:
         """The process is gone with its node, and the GCS doesn't know yet."""
         self._end(reason, cause)
