@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from hashlib import blake2b
 from typing import Any, Literal, TypeVar
 
 from rayrig_core.errors import AlreadyExists, ApiError, NotFound
@@ -19,6 +18,7 @@ from rayrig_core.ports import KubernetesClient, Runtime
 from rayrig_core.resource_types import CORE_EVENT
 from rayrig_core.timestamps import NS, rfc3339
 from rayrig_core.trace import Kind
+from rayrig_sim.kubernetes.event_names import EventNames, event_subject
 
 EventType = Literal["Normal", "Warning"]
 JOINED_PREFIX = "(combined from similar events): "
@@ -93,10 +93,7 @@ class CoreEventRecorder:
         self._client = client
         self._source = {"component": component, "host": host} if host else {"component": component}
         self._component, self._host = component, host
-        # Two recorders may speak about one object in the same nanosecond; names must differ all the same.
-        digest = blake2b(f"{component}/{host}".encode(), digest_size=2).digest()
-        self._name_mark = int.from_bytes(digest, "big")
-        self._last_name = 0
+        self._names = EventNames(f"{component}/{host}")
         self._written: dict[tuple[_Who, str, str, str, str], _Written] = {}
         self._similar: dict[tuple[_Who, str, str], _Similar] = {}
         self._allowances: dict[tuple[_Who, str], _Allowance] = {}
@@ -136,14 +133,13 @@ class CoreEventRecorder:
         written = _remember(self._written, key, _Written)
         written.count += 1
         if not written.name:
-            written.name = self._new_name(name, now_ns)
+            written.name = self._names.next(name, now_ns)
             written.first = rfc3339(now_ns)
         if not _remember(self._allowances, (who, type_), _Allowance).take(now_ns):
             return
 
         message = JOINED_PREFIX + note if joined else note
-        subject = f"{kind.lower()}s/{namespace}/{name}" if namespace else f"{kind.lower()}s/{name}"
-        seq = runtime.trace.emit(Kind.EVENT, subject, type_, reason, message, written.count)
+        seq = runtime.trace.emit(Kind.EVENT, event_subject(regarding), type_, reason, message, written.count)
         involved: JsonObject = {"kind": kind, "apiVersion": regarding.get("apiVersion", ""), "name": name}
         if namespace:
             involved["namespace"] = namespace
@@ -183,11 +179,6 @@ class CoreEventRecorder:
         self._similar.clear()
         self._allowances.clear()
 
-    def _new_name(self, about: str, now_ns: int) -> str:
-        stamp = max((now_ns & ~0xFFFF) | self._name_mark, self._last_name + 0x10000)
-        self._last_name = stamp
-        return f"{about}.{stamp:x}"
-
     async def _send(self) -> None:
         queue = self._queue
         try:
@@ -214,6 +205,6 @@ class CoreEventRecorder:
         try:
             await self._client.create(CORE_EVENT, body, namespace)
         except AlreadyExists:
-            written.name = self._new_name(body["involvedObject"]["name"], self._runtime.unix_ns())
+            written.name = self._names.next(body["involvedObject"]["name"], self._runtime.unix_ns())
             body["metadata"]["name"] = written.name
             await self._client.create(CORE_EVENT, body, namespace)

@@ -8,7 +8,6 @@ Recording is synchronous; an actor that lives as long as there is something to w
 from __future__ import annotations
 
 from collections import deque
-from hashlib import blake2b
 from typing import Literal
 
 from rayrig_core.errors import ApiError
@@ -17,6 +16,7 @@ from rayrig_core.ports import KubernetesClient, Runtime
 from rayrig_core.resource_types import EVENT
 from rayrig_core.timestamps import NS, rfc3339_micro
 from rayrig_core.trace import Kind
+from rayrig_sim.kubernetes.event_names import EventNames, event_subject
 
 _SERIES_ENDS_NS = 360 * NS
 _MOST_SERIES = 4096
@@ -44,8 +44,7 @@ class SeriesEventRecorder:
         self._series: dict[_Key, _Series] = {}
         self._queue: deque[tuple[str, str, JsonObject, int]] = deque()
         self._sending = False
-        self._name_mark = int.from_bytes(blake2b(controller.encode(), digest_size=2).digest(), "big")
-        self._last_name = 0
+        self._names = EventNames(controller)
 
     def event(
         self, regarding: JsonObject, type_: Literal["Normal", "Warning"], reason: str, note: str, *, action: str = ""
@@ -59,9 +58,7 @@ class SeriesEventRecorder:
         if series is not None and now_ns - series.last_ns > _SERIES_ENDS_NS:
             series = None
         if series is None:
-            stamp = max((now_ns & ~0xFFFF) | self._name_mark, self._last_name + 0x10000)
-            self._last_name = stamp
-            series = _Series(f"{name}.{stamp:x}", now_ns)
+            series = _Series(self._names.next(name, now_ns), now_ns)
             body = self._new(regarding, type_, reason, note, action, now_ns)
             body["metadata"]["name"] = series.name
         else:
@@ -73,8 +70,7 @@ class SeriesEventRecorder:
         self._series[key] = series
         if series.count > 2:
             return
-        subject = f"{kind.lower()}s/{namespace}/{name}" if namespace else f"{kind.lower()}s/{name}"
-        seq = runtime.trace.emit(Kind.EVENT, subject, type_, reason, note, series.count)
+        seq = runtime.trace.emit(Kind.EVENT, event_subject(regarding), type_, reason, note, series.count)
         self._queue.append((series.name if series.count > 1 else "", namespace or "default", body, seq))
         if not self._sending:
             self._sending = True
