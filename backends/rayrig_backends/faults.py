@@ -5,13 +5,13 @@ A table of data only: what a fault does is the backend's business. Durations arr
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
 from rayrig_core.errors import InputError
+from rayrig_core.remedies import closest
 
 
 class ParamType(Enum):
@@ -142,15 +142,6 @@ FAULTS: Mapping[str, FaultKind] = {
         },
     ),
 }
-
-
-def closest(word: str, words: Iterable[str]) -> str:
-    """Remedy for a name that is not known: the nearest known one, or all of them."""
-    known = sorted(words)
-    near = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
-    if near:
-        return f'did you mean "{near[0]}"?'
-    return "known: " + ", ".join(known) if known else "none are known"
 
 
 def checked(kind: str, params: Mapping[str, Any], *, where: str = "") -> dict[str, Any]:

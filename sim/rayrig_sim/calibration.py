@@ -10,13 +10,13 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
-from difflib import get_close_matches
 from functools import cache
 from math import exp, log
 from random import Random
 from typing import Any, Protocol
 
 from rayrig_core.errors import InputError
+from rayrig_core.remedies import closest
 from rayrig_core.resources.durations import parse_go_duration
 from rayrig_core.timestamps import NS
 
@@ -213,11 +213,10 @@ class Calibration:
         changes: dict[str, Any] = {}
         for name, value in overrides.items():
             if name not in known:
-                near = get_close_matches(str(name), sorted(known), 1)
                 raise InputError(
-                    f"no calibration entry {name!r}",
+                    f'no calibration entry is called "{name}"',
                     where=f"{where}.{name}",
-                    remedy=f"did you mean {near[0]!r}?" if near else f"known: {', '.join(sorted(known))}",
+                    remedy=closest(str(name), known),
                 )
             changes[name] = distribution(value, where=f"{where}.{name}")
         return replace(self, **changes) if changes else self

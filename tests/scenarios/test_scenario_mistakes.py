@@ -164,7 +164,7 @@ def test_a_mistake_in_a_step_is_told_with_line_field_and_remedy(steps: str, told
         (GOOD + "nodes:\n- taints: [a]\n", 'nodes[0].taints[0]: "a" is no taint (write key=value:NoSchedule)'),
         (
             GOOD + "calibration:\n  image_pul: 8s\n",
-            "test.yaml:9 calibration.image_pul: no calibration entry 'image_pul' (did you mean 'image_pull'?)",
+            'test.yaml:9 calibration.image_pul: no calibration entry is called "image_pul" (did you mean "image_pull"?)',
         ),
         (GOOD + "applications:\n  a.b: {latency: fast}\n", "test.yaml:9 applications.a.b.latency:"),
         (

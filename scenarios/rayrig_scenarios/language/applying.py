@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from rayrig_backends.faults import closest
 from rayrig_core.errors import InputError
 from rayrig_core.merge_patch import apply_merge_patch
 from rayrig_core.objects import JsonObject, copy_json
+from rayrig_core.remedies import closest
 from rayrig_scenarios.language.manifests import WrittenObject
 from rayrig_scenarios.language.paths import assign, parse_path
 from rayrig_scenarios.language.steps import Apply

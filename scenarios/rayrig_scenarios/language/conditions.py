@@ -6,8 +6,8 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from rayrig_backends.faults import closest
 from rayrig_backends.world import FATES
+from rayrig_core.remedies import closest
 from rayrig_core.trace import Kind
 from rayrig_scenarios.language.model import Model, OneOf
 from rayrig_scenarios.language.paths import Path, parse_path

@@ -7,8 +7,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from rayrig_backends.faults import closest
 from rayrig_core.errors import InputError
+from rayrig_core.remedies import closest
 
 
 def load_handler(text: str, folder: Path, *, where: str = "") -> Any:

@@ -10,9 +10,9 @@ from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
 
-from rayrig_backends.faults import closest
 from rayrig_backends.world import ApplicationSpec, TrafficSpec
 from rayrig_core.errors import InputError
+from rayrig_core.remedies import closest
 from rayrig_scenarios.language.applying import EVERYTHING, BadPath, changed_object, choose_manifests
 from rayrig_scenarios.language.conditions import Condition
 from rayrig_scenarios.language.documents import Document, Place, parse_documents, read_text

@@ -15,9 +15,9 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from rayrig_backends.faults import closest
 from rayrig_core.errors import InputError
 from rayrig_core.objects import JsonObject
+from rayrig_core.remedies import closest
 from rayrig_scenarios.language.documents import Document, Place, parse_documents, read_text
 from rayrig_scenarios.resource_kinds import KINDS
 

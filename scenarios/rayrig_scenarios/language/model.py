@@ -6,7 +6,7 @@ from typing import Any, ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict, model_validator
 
-from rayrig_backends.faults import closest
+from rayrig_core.remedies import closest
 from rayrig_scenarios.language.units import bad
 
 

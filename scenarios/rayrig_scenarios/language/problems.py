@@ -6,8 +6,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from rayrig_backends.faults import closest
 from rayrig_core.errors import InputError
+from rayrig_core.remedies import closest
 from rayrig_scenarios.language.documents import Document, Place
 from rayrig_scenarios.language.manifests import type_name
 

@@ -75,7 +75,7 @@ def test_an_unknown_name_is_refused_with_the_nearest_known_one() -> None:
     with pytest.raises(InputError) as refused:
         Calibration().with_overrides({"image_pul": "1s"}, where="up.yaml:3 calibration")
     assert str(refused.value) == (
-        "up.yaml:3 calibration.image_pul: no calibration entry 'image_pul' (did you mean 'image_pull'?)"
+        'up.yaml:3 calibration.image_pul: no calibration entry is called "image_pul" (did you mean "image_pull"?)'
     )
 
 
