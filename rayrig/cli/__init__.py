@@ -36,7 +36,7 @@ def _run(arguments: Sequence[str] | None) -> int:
     from rayrig_core.errors import InputError
 
     try:
-        code = app(arguments, standalone_mode=False)
+        code = app(arguments, prog_name="rayrig", standalone_mode=False)
     except InputError as error:
         print(f"rayrig: {_one_line(str(error))}", file=sys.stderr)
         return UNKNOWN

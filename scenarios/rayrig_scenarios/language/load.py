@@ -58,7 +58,6 @@ def _load_bundled(name: str) -> Scenario:
     if name not in bundled_scenarios():
         raise InputError(
             f'no scenario is called "{name}"',
-            where=name,
             remedy=closest(name, bundled_scenarios()) + "; a path has a slash or ends with .yaml",
         )
     text = (files("rayrig_scenarios") / "library" / f"{name}.yaml").read_text(encoding="utf-8")
