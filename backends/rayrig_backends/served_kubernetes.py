@@ -19,10 +19,12 @@ from rayrig_core.errors import ApiError, InputError
 from rayrig_core.faultpoints import FaultCounter
 from rayrig_core.objects import JsonObject
 from rayrig_core.resource_types import CUSTOM_RESOURCE_DEFINITION, ResourceType
+from rayrig_fakes.kubernetes.authorization import service_account_tokens
 from rayrig_fakes.kubernetes.certificates import serving_certificate
 from rayrig_fakes.kubernetes.client import InProcessClient
 from rayrig_fakes.kubernetes.http.app import KubernetesApp
 from rayrig_fakes.kubernetes.http.serving import LOOPBACK, HttpServer, event_loop, listening_socket
+from rayrig_fakes.kubernetes.identity import ADMIN, MASTERS, UserInfo
 from rayrig_fakes.kubernetes.kubeconfig import kubeconfig
 from rayrig_fakes.kubernetes.server import ApiServer
 from rayrig_fakes.kubernetes.tokens import ADMIN, MASTERS, Tokens, User
@@ -47,7 +49,7 @@ class KubernetesOptions:
 
     port: int = 0
     tls: bool = False
-    users: dict[str, User] = field(default_factory=dict)
+    users: dict[str, UserInfo] = field(default_factory=dict)
     authorization: Authorization = "AlwaysAllow"
     definitions: Sequence[JsonObject] = ()
     controllers: bool = True
@@ -70,6 +72,11 @@ class ServedKubernetes:
             except ApiError as refused:
                 raise InputError(refused.message) from None
         users = dict(options.users)
+        self.api.state.find_user = users.get
+        if options.authorization == "RBAC":
+            from rayrig_fakes.kubernetes.authorization.bootstrap import enforce_rbac
+
+            enforce_rbac(self.api.state)
         if options.authorization == "RBAC" and not users:
             # Somebody must be allowed something: an administrator whose token is in the kubeconfig only.
             users[secrets.token_urlsafe(24)] = ADMIN
@@ -77,7 +84,11 @@ class ServedKubernetes:
         self.app = KubernetesApp(
             self.api,
             self._streams.stream("watch-timeouts"),
-            tokens=Tokens(users, anonymous=options.authorization == "RBAC"),
+            tokens=Tokens(
+                users,
+                anonymous=options.authorization == "RBAC",
+                issued=lambda token: service_account_tokens.user_of(self.api.state, token),
+            ),
             faults=options.faults,
         )
         listener = listening_socket(options.port)
@@ -159,7 +170,8 @@ class ServedKubernetes:
         """Everything that is served, each resource in one version."""
         types: dict[str, ResourceType] = {}
         for served in self.api.state.registry:
-            types.setdefault(served.storage, served.type)
+            if not served.verbs:
+                types.setdefault(served.storage, served.type)
         return list(types.values())
 
     def _ready(self) -> None:

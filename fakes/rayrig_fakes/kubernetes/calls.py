@@ -7,6 +7,7 @@ from typing import Literal, NamedTuple, TypeAlias
 from rayrig_core.objects import Json, JsonObject
 from rayrig_core.ports import PatchType, Preconditions, PropagationPolicy
 from rayrig_core.resource_types import ResourceType
+from rayrig_fakes.kubernetes.identity import UserInfo
 from rayrig_fakes.kubernetes.store import Stored
 
 Verb: TypeAlias = Literal["get", "list", "watch", "create", "update", "patch", "delete", "deletecollection"]
@@ -44,6 +45,8 @@ class ApiCall(NamedTuple):
     send_initial_events: bool = False
 
 
+    #: Who calls; None is the administrator, as for everything in this process.
+    user: UserInfo | None = None
 class Answer(NamedTuple):
     """What came of a call. `body` may be shared with the store: read it, or take `own()`."""
 

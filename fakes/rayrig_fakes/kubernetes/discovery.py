@@ -27,6 +27,7 @@ _SUBRESOURCE_VERBS: dict[str, tuple[str, ...]] = {
     "log": ("get",),
     "exec": ("create", "get"),
     "proxy": ("create", "delete", "get", "patch", "update"),
+    "token": ("create",),
 }
 #: Kinds of subresources that are not of the resource's own kind: (group, version, kind).
 _SUBRESOURCE_KINDS: dict[str, tuple[str, str, str]] = {
@@ -34,10 +35,13 @@ _SUBRESOURCE_KINDS: dict[str, tuple[str, str, str]] = {
     "eviction": ("policy", "v1", "Eviction"),
     "binding": ("", "", "Binding"),
     "exec": ("", "", "PodExecOptions"),
+    "token": ("authentication.k8s.io", "v1", "TokenRequest"),
 }
 
 
 def verbs_of(served: Served) -> list[str]:
+    if served.verbs:
+        return list(served.verbs)
     if served.rules.is_custom:
         return list(_CUSTOM_VERBS)
     return [verb for verb in _BUILTIN_VERBS if not (verb == "deletecollection" and served.type.plural == "namespaces")]

@@ -12,6 +12,7 @@ from rayrig_core.objects import Json, JsonObject
 from rayrig_core.ports import WatchType
 from rayrig_fakes.kubernetes import discovery, status
 from rayrig_fakes.kubernetes.calls import ApiCall, Page
+from rayrig_fakes.kubernetes.identity import ADMIN, UserInfo
 from rayrig_fakes.kubernetes.kinds.custom import CustomRules
 from rayrig_fakes.kubernetes.registry import Served
 from rayrig_fakes.kubernetes.requests import (
@@ -140,10 +141,10 @@ class _Form:
     yaml: bool = False
 
 
-def handle(server: ApiServer, request: HttpRequest) -> ApiResponse | WatchResponse:
-    """Answer one request. Never raises for what a client sends."""
+def handle(server: ApiServer, request: HttpRequest, user: UserInfo = ADMIN) -> ApiResponse | WatchResponse:
+    """Answer one request of a user who may make it. Never raises for what a client sends."""
     try:
-        return _answer(server, request)
+        return _answer(server, request, user)
     except PlainNotFound:
         return ApiResponse(404, b"404 page not found\n", "text/plain; charset=utf-8")
     except ApiError as refused:
@@ -155,7 +156,7 @@ def _json(code: int, value: Json, warnings: tuple[str, ...] = ()) -> ApiResponse
     return ApiResponse(code, body, JSON, warnings)
 
 
-def _answer(server: ApiServer, request: HttpRequest) -> ApiResponse | WatchResponse:
+def _answer(server: ApiServer, request: HttpRequest, user: UserInfo) -> ApiResponse | WatchResponse:
     target = resolve(server.state.registry, request.path)
     if isinstance(target, Discovery):
         return _discover(server, target.path, request)
@@ -163,7 +164,7 @@ def _answer(server: ApiServer, request: HttpRequest) -> ApiResponse | WatchRespo
     verb = verb_of(request.method, target, request.query)
     form = _accepted(request.headers.get("accept", ""), served.rules.is_custom)
     warnings: tuple[str, ...] = (_warning(served.warning),) if served.warning else ()
-    call = call_of(request, target, verb)
+    call = call_of(request, target, verb)._replace(user=user)
     if verb in ("create", "update"):
         warnings += _check_fields(served, call)
     answer = _perform(server, request, target, call, form, warnings)

@@ -8,6 +8,7 @@ from typing import Protocol
 
 from rayrig_core.errors import ApiError
 from rayrig_core.objects import JsonObject
+from rayrig_core.resource_types import ResourceType
 from rayrig_fakes.kubernetes import status
 
 AUTHENTICATED, UNAUTHENTICATED, MASTERS = "system:authenticated", "system:unauthenticated", "system:masters"
@@ -99,13 +100,17 @@ class Decision:
 class Authorizer(Protocol):
     """Decides what users may do."""
 
-    #: Whether roles and bindings mean something: writers of them are then kept from giving more than they have.
+    #: Roles and bindings mean something: whoever writes them is kept from giving more than they have.
     enforces_roles: bool
 
     def authorize(self, user: UserInfo, attributes: Attributes) -> Decision: ...
 
     def rules_for(self, user: UserInfo, namespace: str) -> list[JsonObject]:
         """Policy rules that hold for the user in a namespace, those of the whole cluster included."""
+        ...
+
+    def check_grant(self, user: UserInfo, kind: ResourceType, obj: JsonObject, old: JsonObject | None) -> None:
+        """Raises `ApiError` when writing this role or binding in place of `old` gave what the user does not have."""
         ...
 
 
@@ -122,6 +127,9 @@ class AlwaysAllow:
             {"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"]},
             {"verbs": ["*"], "nonResourceURLs": ["*"]},
         ]
+
+    def check_grant(self, user: UserInfo, kind: ResourceType, obj: JsonObject, old: JsonObject | None) -> None:
+        """There is nothing that anyone does not have."""
 
 
 def check(authorizer: Authorizer, user: UserInfo, attributes: Attributes) -> None:

@@ -27,6 +27,8 @@ class Served:
     categories: tuple[str, ...] = ()
     #: Paths behind an object's name: `status`, `scale`, `binding`, …
     subresources: tuple[str, ...] = ()
+    #: All that can be done with it, where that is less than everything.
+    verbs: tuple[str, ...] = ()
     #: Collection in the store.
     storage: str = ""
     #: Plural as it shows in the trace: qualified by its group only when two groups have it.

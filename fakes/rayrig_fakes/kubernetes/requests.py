@@ -116,7 +116,7 @@ def verb_of(method: str, target: Target, query: Mapping[str, list[str]]) -> Verb
                 raise PlainNotFound
             verbs = {method: verbs[method] for method in ("GET", "HEAD")}
     found = verbs.get(method)
-    if found is None:
+    if found is None or (target.served.verbs and not target.subresource and found not in target.served.verbs):
         raise status.method_not_allowed()
     return found
 

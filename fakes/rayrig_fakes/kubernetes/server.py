@@ -15,7 +15,9 @@ from rayrig_core.trace import Kind, Trace
 from rayrig_fakes.kubernetes import status
 from rayrig_fakes.kubernetes.calls import WRITES, Answer, ApiCall, Page
 from rayrig_fakes.kubernetes.deleting import Deleter
+from rayrig_fakes.kubernetes.identity import ADMIN
 from rayrig_fakes.kubernetes.kinds.builtin import install
+from rayrig_fakes.kubernetes.kinds.reviews import ReviewRules
 from rayrig_fakes.kubernetes.reading import Reader
 from rayrig_fakes.kubernetes.registry import Registry, Served
 from rayrig_fakes.kubernetes.state import ServerState
@@ -27,6 +29,7 @@ from rayrig_fakes.kubernetes.writing import Writer
 
 #: Namespaces that are there from the beginning.
 FIRST_NAMESPACES = ("default", "kube-node-lease", "kube-public", "kube-system")
+_RBAC, _GRANTING = "rbac.authorization.k8s.io", ("create", "update", "patch")
 
 
 class ApiServer:
@@ -104,6 +107,12 @@ class ApiServer:
             raise
 
     def _act(self, served: Served, call: ApiCall) -> Answer:
+        if served.verbs and call.verb not in served.verbs:
+            raise status.method_not_allowed()
+        if isinstance(served.rules, ReviewRules):
+            return served.rules.answer(served, call)
+        if served.type.group == _RBAC and call.verb in _GRANTING and self.state.authorizer.enforces_roles:
+            self._check_grant(served, call)
         if call.subresource and not (call.subresource == "status" and served.rules.has_status):
             return self._subresources.call(served, call)
         if call.verb == "get":
@@ -117,6 +126,15 @@ class ApiServer:
         if call.verb == "delete" and not call.subresource:
             return self._deleter.delete(served, call)
         raise status.method_not_allowed()
+
+    def _check_grant(self, served: Served, call: ApiCall) -> None:
+        """Raises `ApiError` 403 when a role or binding would give what its writer does not have."""
+        current = self.state.lookup(served.storage, served.key(call.namespace, call.name)) if call.name else None
+        writer = self._writer
+        trial = call._replace(dry_run=True)
+        tried = writer.create if call.verb == "create" else writer.update if call.verb == "update" else writer.patch
+        obj = tried(served, trial).body
+        self.state.authorizer.check_grant(call.user or ADMIN, served.type, obj, current)
 
     def _refuse(self, served: Served, call: ApiCall, refused: ApiError) -> None:
         trace = self.state.trace

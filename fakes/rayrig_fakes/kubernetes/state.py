@@ -7,6 +7,7 @@ from random import Random
 
 from rayrig_core.objects import JsonObject
 from rayrig_core.trace import Kind, Trace
+from rayrig_fakes.kubernetes.identity import AlwaysAllow, Authorizer, UserInfo
 from rayrig_fakes.kubernetes.kind_rules import Admission
 from rayrig_fakes.kubernetes.registry import Registry, Served
 from rayrig_fakes.kubernetes.store import Collection, Store
@@ -15,7 +16,7 @@ from rayrig_fakes.kubernetes.store import Collection, Store
 class ServerState:
     """Handed to everything that reads or writes. Holds no rules of its own."""
 
-    __slots__ = ("now_unix_ns", "registry", "rng", "store", "trace")
+    __slots__ = ("authorizer", "find_user", "now_unix_ns", "registry", "rng", "store", "trace")
 
     def __init__(
         self, store: Store, registry: Registry, now_unix_ns: Callable[[], int], rng: Random, trace: Trace | None
@@ -25,6 +26,10 @@ class ServerState:
         self.now_unix_ns = now_unix_ns
         self.rng = rng
         self.trace = trace
+        #: Decides what users may do, and answers reviews of it. Who serves requests asks it before each.
+        self.authorizer: Authorizer = AlwaysAllow()
+        #: User of a bearer token other than a service account's.
+        self.find_user: Callable[[str], UserInfo | None] = lambda token: None
 
     def collection(self, served: Served) -> Collection:
         return self.store.collection(served.storage)

@@ -40,6 +40,11 @@ class Subresources:
             return self._bind(served, call)
         if call.subresource == "eviction" and call.verb == "create":
             return self._evict(served, call)
+        if call.subresource == "token" and call.verb == "create":
+            # Most servers are never asked.
+            from rayrig_fakes.kubernetes.authorization.service_account_tokens import request_token
+
+            return request_token(self._state, served, call)
         if call.subresource == "finalize" and call.verb == "update":
             return self._writer.update(served, call)
         raise status.method_not_allowed()

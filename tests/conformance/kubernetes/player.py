@@ -1,7 +1,7 @@
 """Plays recorded exchanges with an API server through the fake's HTTP-shaped face, in this process and in virtual time.
 
 A step that waits (`until`, `timeout`, `settle`, `sleep`) advances the clock instead. Cases that need what is not in the process
-(controllers, a scheduler, RBAC, protobuf, OpenAPI) are reported as not played, with the reason.
+(controllers, a scheduler, protobuf, OpenAPI) are reported as not played, with the reason.
 """
 
 from __future__ import annotations
@@ -15,9 +15,14 @@ from random import Random
 from typing import Any
 from urllib.parse import urlencode
 
+from rayrig_core.errors import ApiError
 from rayrig_core.http import HttpRequest
+from rayrig_fakes.kubernetes.authorization.bootstrap import enforce_rbac
 from rayrig_fakes.kubernetes.handler import ApiResponse, WatchResponse, bookmark_line, handle
+from rayrig_fakes.kubernetes.http.request_info import request_info
+from rayrig_fakes.kubernetes.identity import ADMIN, UserInfo, check
 from rayrig_fakes.kubernetes.server import ApiServer
+from rayrig_fakes.kubernetes.tokens import Tokens
 from tests.conformance.kubernetes.comparer import compare, fill, pointer, text_matches
 
 _START_NS = 1_767_225_600 * 1_000_000_000
@@ -25,12 +30,12 @@ _START_NS = 1_767_225_600 * 1_000_000_000
 NOT_SERVED = {
     "controllers": "the built-in controllers are actors outside the API server",
     "scheduler": "the scheduler is an actor outside the API server",
-    "rbac": "identity and authorisation are not served yet",
     "openapi": "OpenAPI documents are not served yet",
     "protobuf": "protobuf is not served",
     "bootstrap-service": "the service default/kubernetes is not made yet",
 }
-_AS = ("admin", None)
+#: Who the recordings speak of, by token; without a token a request is anonymous.
+_USERS = {"admin": ADMIN, "reader": UserInfo("reader")}
 
 
 @dataclass(slots=True)
@@ -57,6 +62,8 @@ class Player:
         self._random = Random(seed)
         self.server = ApiServer(lambda: self._now_ns, Random(seed + 1))
         self.server.add_definitions(fixtures)
+        enforce_rbac(self.server.state)
+        self._tokens = Tokens(_USERS, anonymous=True)
         self._watches: dict[str, WatchResponse] = {}
         self._watch_starts: dict[str, int] = {}
 
@@ -118,12 +125,17 @@ class Player:
         if query:
             pairs = list(query.items()) if isinstance(query, dict) else query
             target += "?" + urlencode([(key, fill(str(value), variables)) for key, value in pairs])
-        return handle(self.server, HttpRequest.of(step.get("method", "GET"), target, headers=headers, body=content))
+        request = HttpRequest.of(step.get("method", "GET"), target, headers=headers, body=content)
+        who = step.get("as", "admin")
+        try:
+            user = self._tokens.user_of("" if who == "none" else f"Bearer {who}")
+            check(self.server.state.authorizer, user, request_info(request.method, request.path, request.query))
+        except ApiError as refused:
+            return ApiResponse(refused.code, json.dumps(refused.status).encode())
+        return handle(self.server, request, user)
 
     def _step(self, step: dict[str, Any], variables: dict[str, Any]) -> list[str]:
         op = step.get("op", "request")
-        if step.get("as", "admin") != "admin":
-            return ["needs identities: " + step["as"]]
         if op == "request":
             answer = self._send(step, variables)
             if isinstance(answer, WatchResponse):

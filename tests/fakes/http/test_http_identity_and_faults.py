@@ -22,7 +22,8 @@ from rayrig_core.faultpoints import (
     LostReply,
     Reaction,
 )
-from rayrig_fakes.kubernetes.tokens import Tokens, User, read_token_file
+from rayrig_fakes.kubernetes.identity import UserInfo
+from rayrig_fakes.kubernetes.tokens import Tokens, read_token_file
 
 CONFIG_MAPS = "/api/v1/namespaces/default/configmaps"
 
@@ -38,7 +39,7 @@ def test_a_token_file_gives_users_with_their_groups(tmp_path):
     file = tmp_path / "tokens.csv"
     file.write_text('t1,alice,u1,"system:masters,dev"\n\nt2, bob, u2\n')
     users = read_token_file(file)
-    assert users == {"t1": User("alice", "u1", ("system:masters", "dev")), "t2": User("bob", "u2")}
+    assert users == {"t1": UserInfo("alice", "u1", ("system:masters", "dev")), "t2": UserInfo("bob", "u2")}
     assert users["t2"].all_groups == ("system:authenticated",)
 
 
@@ -65,7 +66,7 @@ def test_without_tokens_everyone_is_the_administrator():
 
 @pytest.mark.accepts("K8-016")
 def test_only_known_tokens_are_let_in():
-    options = KubernetesOptions(users={"secret": User("alice", "1", ("system:masters",))}, controllers=False)
+    options = KubernetesOptions(users={"secret": UserInfo("alice", "1", ("system:masters",))}, controllers=False)
     with KubernetesThread(options) as thread, httpx.Client(base_url=thread.url, trust_env=False) as client:
 
         def get(**headers):
@@ -86,7 +87,7 @@ def test_only_known_tokens_are_let_in():
 
 
 def test_https_is_trusted_by_the_kubeconfigs_authority_and_by_nobody_else():
-    options = KubernetesOptions(tls=True, users={"secret": User("alice", "1")}, controllers=False)
+    options = KubernetesOptions(tls=True, users={"secret": UserInfo("alice", "1")}, controllers=False)
     with KubernetesThread(options) as thread:
         config = thread.served.kubeconfig()
         assert thread.url.startswith("https://127.0.0.1:")

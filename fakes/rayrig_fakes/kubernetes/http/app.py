@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import Callable, MutableMapping
+from collections.abc import Callable, Iterable, MutableMapping
 from random import Random
-from typing import Any, Protocol
+from typing import Any
 from urllib.parse import parse_qs
 
 from rayrig_core import faultpoints
@@ -15,29 +15,20 @@ from rayrig_core.errors import ApiError
 from rayrig_core.faultpoints import FaultCounter, Reaction
 from rayrig_core.http import HttpRequest
 from rayrig_fakes.kubernetes import status
+from rayrig_fakes.kubernetes.authorization.impersonation import impersonated
 from rayrig_fakes.kubernetes.handler import ApiResponse, WatchResponse, bookmark_line, handle
 from rayrig_fakes.kubernetes.http.fault_points import FaultPoints
 from rayrig_fakes.kubernetes.http.request_info import RequestInfo, request_info
 from rayrig_fakes.kubernetes.http.watch_streams import Receive, Send, WatchStreams
+from rayrig_fakes.kubernetes.identity import AlwaysAllow, UserInfo, check
 from rayrig_fakes.kubernetes.requests import BODY_LIMIT
 from rayrig_fakes.kubernetes.server import ApiServer
-from rayrig_fakes.kubernetes.tokens import Tokens, User
+from rayrig_fakes.kubernetes.tokens import Tokens
 
 _log = logging.getLogger("rayrig.kubernetes")
 _NO_QUERY: dict[str, list[str]] = {}
 _WITHOUT_BODY = ("GET", "HEAD")
-
-
-class Access(Protocol):
-    """Decides what a user may do, and answers questions about it."""
-
-    def check(self, user: User, info: RequestInfo) -> None:
-        """Raises `ApiError` 403."""
-        ...
-
-    def review(self, user: User, info: RequestInfo, request: HttpRequest) -> ApiResponse | None:
-        """Answer to an access review; None for every other request."""
-        ...
+_IMPERSONATION = frozenset(("impersonate-user", "impersonate-group", "impersonate-uid"))
 
 
 class KubernetesApp:
@@ -49,14 +40,12 @@ class KubernetesApp:
         rng: Random,
         *,
         tokens: Tokens | None = None,
-        access: Access | None = None,
         faults: FaultCounter | None = None,
     ) -> None:
-        """Without `tokens` everyone is the administrator; without `access` everyone may do everything; `faults` are asked at each
-        request and each event of a watch."""
+        """Without `tokens` everyone is the administrator; what users may do is for the server's authorizer to decide; `faults` are
+        asked at each request and each event of a watch."""
         self.server = server
         self.tokens = tokens or Tokens()
-        self.access = access
         self.streams = WatchStreams(rng, lambda watch: bookmark_line(server, watch))
         self._faults = FaultPoints(faults, _call_later) if faults is not None else None
 
@@ -91,16 +80,17 @@ class KubernetesApp:
             user = self.tokens.user_of(request.headers.get("authorization", ""))
             if request.path.startswith("/rayrig/"):
                 return self._administer(request)
-            if self.access is None and self._faults is None:
-                return handle(self.server, request)
+            authorizer = self.server.state.authorizer
+            if not _IMPERSONATION.isdisjoint(request.headers):
+                user = impersonated(authorizer, user, request.headers)
+            is_open = isinstance(authorizer, AlwaysAllow)
+            if is_open and self._faults is None:
+                return handle(self.server, request, user)
             info = request_info(request.method, request.path, request.query)
-            if self.access is not None:
-                self.access.check(user, info)
-                reviewed = self.access.review(user, info, request)
-                if reviewed is not None:
-                    return reviewed
+            if not is_open:
+                check(authorizer, user, info)
             if self._faults is None:
-                return handle(self.server, request)
+                return handle(self.server, request, user)
             return await self._struck(self._faults, user, info, request)
         except ApiError as refused:
             return _refusal(refused)
@@ -108,14 +98,14 @@ class KubernetesApp:
     # Faults
 
     async def _struck(
-        self, faults: FaultPoints, user: User, info: RequestInfo, request: HttpRequest
+        self, faults: FaultPoints, user: UserInfo, info: RequestInfo, request: HttpRequest
     ) -> ApiResponse | WatchResponse:
         actor = request.headers.get("user-agent", "").partition("/")[0] if self.tokens.is_open else user.name
         reaction = faults.request(actor, info, request)
         _before(reaction)
         if isinstance(reaction, faultpoints.Delay):
             await asyncio.sleep(reaction.delay_s)
-        answer = handle(self.server, request)
+        answer = handle(self.server, request, user)
         if isinstance(answer, WatchResponse):
             answer.cursor = faults.watched(actor, info, answer.cursor)
             if isinstance(reaction, faultpoints.ExpireWatch):
@@ -168,12 +158,24 @@ def _encoded(headers: list[tuple[str, str]]) -> list[tuple[bytes, bytes]]:
     return [(name.encode("latin-1"), value.encode("latin-1", "replace")) for name, value in headers]
 
 
+def _joined(sent: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
+    """Values of a header that comes more than once, separated by commas."""
+    headers: dict[str, str] = {}
+    for raw_name, raw_value in sent:
+        name, value = raw_name.decode("latin-1"), raw_value.decode("latin-1")
+        headers[name] = f"{headers[name]}, {value}" if name in headers else value
+    return headers
+
+
 async def _request(scope: MutableMapping[str, Any], receive: Receive) -> HttpRequest | None:
     """None when the client went before it had sent everything."""
     method: str = scope["method"]
     raw_query: bytes = scope["query_string"]
     query = parse_qs(raw_query.decode("latin-1"), keep_blank_values=True) if raw_query else _NO_QUERY
-    headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+    sent = scope["headers"]
+    headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in sent}
+    if len(headers) < len(sent):
+        headers = _joined(sent)
     body = b""
     if method not in _WITHOUT_BODY:
         while True:

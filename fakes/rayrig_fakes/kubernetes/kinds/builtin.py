@@ -15,10 +15,11 @@ from rayrig_fakes.kubernetes.kinds.plain import (
     NamespaceRules,
     NodeRules,
     PlainRules,
-    RbacRules,
     SecretRules,
 )
 from rayrig_fakes.kubernetes.kinds.pods import PodRules
+from rayrig_fakes.kubernetes.kinds.rbac import BindingRules, ClusterRoleRules, RoleRules
+from rayrig_fakes.kubernetes.kinds.reviews import ReviewRules
 from rayrig_fakes.kubernetes.kinds.services import ServiceRules
 from rayrig_fakes.kubernetes.kinds.workloads import WorkloadRules
 from rayrig_fakes.kubernetes.registry import Served, selectable
@@ -63,6 +64,7 @@ def install(state: ServerState) -> None:
         fields: Fields | None = None,
         categories: tuple[str, ...] = (),
         storage: str = "",
+        verbs: tuple[str, ...] = (),
     ) -> None:
         has = (("status",) if rules.has_status else ()) + subresources
         state.registry.add(
@@ -74,6 +76,7 @@ def install(state: ServerState) -> None:
                 categories=categories,
                 fields=fields if fields is not None else selectable(),
                 storage=storage,
+                verbs=verbs,
             )
         )
 
@@ -98,19 +101,19 @@ def install(state: ServerState) -> None:
     )
     add(rt.CONFIG_MAP, ConfigMapRules(), "cm")
     add(rt.SECRET, SecretRules(), fields=selectable("type"))
-    add(rt.SERVICE_ACCOUNT, PlainRules(), "sa")
+    add(rt.SERVICE_ACCOUNT, PlainRules(), "sa", subresources=("token",))
     add(rt.PERSISTENT_VOLUME_CLAIM, PlainRules(has_status=True), "pvc")
     add(ResourceType("", "v1", "endpoints", "Endpoints"), PlainRules(), "ep")
     add(rt.LEASE, LeaseRules())
     add(rt.ENDPOINT_SLICE, PlainRules(has_generation=True))
     add(rt.INGRESS, PlainRules(has_status=True, has_generation=True), "ing")
     add(rt.NETWORK_POLICY, PlainRules(has_generation=True), "netpol")
-    add(rt.ROLE, RbacRules())
-    add(rt.ROLE_BINDING, RbacRules())
-    add(ResourceType("rbac.authorization.k8s.io", "v1", "clusterroles", "ClusterRole", False), RbacRules())
+    add(rt.ROLE, RoleRules())
+    add(rt.ROLE_BINDING, BindingRules(("Role", "ClusterRole")))
+    add(ResourceType("rbac.authorization.k8s.io", "v1", "clusterroles", "ClusterRole", False), ClusterRoleRules(state))
     add(
         ResourceType("rbac.authorization.k8s.io", "v1", "clusterrolebindings", "ClusterRoleBinding", False),
-        RbacRules(),
+        BindingRules(("ClusterRole",)),
     )
     add(
         rt.POD_DISRUPTION_BUDGET,
@@ -161,3 +164,17 @@ def install(state: ServerState) -> None:
         storage="events",
         fields=selectable("reason", "type", "regarding.kind", "regarding.name"),
     )
+    review = ReviewRules(state)
+    for kind in _REVIEWS:
+        add(kind, review, verbs=("create",))
+
+
+_AUTHENTICATION, _AUTHORIZATION = "authentication.k8s.io", "authorization.k8s.io"
+_REVIEWS = (
+    ResourceType(_AUTHENTICATION, "v1", "selfsubjectreviews", "SelfSubjectReview", False),
+    ResourceType(_AUTHENTICATION, "v1", "tokenreviews", "TokenReview", False),
+    ResourceType(_AUTHORIZATION, "v1", "localsubjectaccessreviews", "LocalSubjectAccessReview"),
+    ResourceType(_AUTHORIZATION, "v1", "selfsubjectaccessreviews", "SelfSubjectAccessReview", False),
+    ResourceType(_AUTHORIZATION, "v1", "selfsubjectrulesreviews", "SelfSubjectRulesReview", False),
+    ResourceType(_AUTHORIZATION, "v1", "subjectaccessreviews", "SubjectAccessReview", False),
+)

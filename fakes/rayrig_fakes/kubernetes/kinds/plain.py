@@ -11,7 +11,7 @@ from rayrig_core.objects import JsonObject
 from rayrig_fakes.kubernetes import status
 from rayrig_fakes.kubernetes.kind_rules import Admission, KindRules, keep
 from rayrig_fakes.kubernetes.kinds.quantities import normalise_amounts
-from rayrig_fakes.kubernetes.names import dns_label, path_segment
+from rayrig_fakes.kubernetes.names import dns_label
 from rayrig_fakes.kubernetes.status import Cause
 
 _PROTECTED_NAMESPACES = ("default", "kube-system", "kube-public")
@@ -48,10 +48,6 @@ class PlainRules(KindRules):
         self.has_status = has_status
         self.has_generation = has_generation
         self.unconditional_update = unconditional_update
-
-
-class RbacRules(KindRules):
-    name_rule = staticmethod(path_segment)
 
 
 class NamespaceRules(KindRules):

@@ -1,0 +1,134 @@
+"""Reviews: objects that are created to be answered and never stored (Kubernetes API, "Authorization" and "Authentication")."""
+
+from __future__ import annotations
+
+from rayrig_core.objects import Json, JsonObject
+from rayrig_core.timestamps import rfc3339
+from rayrig_fakes.kubernetes import status
+from rayrig_fakes.kubernetes.authorization import service_account_tokens
+from rayrig_fakes.kubernetes.calls import Answer, ApiCall
+from rayrig_fakes.kubernetes.identity import ADMIN, Asked, UserInfo
+from rayrig_fakes.kubernetes.registry import Served
+from rayrig_fakes.kubernetes.state import ServerState
+from rayrig_fakes.kubernetes.status import Cause
+
+
+def review(state: ServerState, served: Served, call: ApiCall) -> Answer:
+    """Answer to the creation of a review. Raises `ApiError`: 400, 422."""
+    body = call.body if isinstance(call.body, dict) else {}
+    user = call.user or ADMIN
+    name = served.type.kind
+    if name == "SelfSubjectReview":
+        meta: JsonObject = {"creationTimestamp": rfc3339(state.now_unix_ns())}
+        return _answer(served, meta, None, {"userInfo": user.as_json()})
+    spec = body.get("spec")
+    spec = spec if isinstance(spec, dict) else {}
+    meta = dict(body.get("metadata") or {}) if isinstance(body.get("metadata"), dict) else {}
+    if name == "TokenReview":
+        return _answer(served, meta, spec, _token_status(state, served, spec))
+    if name == "SelfSubjectRulesReview":
+        return _answer(served, meta, spec, _rules_status(state, user, spec))
+    if name != "SelfSubjectAccessReview":
+        user = _subject(spec)
+    _check_access_spec(served, call, spec)
+    if call.namespace:
+        meta["namespace"] = call.namespace
+    return _answer(served, meta, spec, _access_status(state, user, spec))
+
+
+def _answer(served: Served, meta: JsonObject, spec: JsonObject | None, found: JsonObject) -> Answer:
+    kind = served.type
+    body: JsonObject = {"kind": kind.kind, "apiVersion": kind.api_version, "metadata": meta}
+    if spec is not None:
+        body["spec"] = spec
+    return Answer(201, body | {"status": found})
+
+
+# Access
+
+
+def _subject(spec: JsonObject) -> UserInfo:
+    """Just the groups that are named: a review does not add `system:authenticated`."""
+    groups = spec.get("groups")
+    names = tuple(str(group) for group in groups) if isinstance(groups, list) else ()
+    return _Subject(str(spec.get("user") or ""), str(spec.get("uid") or ""), names)
+
+
+class _Subject(UserInfo):
+    __slots__ = ()
+
+    @property
+    def all_groups(self) -> tuple[str, ...]:
+        return self.groups
+
+
+def _check_access_spec(served: Served, call: ApiCall, spec: JsonObject) -> None:
+    causes: list[Cause] = []
+    resource, path = spec.get("resourceAttributes"), spec.get("nonResourceAttributes")
+    if resource is not None and path is not None:
+        text = "cannot be specified in combination with resourceAttributes"
+        causes.append(status.invalid_value("spec.nonResourceAttributes", path, text))
+    if resource is None and path is None:
+        text = "exactly one of nonResourceAttributes or resourceAttributes must be specified"
+        causes.append(status.invalid_value("spec.resourceAttributes", None, text))
+    if served.type.kind != "SelfSubjectAccessReview" and not spec.get("user") and not spec.get("groups"):
+        text = "at least one of user or group must be specified"
+        causes.append(status.invalid_value("spec.user", spec.get("user") or "", text))
+    if served.type.namespaced:
+        if path is not None:
+            text = "disallowed on this kind of request"
+            causes.append(status.invalid_value("spec.nonResourceAttributes", path, text))
+        namespace = resource.get("namespace") if isinstance(resource, dict) else None
+        if namespace != call.namespace:
+            text = "must match metadata.namespace"
+            causes.append(status.invalid_value("spec.resourceAttributes.namespace", namespace or "", text))
+    if causes:
+        raise status.invalid(served.type.kind, served.type.group, "", causes)
+
+
+def _access_status(state: ServerState, user: UserInfo, spec: JsonObject) -> JsonObject:
+    resource, path = spec.get("resourceAttributes"), spec.get("nonResourceAttributes")
+    if isinstance(resource, dict):
+        fields = {field: str(resource.get(field) or "") for field in Asked.__slots__ if field != "path"}
+        asked = Asked(**fields)
+    else:
+        path = path if isinstance(path, dict) else {}
+        asked = Asked(str(path.get("verb") or ""), str(path.get("path") or ""))
+    decision = state.authorizer.authorize(user, asked)
+    found: JsonObject = {"allowed": decision.allowed}
+    if decision.reason:
+        found["reason"] = decision.reason
+    return found
+
+
+# Rules and tokens
+
+
+def _rules_status(state: ServerState, user: UserInfo, spec: JsonObject) -> JsonObject:
+    namespace = str(spec.get("namespace") or "")
+    if not namespace:
+        raise status.bad_request("no namespace on request")
+    rules = state.authorizer.rules_for(user, namespace)
+    resource_fields = ("verbs", "apiGroups", "resources", "resourceNames")
+    return {
+        "resourceRules": [_picked(rule, resource_fields) for rule in rules if rule.get("resources")],
+        "nonResourceRules": [
+            _picked(rule, ("verbs", "nonResourceURLs")) for rule in rules if rule.get("nonResourceURLs")
+        ],
+        "incomplete": False,
+    }
+
+
+def _picked(rule: JsonObject, fields: tuple[str, ...]) -> JsonObject:
+    return {field: rule[field] for field in fields if rule.get(field)}
+
+
+def _token_status(state: ServerState, served: Served, spec: JsonObject) -> JsonObject:
+    token: Json = spec.get("token")
+    if not isinstance(token, str) or not token:
+        raise status.bad_request("token is required for TokenReview in authentication")
+    user = state.find_user(token) or service_account_tokens.user_of(state, token)
+    if user is None:
+        return {"user": {}, "error": "[invalid bearer token, Token has been invalidated]"}
+    audiences = spec.get("audiences") or [service_account_tokens.AUDIENCE]
+    return {"authenticated": True, "user": user.as_json(), "audiences": audiences}
