@@ -27,11 +27,7 @@ from rayrig_fakes.kubernetes.http.serving import LOOPBACK, HttpServer, event_loo
 from rayrig_fakes.kubernetes.identity import ADMIN, MASTERS, UserInfo
 from rayrig_fakes.kubernetes.kubeconfig import kubeconfig
 from rayrig_fakes.kubernetes.server import ApiServer
-from rayrig_fakes.kubernetes.tokens import ADMIN, MASTERS, Tokens, User
-from rayrig_sim.calibration import Calibration
-from rayrig_sim.kubernetes.control_plane import ControlPlane
-from rayrig_sim.kubernetes.heartbeats import LeaseHeartbeats
-from rayrig_sim.kubernetes.object_cache import ObjectCaches
+from rayrig_fakes.kubernetes.tokens import Tokens
 from rayrig_sim.randomness import Streams
 
 Authorization: TypeAlias = Literal["AlwaysAllow", "RBAC"]
@@ -72,15 +68,15 @@ class ServedKubernetes:
             except ApiError as refused:
                 raise InputError(refused.message) from None
         users = dict(options.users)
+        if options.authorization == "RBAC" and not users:
+            # Somebody must be allowed something: an administrator whose token is in the kubeconfig only.
+            users[secrets.token_urlsafe(24)] = ADMIN
+        self._users = users
         self.api.state.find_user = users.get
         if options.authorization == "RBAC":
             from rayrig_fakes.kubernetes.authorization.bootstrap import enforce_rbac
 
             enforce_rbac(self.api.state)
-        if options.authorization == "RBAC" and not users:
-            # Somebody must be allowed something: an administrator whose token is in the kubeconfig only.
-            users[secrets.token_urlsafe(24)] = ADMIN
-        self._users = users
         self.app = KubernetesApp(
             self.api,
             self._streams.stream("watch-timeouts"),
@@ -94,7 +90,6 @@ class ServedKubernetes:
         listener = listening_socket(options.port)
         self.port: int = listener.getsockname()[1]
         self._authority = b""
-        self._is_ready = threading.Event()
         self._on_ready: Callable[[], None] = lambda: None
         self._failure: tuple[str, Exception] | None = None
         try:
@@ -136,8 +131,6 @@ class ServedKubernetes:
         self._on_ready = on_ready
         self.runtime = runtime = AsyncioRuntime(trace_keep=_TRACE_KEEP, on_failure=self._failed)
         self.api.state.trace = runtime.trace
-        if self.options.controllers:
-            self._start_controllers(runtime)
         try:
             await self._http.serve()
         finally:
@@ -146,6 +139,12 @@ class ServedKubernetes:
             raise RuntimeError(f"actor {self._failure[0]} failed") from self._failure[1]
 
     def _start_controllers(self, runtime: AsyncioRuntime) -> None:
+        """They come up when the API server answers, as in a real cluster: their import takes as long as starting to serve."""
+        from rayrig_sim.calibration import Calibration
+        from rayrig_sim.kubernetes.control_plane import ControlPlane
+        from rayrig_sim.kubernetes.heartbeats import LeaseHeartbeats
+        from rayrig_sim.kubernetes.object_cache import ObjectCaches
+
         def connect(actor: str) -> InProcessClient:
             return InProcessClient(self.api, runtime, actor=actor, faults=self.options.faults)
 
@@ -175,8 +174,9 @@ class ServedKubernetes:
         return list(types.values())
 
     def _ready(self) -> None:
-        self._is_ready.set()
         self._on_ready()
+        if self.options.controllers and self.runtime is not None:
+            self._start_controllers(self.runtime)
 
     def _failed(self, name: str, error: Exception) -> None:
         self._failure = (name, error)

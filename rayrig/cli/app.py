@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from enum import Enum
 from pathlib import Path
 from typing import Annotated
 
@@ -25,11 +24,6 @@ UsageError: type[Exception] = typer.BadParameter.__bases__[0]
 Target = Annotated[
     str, typer.Argument(help="A bundled scenario (see `rayrig list`), a scenario file, or a RayService manifest.")
 ]
-
-
-class Authorization(Enum):
-    ALWAYS_ALLOW = "AlwaysAllow"
-    RBAC = "RBAC"
 
 
 @app.callback(invoke_without_command=True)
@@ -79,40 +73,12 @@ def verify(
     return verify_command(targets or [], seeds=seeds, first_seed=first_seed, jobs=jobs, resume=resume, as_json=json)
 
 
-@app.command()
-def kube(
-    more_crds: Annotated[list[Path] | None, typer.Argument(metavar="[FILE]...", help="More files for --crd.")] = None,
-    port: Annotated[int, typer.Option(help="Port on the loopback interface; 0 is any free one.", min=0, max=65535)] = 0,
-    tls: Annotated[bool, typer.Option("--tls", help="Serve https; the authority is in the kubeconfig.")] = False,
-    token_file: Annotated[
-        Path | None, typer.Option(metavar="FILE", help='Static tokens, lines of token,user,uid,"group1,group2".')
-    ] = None,
-    authorization: Annotated[
-        Authorization, typer.Option(help="Who may do what: everyone everything, or by Roles and bindings.")
-    ] = Authorization.ALWAYS_ALLOW,
-    kubeconfig: Annotated[Path | None, typer.Option(metavar="OUT", help="Write a kubeconfig to this file.")] = None,
-    crd: Annotated[
-        list[Path] | None, typer.Option(metavar="FILE", help="CustomResourceDefinitions to begin with: file or folder.")
-    ] = None,
-    controllers: Annotated[bool, typer.Option(help="Run the built-in controllers and the scheduler.")] = True,
-    seed: Annotated[int, typer.Option(help="Where uids, suffixes and addresses come from.", min=0)] = 0,
-) -> int:
-    """Serve a fake Kubernetes for kubectl and client libraries, until interrupted.
-
-    Prints `ready URL` when it answers requests. Needs the extra `rayrig[kube]`.
-    """
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []})
+def kube(context: typer.Context) -> int:
+    """Serve a fake Kubernetes for kubectl and client libraries, until interrupted."""
     from rayrig.cli.kube import kube_command
 
-    return kube_command(
-        port=port,
-        tls=tls,
-        token_file=token_file,
-        authorization=authorization.value,
-        kubeconfig=kubeconfig,
-        crds=[*(crd or ()), *(more_crds or ())],
-        controllers=controllers,
-        seed=seed,
-    )
+    return kube_command(context.args)
 
 
 @app.command(name="list")
