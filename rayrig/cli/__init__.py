@@ -50,6 +50,15 @@ def _run(arguments: Sequence[str] | None) -> int:
 
         forget_output()
         return UNKNOWN
+    except Exception:
+        import traceback
+
+        traceback.print_exc()
+        print(
+            "rayrig: this is a defect of rayrig, not of your input; please report it with the lines above",
+            file=sys.stderr,
+        )
+        return UNKNOWN
     if code == _INTERRUPTED:
         # Before there was a run to report on.
         print("rayrig: interrupted", file=sys.stderr)

@@ -177,3 +177,16 @@ def test_a_run_loads_nothing_heavy(module: str) -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=False)
     assert done.returncode == 0
+
+
+def test_a_defect_of_rayrig_is_not_taken_for_a_broken_scenario(
+    rayrig_cli: Cli, scenario: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def defect(*_: object, **__: object) -> None:
+        raise LookupError("a defect")
+
+    monkeypatch.setattr("rayrig_scenarios.runner.run", defect)
+    done = rayrig_cli("run", scenario(HOLDS))
+    assert (done.code, done.out) == (2, "")
+    assert "LookupError: a defect" in done.err
+    assert done.err.splitlines()[-1].startswith("rayrig: this is a defect of rayrig")
