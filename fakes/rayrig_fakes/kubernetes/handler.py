@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from rayrig_core.errors import ApiError
 from rayrig_core.http import HttpRequest
 from rayrig_core.objects import Json, JsonObject
-from rayrig_core.ports import WatchType
 from rayrig_fakes.kubernetes import discovery, status
 from rayrig_fakes.kubernetes.calls import ApiCall, Page
+from rayrig_fakes.kubernetes.event_lines import EventLines, event_line
 from rayrig_fakes.kubernetes.identity import ADMIN, UserInfo
 from rayrig_fakes.kubernetes.kinds.custom import CustomRules
 from rayrig_fakes.kubernetes.registry import Served
@@ -65,26 +65,29 @@ class WatchResponse:
     `bookmark` when `bookmarks` is set.
     """
 
-    __slots__ = ("_closing", "_ended", "_shape", "bookmarks", "cursor", "target", "timeout_s", "warnings")
+    __slots__ = ("_closing", "_ended", "_lines", "_shape", "bookmarks", "cursor", "target", "timeout_s", "warnings")
 
     def __init__(
         self,
         target: Target,
         cursor: WatchCursor,
-        shape: Callable[[JsonObject], Json],
+        shape: Callable[[JsonObject], Json] | None,
+        lines: EventLines,
         *,
         timeout_s: float | None,
         bookmarks: bool,
         warnings: tuple[str, ...],
         closing: JsonObject | None = None,
     ) -> None:
-        """`closing`: bookmark that ends the initial events."""
+        """`shape` turns objects into another representation, `lines` are the server's for those that are shown as they are;
+        `closing` is the bookmark that ends the initial events."""
         self.target = target
         self.cursor = cursor
         self.timeout_s = timeout_s
         self.bookmarks = bookmarks
         self.warnings = warnings
         self._shape = shape
+        self._lines = lines
         self._ended = False
         self._closing = closing
 
@@ -107,18 +110,20 @@ class WatchResponse:
                 delivery = self.cursor.take()
             except ApiError as gone:
                 self._ended = True
-                yield _line("ERROR", gone.status)
+                yield event_line("ERROR", gone.status)
                 return
             if not initial and self._closing is not None:
                 closing, self._closing = self._closing, None
-                yield _line("BOOKMARK", closing)
+                yield event_line("BOOKMARK", closing)
             if delivery is None:
                 self._ended = self.cursor.closed
                 return
             yield self._line(delivery)
 
     def _line(self, delivery: Delivery) -> bytes:
-        return _line(delivery.type, self._shape(delivery.object))
+        if self._shape is None:
+            return self._lines.line(delivery.type, delivery.object)
+        return event_line(delivery.type, self._shape(delivery.object))
 
     def call_when_ready(self, ready: Callable[[], None]) -> None:
         """Call `ready` once when `lines` has more."""
@@ -127,10 +132,6 @@ class WatchResponse:
     def close(self) -> None:
         self._ended = True
         self.cursor.close()
-
-
-def _line(kind: WatchType | str, obj: Json) -> bytes:
-    return json.dumps({"type": str(kind), "object": obj}, separators=(",", ":"), ensure_ascii=False).encode() + b"\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -363,6 +364,7 @@ def _watch(
         target,
         cursor,
         _shape(server, target, request, form),
+        server.state.store.event_lines,
         timeout_s=float(timeout) if timeout else None,
         bookmarks=bookmarks,
         warnings=warnings,
@@ -372,7 +374,7 @@ def _watch(
 
 def bookmark_line(server: ApiServer, watch: WatchResponse) -> bytes:
     """A BOOKMARK event at the present version, to be sent now and then and before the end of a stream."""
-    return _line("BOOKMARK", bookmark(watch.target, str(server.revision)))
+    return event_line("BOOKMARK", bookmark(watch.target, str(server.revision)))
 
 
 def bookmark(target: Target, version: str) -> JsonObject:
@@ -381,11 +383,11 @@ def bookmark(target: Target, version: str) -> JsonObject:
     return {"kind": kind.kind, "apiVersion": kind.api_version, "metadata": {"resourceVersion": version}}
 
 
-def _shape(server: ApiServer, target: Target, request: HttpRequest, form: _Form) -> Callable[[JsonObject], Json]:
+def _shape(server: ApiServer, target: Target, request: HttpRequest, form: _Form) -> Callable[[JsonObject], Json] | None:
     if form.kind == "PartialObjectMetadata":
         return _partial
     if form.kind != "Table":
-        return lambda obj: obj
+        return None
     first = True
 
     def one_row(obj: JsonObject) -> Json:

@@ -14,6 +14,7 @@ from typing import cast
 
 from rayrig_core.objects import JsonObject
 from rayrig_core.ports import WatchType
+from rayrig_fakes.kubernetes.event_lines import EventLines
 from rayrig_fakes.kubernetes.revisions import ADDED, DELETED, MODIFIED, Change, RevisionLog
 
 #: Told of each change of a collection; returns False when it wants no more.
@@ -150,6 +151,7 @@ class Store:
         self._history_limit = history_limit
         self._compacted = 0
         self._collections: dict[str, Collection] = {}
+        self.event_lines = EventLines()
 
     def collection(self, resource: str) -> Collection:
         """The collection of a group-qualified plural, made when first asked for."""
