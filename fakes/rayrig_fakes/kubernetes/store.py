@@ -144,7 +144,7 @@ class Collection:
 class Store:
     """All collections and the revision counter."""
 
-    __slots__ = ("_collections", "_compacted", "_history_limit", "revision")
+    __slots__ = ("_collections", "_compacted", "_history_limit", "event_lines", "revision")
 
     def __init__(self, history_limit: int = 100_000) -> None:
         self.revision = 1
