@@ -7,22 +7,9 @@ from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 from rayrig_core.errors import InputError
+from rayrig_core.resources.feature_gates import FeatureGates
 
 Profile: TypeAlias = Literal["1.7", "1.1"]
-
-
-@dataclass(frozen=True, slots=True)
-class FeatureGates:
-    """`--feature-gates`, with the defaults of 1.7."""
-
-    ray_cluster_status_conditions: bool = True
-    ray_service_incremental_upgrade: bool = True
-    ray_multi_host_indexing: bool = True
-    ray_job_deletion_policy: bool = True
-    ray_cluster_network_policy: bool = False
-    gcs_fault_tolerance_embedded_storage: bool = False
-    ray_cluster_mtls: bool = False
-    ray_cluster_history_server: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from rayrig_controllers.options import OperatorOptions
 from rayrig_core.objects import JsonObject, annotations_of, labels_of, name_of, namespace_of, uid_of
 from rayrig_core.resource_types import RAY_CLUSTER, RAY_SERVICE
 from rayrig_core.resources import labels, names
+from rayrig_core.resources.cluster_spec import is_autoscaling
 
 MAX_INT32 = 2_147_483_647
 
@@ -55,7 +56,7 @@ class Cluster:
 
     @property
     def is_autoscaling(self) -> bool:
-        return bool(self.spec.get("enableInTreeAutoscaling"))
+        return is_autoscaling(self.spec)
 
     @property
     def autoscaler_version(self) -> str:

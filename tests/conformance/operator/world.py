@@ -6,11 +6,12 @@ from collections.abc import Iterable, Mapping
 
 from rayrig_controllers.manager import Manager
 from rayrig_controllers.operator import operator
-from rayrig_controllers.options import FeatureGates, OperatorOptions
+from rayrig_controllers.options import OperatorOptions
 from rayrig_core import resource_types as types
 from rayrig_core.ports import KubernetesClient
 from rayrig_core.resource_types import ResourceType
 from rayrig_core.resources.crds import custom_resource_definitions
+from rayrig_core.resources.feature_gates import FeatureGates
 from rayrig_core.timestamps import NS
 from rayrig_fakes.kubernetes.client import InProcessClient
 from rayrig_fakes.kubernetes.server import ApiServer

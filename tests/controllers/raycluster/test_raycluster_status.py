@@ -4,11 +4,11 @@ from typing import Any
 
 import pytest
 
-from rayrig_controllers.options import FeatureGates
 from rayrig_controllers.raycluster.status import counts
 from rayrig_core.errors import NotFound
 from rayrig_core.objects import JsonObject
 from rayrig_core.resource_types import JOB, PERSISTENT_VOLUME_CLAIM, POD, RAY_CLUSTER, SERVICE
+from rayrig_core.resources.feature_gates import FeatureGates
 from rayrig_core.trace import Kind
 from rayrig_fakes.kubernetes.calls import ApiCall
 

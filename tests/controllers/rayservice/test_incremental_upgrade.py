@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from rayrig_controllers.options import FeatureGates, OperatorOptions
+from rayrig_controllers.options import OperatorOptions
 from rayrig_core.resource_types import GATEWAY, HTTP_ROUTE, RAY_CLUSTER, SERVICE
+from rayrig_core.resources.feature_gates import FeatureGates
 
 STAMP = "2026-01-01T00:00:00Z"
 
