@@ -30,6 +30,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _run(arguments: Sequence[str] | None) -> int:
     """The exit code."""
+    words = sys.argv[1:] if arguments is None else arguments
+    if words[:1] == ["kube"]:
+        return _run_kube(words[1:])
     import typer
 
     from rayrig.cli.app import UsageError, app
@@ -51,19 +54,39 @@ def _run(arguments: Sequence[str] | None) -> int:
         forget_output()
         return UNKNOWN
     except Exception:
-        import traceback
-
-        traceback.print_exc()
-        print(
-            "rayrig: this is a defect of rayrig, not of your input; please report it with the lines above",
-            file=sys.stderr,
-        )
-        return UNKNOWN
+        return _defect()
     if code == _INTERRUPTED:
         # Before there was a run to report on.
         print("rayrig: interrupted", file=sys.stderr)
         return UNKNOWN
     return code if isinstance(code, int) else HELD
+
+
+def _run_kube(arguments: Sequence[str]) -> int:
+    """Without typer, whose import takes as long as all that the server does until it is ready."""
+    from rayrig.cli.kube import kube_command
+    from rayrig_core.errors import InputError
+
+    try:
+        return kube_command(arguments)
+    except InputError as error:
+        print(f"rayrig: {_one_line(str(error))}", file=sys.stderr)
+    except KeyboardInterrupt:
+        print("rayrig: interrupted", file=sys.stderr)
+    except Exception:
+        return _defect()
+    return UNKNOWN
+
+
+def _defect() -> int:
+    import traceback
+
+    traceback.print_exc()
+    print(
+        "rayrig: this is a defect of rayrig, not of your input; please report it with the lines above",
+        file=sys.stderr,
+    )
+    return UNKNOWN
 
 
 def _told(error: Any) -> str:
