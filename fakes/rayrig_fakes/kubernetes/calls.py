@@ -41,7 +41,9 @@ class ApiCall(NamedTuple):
     propagation_policy: PropagationPolicy | None = None
     grace_period_seconds: int | None = None
     preconditions: Preconditions | None = None
-    field_validation: FieldValidation = "Warn"
+    field_validation: FieldValidation = "Ignore"
+    #: Paths of fields that occur twice in the body.
+    duplicates: tuple[str, ...] = ()
     send_initial_events: bool = False
 
 

@@ -13,8 +13,6 @@ from rayrig_fakes.kubernetes import discovery, status
 from rayrig_fakes.kubernetes.calls import ApiCall, Page
 from rayrig_fakes.kubernetes.event_lines import EventLines, event_line
 from rayrig_fakes.kubernetes.identity import ADMIN, UserInfo
-from rayrig_fakes.kubernetes.kinds.custom import CustomRules
-from rayrig_fakes.kubernetes.registry import Served
 from rayrig_fakes.kubernetes.requests import (
     JSON,
     PROTOBUF,
@@ -166,26 +164,8 @@ def _answer(server: ApiServer, request: HttpRequest, user: UserInfo) -> ApiRespo
     form = _accepted(request.headers.get("accept", ""), served.rules.is_custom)
     warnings: tuple[str, ...] = (_warning(served.warning),) if served.warning else ()
     call = call_of(request, target, verb)._replace(user=user)
-    if verb in ("create", "update"):
-        warnings += _check_fields(served, call)
     answer = _perform(server, request, target, call, form, warnings)
     return _as_yaml(answer) if form.yaml and isinstance(answer, ApiResponse) else answer
-
-
-def _check_fields(served: Served, call: ApiCall) -> tuple[str, ...]:
-    """Warnings for fields the schema does not know. Raises `ApiError` 400 when they are to be refused (K8-017)."""
-    if (
-        call.field_validation == "Ignore"
-        or not isinstance(served.rules, CustomRules)
-        or not isinstance(call.body, dict)
-    ):
-        return ()
-    problems = [f'unknown field "{field}"' for field in served.rules.unknown_fields(call.body)]
-    if problems and call.field_validation == "Strict":
-        kind = served.type
-        text = f'{kind.kind} in version "{kind.version}" cannot be handled as a {kind.kind}'
-        raise status.bad_request(f"{text}: strict decoding error: {', '.join(problems)}")
-    return tuple(_warning(problem) for problem in sorted(problems))
 
 
 def _as_yaml(answer: ApiResponse) -> ApiResponse:

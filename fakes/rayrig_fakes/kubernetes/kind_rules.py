@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Any, ClassVar, Protocol
 
-from rayrig_core.objects import Json, JsonObject
+from rayrig_core.objects import JsonObject
 from rayrig_fakes.kubernetes.copies import own_copy
 from rayrig_fakes.kubernetes.names import NameRule, dns_subdomain
 from rayrig_fakes.kubernetes.status import Cause
+from rayrig_fakes.kubernetes.typed.decoding import decode
 
 
 class Lookup(Protocol):
@@ -34,6 +35,13 @@ class Admission:
     is_settled: bool = False
     #: Under which to remember what becomes of it.
     memo: bytes | None = None
+    #: Of the kind, in the catalogue of built-in types; "" when it has none.
+    type_name: str = ""
+    #: Paths of fields that the kind does not have, looked for when `looks_for_unknown` is set.
+    unknown: list[str] = field(default_factory=list)
+    looks_for_unknown: bool = False
+    #: Texts for Warning headers.
+    warnings: list[str] = field(default_factory=list)
 
 
 class KindRules:
@@ -58,9 +66,18 @@ class KindRules:
     standard_finalizers: bool = True
     name_rule: NameRule = staticmethod(dns_subdomain)
 
-    def take_in(self, body: Json, admission: Admission) -> JsonObject:
-        """A copy of what a client wants to create. Raises `ApiError` 400."""
-        return own_copy(body)
+    def decode(self, body: JsonObject, admission: Admission) -> JsonObject:
+        """A copy of an object, or of some of its fields, of the right types. Raises `Undecodable`."""
+        if not admission.type_name:
+            return own_copy(body)
+        return decode(body, admission.type_name, admission.unknown)
+
+    def take_in(self, body: JsonObject, admission: Admission) -> JsonObject:
+        """As `decode`, of what a client wants to create."""
+        return self.decode(body, admission)
+
+    def warn(self, obj: JsonObject, old: JsonObject | None, admission: Admission) -> None:
+        """Add to the warnings what is allowed but doubtful in an object that was found good."""
 
     def before_create(self, obj: JsonObject, admission: Admission) -> None:
         """Defaults, and what only the server may set."""

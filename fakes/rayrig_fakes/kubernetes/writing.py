@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from rayrig_core.identifiers import random_uuid
-from rayrig_core.objects import Json, JsonObject
+from rayrig_core.objects import JsonObject
 from rayrig_core.timestamps import rfc3339
 from rayrig_fakes.kubernetes import objectmeta, status
 from rayrig_fakes.kubernetes.apply.configuration import apply_configuration
@@ -11,6 +11,7 @@ from rayrig_fakes.kubernetes.apply.managers import Manager, record_update
 from rayrig_fakes.kubernetes.apply.topology import BuiltinTopology, CustomTopology, Topology
 from rayrig_fakes.kubernetes.calls import Answer, ApiCall
 from rayrig_fakes.kubernetes.copies import own_copy
+from rayrig_fakes.kubernetes.intake import take_in, take_patched
 from rayrig_fakes.kubernetes.kind_rules import Admission
 from rayrig_fakes.kubernetes.kinds.custom import CustomRules
 from rayrig_fakes.kubernetes.names import generated_name
@@ -22,8 +23,6 @@ from rayrig_fakes.kubernetes.store import Stored
 _NAME_ATTEMPTS = 8
 #: What a write to `/status` may change.
 _STATUS_PARTS = ("apiVersion", "kind", "metadata", "status")
-#: Where the real server says its kinds are registered; clients match on the text.
-_SCHEME = "k8s.io/kubernetes/pkg/api/legacyscheme/scheme.go:30"
 
 
 class Writer:
@@ -40,9 +39,9 @@ class Writer:
         """Raises `ApiError`: 400 for an object that is not the path's, 403/404 for its namespace, 409, 422."""
         state, rules, kind = self._state, served.rules, served.type
         now = state.now_unix_ns()
-        admission = Admission(now, state.rng, state.lookup, call.dry_run)
-        obj = rules.take_in(call.body, admission)
-        meta = identify(served, call, obj)
+        admission = self._admission(call)
+        obj = take_in(served, call, admission, call.body, new=True)
+        meta = identify(call, obj)
         applied = meta.pop("managedFields", None) if call.patch_type == "apply" else None
         if meta.get("resourceVersion") not in (None, "", "0"):
             raise status.error(500, "", "resourceVersion should not be set on objects to be created")
@@ -87,13 +86,25 @@ class Writer:
             meta["managedFields"] = applied
         elif call.field_manager:
             record_update(obj, None, topology_of(served), _updater(served, call), now, custom=rules.is_custom)
+        rules.warn(obj, None, admission)
         obj = rules.stored_form(obj)
         if call.dry_run:
-            return Answer(201, rules.served_form(obj))
+            return Answer(201, rules.served_form(obj), warnings=tuple(admission.warnings))
         cause = state.emit_write("create", served, namespace, name)
         stored = collection.put(key, obj, now, cause)
         rules.after_commit(obj, None)
-        return self._answer(served, 201, stored)
+        return self._answer(served, 201, stored, admission)
+
+    def _admission(self, call: ApiCall) -> Admission:
+        state = self._state
+        return Admission(
+            state.now_unix_ns(),
+            state.rng,
+            state.lookup,
+            call.dry_run,
+            call.subresource,
+            looks_for_unknown=call.field_validation != "Ignore",
+        )
 
     def _check_namespace(self, served: Served, namespace: str, name: str) -> None:
         found = self._state.lookup("namespaces", namespace)
@@ -118,11 +129,12 @@ class Writer:
     def update(self, served: Served, call: ApiCall) -> Answer:
         """Replace an object, or its status. Raises `ApiError`: 400, 404, 409, 422."""
         body = call.body
-        if call.subresource == "status" and isinstance(body, dict):
-            # Nothing else is looked at.
+        if call.subresource == "status" and isinstance(body, dict) and call.field_validation == "Ignore":
+            # Nothing else is taken.
             body = {field: body[field] for field in _STATUS_PARTS if field in body}
-        obj = own_copy(body)
-        meta = identify(served, call, obj)
+        admission = self._admission(call)
+        obj = take_in(served, call, admission, body, new=False)
+        meta = identify(call, obj)
         name = call.name or meta.get("name", "")
         if not name:
             raise status.bad_request("name must be provided")
@@ -148,7 +160,7 @@ class Writer:
                 raise status.invalid(served.type.plural, served.type.group, name, [cause])
         elif version != old_meta["resourceVersion"]:
             raise status.conflict(served.type, name)
-        return self.replace(served, current, old, obj, call)
+        return self.replace(served, current, old, obj, call, admission)
 
     def patch(self, served: Served, call: ApiCall) -> Answer:
         """Change an object, or its status, by a patch. Raises `ApiError`: 400, 404, 409, 415, 422."""
@@ -159,21 +171,22 @@ class Writer:
                 return self.create(served, call._replace(body=self._applied(served, None, call)))
             raise status.not_found(kind, call.name)
         old = served.rules.served_form(current.obj)
+        admission = self._admission(call)
         if call.patch_type == "apply":
             obj = self._applied(served, old, call)
         else:
-            obj = self._patched(served, old, call)
-        identify(served, call, obj)
+            obj = self._patched(served, old, call, admission)
+        identify(call, obj)
         meta = obj["metadata"]
         version = meta.get("resourceVersion")
         if version not in (None, "") and version != old["metadata"]["resourceVersion"]:
             raise status.conflict(kind, call.name)
-        return self.replace(served, current, old, obj, call)
+        return self.replace(served, current, old, obj, call, admission)
 
     def _applied(self, served: Served, old: JsonObject | None, call: ApiCall) -> JsonObject:
         """What an applied configuration makes of `old`, with its managedFields."""
-        config = own_copy(call.body)
-        meta = identify(served, call, config)
+        config = take_in(served, call, self._admission(call), call.body, new=False)
+        meta = identify(call, config)
         if meta.get("managedFields"):
             raise status.bad_request("metadata.managedFields must be nil")
         if not call.field_manager:
@@ -190,18 +203,21 @@ class Writer:
         now = self._state.now_unix_ns()
         return apply_configuration(old, config, topology_of(served), manager, now, force=call.force)
 
-    def _patched(self, served: Served, old: JsonObject, call: ApiCall) -> JsonObject:
+    def _patched(self, served: Served, old: JsonObject, call: ApiCall, admission: Admission) -> JsonObject:
         """What the patch makes of `old`, of which parts that the patch does not touch may be shared."""
         patch = call.body
         if isinstance(patch, dict) and call.patch_type in ("merge", "strategic"):
-            if call.subresource == "status":
+            if call.subresource == "status" and call.field_validation == "Ignore":
                 patch = {field: patch[field] for field in _STATUS_PARTS if field in patch}
                 call = call._replace(body=patch)
-            elif not served.rules.is_custom:
-                return apply_patch(served, own_copy(old), call)
-            touched = {field: old[field] for field in old if field in patch or field == "metadata"}
-            return apply_patch(served, {**old, **own_copy(touched)}, call)
-        return apply_patch(served, own_copy(old), call)
+            touched = dict.fromkeys((*patch, "metadata"))
+            below = {field: old[field] for field in old if field in touched}
+            obj = apply_patch(served, {**old, **own_copy(below)}, call)
+        else:
+            obj = apply_patch(served, own_copy(old), call)
+            touched = dict.fromkeys(obj)
+        take_patched(served, call, admission, obj, touched)
+        return obj
 
     def replace(
         self,
@@ -210,6 +226,7 @@ class Writer:
         old: JsonObject,
         obj: JsonObject,
         call: ApiCall,
+        admission: Admission | None = None,
     ) -> Answer:
         """Put `obj` in the place of `current` (`old` in the caller's version), by the rules of its kind."""
         state, rules, kind = self._state, served.rules, served.type
@@ -224,7 +241,7 @@ class Writer:
         if rules.has_generation:
             _keep(meta, old_meta, "generation")
         objectmeta.normalise(meta)
-        admission = Admission(state.now_unix_ns(), state.rng, state.lookup, dry_run, subresource)
+        admission = admission or self._admission(call)
         if subresource == "status":
             rules.before_status_update(obj, old, admission)
             causes += rules.validate_status(obj, old, admission)
@@ -245,11 +262,13 @@ class Writer:
         elif (call.field_manager or "managedFields" in old_meta) and obj != old:
             updater = _updater(served, call)
             record_update(obj, old, topology_of(served), updater, admission.unix_ns, custom=rules.is_custom)
+        if not subresource:
+            rules.warn(obj, old, admission)
         if obj == old:
-            return self._answer(served, 200, current)
+            return self._answer(served, 200, current, admission)
         obj = rules.stored_form(obj)
         if dry_run:
-            return Answer(200, rules.served_form(obj))
+            return Answer(200, rules.served_form(obj), warnings=tuple(admission.warnings))
         detail = subresource
         key = served.key(namespace, name)
         collection = state.collection(served)
@@ -261,17 +280,16 @@ class Writer:
             stored = collection.remove(key, last, now, cause)
             rules.after_removal(last)
             obj["metadata"]["resourceVersion"] = last["metadata"]["resourceVersion"]
-            return Answer(200, rules.served_form(obj))
+            return Answer(200, rules.served_form(obj), warnings=tuple(admission.warnings))
         cause = state.emit_write(verb, served, namespace, name, detail)
         stored = collection.put(key, obj, now, cause)
         rules.after_commit(obj, current.obj)
-        return self._answer(served, 200, stored)
+        return self._answer(served, 200, stored, admission)
 
-    def _answer(self, served: Served, code: int, stored: Stored) -> Answer:
-        if served.rules.serves_stored_form:
-            return Answer(code, stored.obj, stored)
-        shown = Stored(served.rules.served_form(stored.obj), stored.revision)
-        return Answer(code, shown.obj, shown)
+    def _answer(self, served: Served, code: int, stored: Stored, admission: Admission) -> Answer:
+        if not served.rules.serves_stored_form:
+            stored = Stored(served.rules.served_form(stored.obj), stored.revision)
+        return Answer(code, stored.obj, stored, tuple(admission.warnings))
 
 
 def topology_of(served: Served) -> Topology:
@@ -311,20 +329,11 @@ def _keep(meta: JsonObject, old: JsonObject, field: str) -> None:
         meta.pop(field, None)
 
 
-def identify(served: Served, call: ApiCall, obj: JsonObject) -> JsonObject:
-    """The object's metadata, after checking that the object is the one the path speaks of. Fills in apiVersion and kind.
-
-    Raises `ApiError` 400 (K8-015).
-    """
-    kind = served.type
-    if obj.get("apiVersion") != kind.api_version or obj.get("kind") != kind.kind:
-        _check_type(served, obj)
-        obj["apiVersion"], obj["kind"] = kind.api_version, kind.kind
-    meta = obj.get("metadata")
+def identify(call: ApiCall, obj: JsonObject) -> JsonObject:
+    """The metadata of an object, after checking that it is the one the path speaks of. Raises `ApiError` 400 (K8-015)."""
+    meta: JsonObject | None = obj.get("metadata")
     if meta is None:
         meta = obj["metadata"] = {}
-    if not isinstance(meta, dict):
-        raise _wrong_metadata(kind.kind, kind.version, meta)
     namespace = meta.get("namespace")
     if namespace and call.namespace and namespace != call.namespace:
         raise status.bad_request(
@@ -335,40 +344,3 @@ def identify(served: Served, call: ApiCall, obj: JsonObject) -> JsonObject:
         text = f"the name of the object ({name}) does not match the name on the URL ({call.name})"
         raise status.bad_request(text)
     return meta
-
-
-def _check_type(served: Served, obj: JsonObject) -> None:
-    """Raises `ApiError` when apiVersion or kind are given and not the path's."""
-    kind = served.type
-    version, name = str(obj.get("apiVersion") or kind.api_version), str(obj.get("kind") or kind.kind)
-    if served.rules.is_custom:
-        if version != kind.api_version:
-            expected = kind.api_version
-            text = f"the API version in the data ({version}) does not match the expected API version ({expected})"
-            raise status.bad_request(text)
-        if name != kind.kind:
-            cause = status.invalid_value("kind", name, f"must be {kind.kind}")
-            raise status.invalid(
-                name, kind.group, str(objectmeta.mapping(obj.get("metadata")).get("name", "")), [cause]
-            )
-        return
-    if version == kind.api_version and name == kind.kind:
-        return
-    short = version.rpartition("/")[2]
-    why = f'no kind "{name}" is registered for version "{version}" in scheme "{_SCHEME}"'
-    if served.is_known_kind(version, name):
-        if version != kind.api_version:
-            expected = kind.api_version
-            text = f"the API version in the data ({version}) does not match the expected API version ({expected})"
-            raise status.bad_request(text)
-        why = f"converting ({short}.{name}) to (core.{kind.kind}): unknown conversion"
-    raise status.bad_request(f'{name} in version "{short}" cannot be handled as a {kind.kind}: {why}')
-
-
-def _wrong_metadata(kind: str, version: str, meta: Json) -> Exception:
-    found = "array" if isinstance(meta, list) else "string" if isinstance(meta, str) else "number"
-    text = (
-        f'{kind} in version "{version}" cannot be handled as a {kind}: json: cannot unmarshal {found} into Go struct '
-        f"field {kind}.metadata of type v1.ObjectMeta"
-    )
-    return status.bad_request(text)

@@ -6,9 +6,11 @@ from collections.abc import Callable, Sequence
 
 from rayrig_core.objects import JsonObject, copy_json
 from rayrig_fakes.kubernetes import status
+from rayrig_fakes.kubernetes.copies import own_copy
 from rayrig_fakes.kubernetes.kind_rules import Admission, KindRules, keep
 from rayrig_fakes.kubernetes.schema.nodes import RuleChecker, SchemaNode, has_rules
 from rayrig_fakes.kubernetes.status import Cause
+from rayrig_fakes.kubernetes.typed.decoding import decode
 
 #: Fields every object has; the schema does not speak of them.
 _ENVELOPE = ("apiVersion", "kind", "metadata")
@@ -52,6 +54,20 @@ class CustomRules(KindRules):
         self._check_rules = rule_checker
         self._has_rules: bool | None = None
         self.serves_stored_form = api_version == storage_version and not changed_at
+
+    def decode(self, body: JsonObject, admission: Admission) -> JsonObject:
+        meta = body.get("metadata")
+        if meta is None:
+            obj = own_copy(body)
+        else:
+            unknown: list[str] = []
+            typed = decode(meta, "meta.v1.ObjectMeta", unknown)
+            obj = own_copy({field: value for field, value in body.items() if field != "metadata"})
+            obj["metadata"] = typed
+            admission.unknown += [f"metadata.{field}" for field in unknown]
+        if admission.looks_for_unknown:
+            admission.unknown += sorted(self.unknown_fields(body))
+        return obj
 
     def before_create(self, obj: JsonObject, admission: Admission) -> None:
         if self.has_status:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rayrig_core.objects import Json, JsonObject
+from rayrig_core.objects import JsonObject
 from rayrig_fakes.kubernetes import status
-from rayrig_fakes.kubernetes.copies import own_copy, packed
+from rayrig_fakes.kubernetes.copies import packed
 from rayrig_fakes.kubernetes.kind_rules import Admission, KindRules, keep, setdefault
 from rayrig_fakes.kubernetes.kinds.pod_defaults import default_pod_spec, qos_class
 from rayrig_fakes.kubernetes.kinds.pod_validation import validate_pod_spec
@@ -35,16 +35,18 @@ class PodRules(KindRules):
         #: Good specs by what was sent: replicas of one template are defaulted and validated once, and share the result.
         self._admitted: dict[bytes, JsonObject] = {}
 
-    def take_in(self, body: Json, admission: Admission) -> JsonObject:
-        spec = body.get("spec") if isinstance(body, dict) else None
+    def take_in(self, body: JsonObject, admission: Admission) -> JsonObject:
+        spec = body.get("spec")
         if not isinstance(spec, dict) or spec.get("priorityClassName"):
-            return own_copy(body)
+            return self.decode(body, admission)
         sent = packed(spec)
         known = self._admitted.get(sent)
         if known is None:
-            admission.memo = sent
-            return own_copy(body)
-        obj = own_copy({field: value for field, value in body.items() if field != "spec"})
+            obj = self.decode(body, admission)
+            # What is not known is to be remarked on each time.
+            admission.memo = None if admission.unknown else sent
+            return obj
+        obj = self.decode({field: value for field, value in body.items() if field != "spec"}, admission)
         obj["spec"] = known
         admission.is_settled = True
         return obj

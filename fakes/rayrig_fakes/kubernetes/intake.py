@@ -1,0 +1,181 @@
+"""What clients send, as objects of the path's kind: types, unknown and duplicate fields (K8-013, K8-015, K8-017)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+
+from rayrig_core.errors import ApiError
+from rayrig_core.objects import Json, JsonObject
+from rayrig_fakes.kubernetes import objectmeta, status
+from rayrig_fakes.kubernetes.calls import ApiCall
+from rayrig_fakes.kubernetes.kind_rules import Admission
+from rayrig_fakes.kubernetes.registry import Served
+from rayrig_fakes.kubernetes.typed.catalogue import type_of
+from rayrig_fakes.kubernetes.typed.decoding import Undecodable, json_type
+
+#: Where the real server says its kinds are registered; clients match on the text.
+_SCHEME = "k8s.io/kubernetes/pkg/api/legacyscheme/scheme.go:30"
+#: Order of the parts of metadata when the server writes them out.
+_META_ORDER = (
+    "name",
+    "generateName",
+    "namespace",
+    "selfLink",
+    "uid",
+    "resourceVersion",
+    "generation",
+    "creationTimestamp",
+    "deletionTimestamp",
+    "deletionGracePeriodSeconds",
+    "labels",
+    "annotations",
+    "ownerReferences",
+    "finalizers",
+)
+
+
+def take_in(served: Served, call: ApiCall, admission: Admission, body: Json, *, new: bool) -> JsonObject:
+    """A copy of a body of the path's kind. Raises `ApiError` 400."""
+    if not isinstance(body, dict):
+        raise status.bad_request("the object provided is unrecognized: it is not a JSON object")
+    check_type(served, body)
+    rules, kind = served.rules, served.type
+    admission.type_name = type_of(kind) or ""
+    try:
+        obj = rules.take_in(body, admission) if new else rules.decode(body, admission)
+    except Undecodable as problem:
+        raise unhandled(served, str(problem)) from None
+    problems = _strict_problems(call, admission)
+    if problems and call.field_validation == "Strict":
+        raise unhandled(served, f"strict decoding error: {', '.join(problems)}")
+    obj["apiVersion"], obj["kind"] = kind.api_version, kind.kind
+    return obj
+
+
+def take_patched(served: Served, call: ApiCall, admission: Admission, obj: JsonObject, touched: Iterable[str]) -> None:
+    """Decode, in place, the parts of an object that a patch touched. Raises `ApiError` 422 (400 for another type)."""
+    rules, kind = served.rules, served.type
+    admission.type_name = type_of(kind) or ""
+    if not rules.is_custom and (why := _other_type(served, obj)):
+        raise _bad_patch(call, obj, why[1])
+    check_type(served, obj)
+    parts = {field: obj[field] for field in touched if field in obj}
+    try:
+        decoded = rules.decode(parts, admission)
+    except Undecodable as problem:
+        raise _bad_patch(call, obj, str(problem)) from None
+    problems = _strict_problems(call, admission)
+    if problems and call.field_validation == "Strict":
+        raise _bad_patch(call, obj, f"strict decoding error: {', '.join(problems)}")
+    for field in parts:
+        if field in decoded:
+            obj[field] = decoded[field]
+        else:
+            del obj[field]
+    obj["apiVersion"], obj["kind"] = kind.api_version, kind.kind
+
+
+def _strict_problems(call: ApiCall, admission: Admission) -> list[str]:
+    """Duplicate and unknown fields; they become warnings when they are not to be refused."""
+    if call.field_validation == "Ignore":
+        return []
+    problems = [f'duplicate field "{field}"' for field in call.duplicates]
+    problems += [f'unknown field "{field}"' for field in admission.unknown]
+    if call.field_validation == "Warn":
+        admission.warnings += problems
+    return problems
+
+
+def unhandled(served: Served, why: str) -> ApiError:
+    """400: the body is not what its kind should be."""
+    kind = served.type
+    return status.bad_request(f'{kind.kind} in version "{kind.version}" cannot be handled as a {kind.kind}: {why}')
+
+
+def check_type(served: Served, obj: JsonObject) -> None:
+    """Raises `ApiError` when apiVersion or kind are given and not the path's."""
+    kind = served.type
+    if obj.get("apiVersion") == kind.api_version and obj.get("kind") == kind.kind:
+        return
+    for field in ("kind", "apiVersion"):
+        value = obj.get(field)
+        if value is not None and not isinstance(value, str):
+            text = f"json: cannot unmarshal {json_type(value)} into Go struct field .{field} of type string"
+            raise status.bad_request(
+                f"the object provided is unrecognized (must be of type {kind.kind}): couldn't get version/kind; "
+                f"json parse error: {text}"
+            )
+    found = _other_type(served, obj)
+    if found is None:
+        return
+    form, why = found
+    if form == "version":
+        raise status.bad_request(why)
+    if form == "custom":
+        name = str(obj["kind"])
+        cause = status.invalid_value("kind", name, f"must be {kind.kind}")
+        named = str(objectmeta.mapping(obj.get("metadata")).get("name", ""))
+        raise status.invalid(name, kind.group, named, [cause])
+    version = str(obj.get("apiVersion") or kind.api_version).rpartition("/")[2]
+    name = str(obj.get("kind") or kind.kind)
+    raise status.bad_request(f'{name} in version "{version}" cannot be handled as a {kind.kind}: {why}')
+
+
+def _other_type(served: Served, obj: JsonObject) -> tuple[str, str] | None:
+    """Why the object is not of the path's type, and which kind of reason it is; None when it is."""
+    kind = served.type
+    version, name = str(obj.get("apiVersion") or kind.api_version), str(obj.get("kind") or kind.kind)
+    if version == kind.api_version and name == kind.kind:
+        return None
+    other_version = (
+        f"the API version in the data ({version}) does not match the expected API version ({kind.api_version})"
+    )
+    if served.rules.is_custom:
+        return ("version", other_version) if version != kind.api_version else ("custom", f"must be {kind.kind}")
+    short = version.rpartition("/")[2]
+    if not served.is_known_kind(version, name):
+        return "type", f'no kind "{name}" is registered for version "{version}" in scheme "{_SCHEME}"'
+    if version != kind.api_version:
+        return "version", other_version
+    package = kind.group.partition(".")[0] or "core"
+    return "type", f"converting ({short}.{name}) to ({package}.{kind.kind}): unknown conversion"
+
+
+# Patches that lead nowhere
+
+
+def _bad_patch(call: ApiCall, obj: JsonObject, why: str) -> ApiError:
+    """422: what the patch makes of the object is not of its kind."""
+    shown = go_map(call.body) if call.patch_type == "strategic" else patched_text(obj, call.body)
+    return status.invalid("", "", "", [status.invalid_value("patch", shown, why)])
+
+
+def patched_text(obj: JsonObject, patch: Json) -> str:
+    """The patched object as the server prints it: what the patch went through is sorted."""
+    shown = dict(obj)
+    meta = shown.get("metadata")
+    if isinstance(meta, dict):
+        shown["metadata"] = {field: meta[field] for field in _META_ORDER if field in meta}
+    merged = patch if isinstance(patch, dict) else {}
+    text = json.dumps(_sorted(shown, merged), separators=(",", ":"), ensure_ascii=False)
+    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+
+
+def _sorted(value: Json, patch: Json) -> Json:
+    if not isinstance(value, dict) or not isinstance(patch, dict):
+        return value
+    return {field: _sorted(value[field], patch.get(field)) for field in sorted(value)}
+
+
+def go_map(value: Json) -> str:
+    """As Go prints a value out of JSON: `map[status:map[phase:x]]`."""
+    if isinstance(value, dict):
+        return "map[" + " ".join(f"{field}:{go_map(value[field])}" for field in sorted(value)) + "]"
+    if isinstance(value, list):
+        return "[" + " ".join(go_map(item) for item in value) + "]"
+    if value is None:
+        return "<nil>"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value)
