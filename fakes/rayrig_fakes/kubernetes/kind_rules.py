@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Any, ClassVar, Protocol
 
+from rayrig_core.kubernetes_names import NameRule, dns_subdomain
 from rayrig_core.objects import JsonObject
 from rayrig_fakes.kubernetes.copies import own_copy
-from rayrig_fakes.kubernetes.names import NameRule, dns_subdomain
 from rayrig_fakes.kubernetes.status import Cause
 from rayrig_fakes.kubernetes.typed.decoding import decode
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from functools import lru_cache
 
+from rayrig_core.kubernetes_names import NameRule, dns_label, label_value, qualified_name
 from rayrig_core.objects import Json, JsonObject
 from rayrig_fakes.kubernetes import status
-from rayrig_fakes.kubernetes.names import NameRule, dns_label, label_value, qualified_name
 from rayrig_fakes.kubernetes.status import Cause
 
 _ANNOTATIONS_LIMIT = 256 * 1024

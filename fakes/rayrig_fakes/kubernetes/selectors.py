@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import TypeAlias
 
+from rayrig_core.kubernetes_names import label_value, qualified_name
 from rayrig_core.objects import JsonObject
 from rayrig_fakes.kubernetes import status
-from rayrig_fakes.kubernetes.names import label_value, qualified_name
 
 Labels: TypeAlias = Mapping[str, str]
 LabelPredicate: TypeAlias = Callable[[Labels], bool]

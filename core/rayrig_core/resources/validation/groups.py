@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 
+from rayrig_core.kubernetes_names import label_value, qualified_name
 from rayrig_core.objects import JsonObject
 from rayrig_core.resources.cluster_spec import containers, is_autoscaling, parse_ray_version, uses_autoscaler_v2
 from rayrig_core.resources.validation.problems import Problem
@@ -12,18 +12,6 @@ from rayrig_core.resources.validation.problems import Problem
 #: Worker group fields that `rayStartParams` can say as well.
 _RESOURCE_PARAMS = ("num-cpus", "num-gpus", "memory", "resources")
 _PRIORITY_MINIMUM = (2, 56, 0)
-_LABEL_VALUE = re.compile(r"(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?")
-_LABEL_VALUE_RULE = (
-    "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start and end with "
-    "an alphanumeric character (e.g. 'MyValue',  or 'my_value',  or '12345', regex used for validation is "
-    "'(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')"
-)
-_LABEL_NAME = re.compile(r"([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]")
-_LABEL_PREFIX = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
-_LABEL_KEY_RULE = (
-    "name part must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character "
-    "(e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')"
-)
 
 
 def group_problems(group: JsonObject, name: str, path: str) -> Iterator[Problem]:
@@ -42,31 +30,18 @@ def group_problems(group: JsonObject, name: str, path: str) -> Iterator[Problem]
             f"move them to {path}.labels",
         )
     for key, value in (group.get("labels") or {}).items():
-        if not _is_label_key(key):
+        if errors := qualified_name(key):
             yield Problem(
                 f"{path}.labels",
-                f"invalid label key for {name} group: '{key}', error: {_LABEL_KEY_RULE}",
+                f"invalid label key for {name} group: '{key}', error: {'; '.join(errors)}",
                 "use a Kubernetes label key",
             )
-        if len(value) > 63:
+        if errors := label_value(value):
             yield Problem(
                 f"{path}.labels[{key}]",
-                f"invalid label value for key '{key}' in {name} group: '{value}', error: must be no more than 63 bytes",
-                "shorten it",
-            )
-        elif not _LABEL_VALUE.fullmatch(value):
-            yield Problem(
-                f"{path}.labels[{key}]",
-                f"invalid label value for key '{key}' in {name} group: '{value}', error: {_LABEL_VALUE_RULE}",
+                f"invalid label value for key '{key}' in {name} group: '{value}', error: {'; '.join(errors)}",
                 "use a Kubernetes label value",
             )
-
-
-def _is_label_key(key: str) -> bool:
-    prefix, slash, name = key.rpartition("/")
-    if slash and (len(prefix) > 253 or not _LABEL_PREFIX.fullmatch(prefix)):
-        return False
-    return 0 < len(name) <= 63 and _LABEL_NAME.fullmatch(name) is not None
 
 
 def worker_group_problems(spec: JsonObject, group: JsonObject, path: str) -> Iterator[Problem]:

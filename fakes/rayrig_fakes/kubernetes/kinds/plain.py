@@ -7,11 +7,11 @@ import binascii
 import re
 from collections.abc import Sequence
 
+from rayrig_core.kubernetes_names import dns_label
 from rayrig_core.objects import JsonObject
 from rayrig_fakes.kubernetes import status
 from rayrig_fakes.kubernetes.kind_rules import Admission, KindRules, keep
 from rayrig_fakes.kubernetes.kinds.quantities import normalise_amounts
-from rayrig_fakes.kubernetes.names import dns_label
 from rayrig_fakes.kubernetes.status import Cause
 
 _PROTECTED_NAMESPACES = ("default", "kube-system", "kube-public")

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from functools import lru_cache
 
+from rayrig_core.kubernetes_names import dns_label
 from rayrig_core.objects import Json, JsonObject
 from rayrig_core.resources.quantities import parse_quantity
 from rayrig_fakes.kubernetes import status
-from rayrig_fakes.kubernetes.names import dns_label
 from rayrig_fakes.kubernetes.status import Cause
 
 _RESTART_POLICIES = ("Always", "OnFailure", "Never")

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from rayrig_core.kubernetes_names import dns_label
 from rayrig_core.objects import JsonObject
 from rayrig_fakes.kubernetes import status
 from rayrig_fakes.kubernetes.kind_rules import Admission, KindRules, keep, setdefault
 from rayrig_fakes.kubernetes.kinds.pod_validation import validate_port
-from rayrig_fakes.kubernetes.names import dns_label
 from rayrig_fakes.kubernetes.status import Cause
 
 _RANGE = "10.96."
