@@ -1,4 +1,4 @@
-"""The pytest plugin: fixture `rayrig`, option `--rayrig-seed`, and on a failure what happened in the world.
+"""The pytest plugin: fixtures `rayrig` and `rayrig_kubernetes`, option `--rayrig-seed`, and on a failure what happened in a world.
 
 Imported at the start of every pytest run of everyone who has rayrig installed, so it imports nothing of the world here; the
 fixture does, when it is first used.
@@ -12,6 +12,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from rayrig_backends.served_kubernetes import KubernetesOptions, KubernetesThread
     from rayrig_backends.world import WorldFactory
     from rayrig_scenarios.api import Rig
 
@@ -42,6 +45,28 @@ def rayrig(request: pytest.FixtureRequest, rayrig_world: WorldFactory | None) ->
     rig = Rig(seed=_seed(request), world_factory=rayrig_world, folder=request.path.parent)
     request.node.stash[_RIG] = rig
     return rig
+
+
+@pytest.fixture
+def rayrig_kubernetes_options() -> KubernetesOptions:
+    """Override it to serve https, tokens, RBAC or definitions of custom resources."""
+    from rayrig_backends.served_kubernetes import KubernetesOptions
+
+    return KubernetesOptions()
+
+
+@pytest.fixture
+def rayrig_kubernetes(
+    tmp_path: Path, rayrig_kubernetes_options: KubernetesOptions
+) -> Generator[KubernetesThread, None, None]:
+    """A fake Kubernetes that kubectl and client libraries can connect to: `url`, and the file `kubeconfig`; each test has its own.
+
+    Needs the extra `rayrig[kube]`.
+    """
+    from rayrig_backends.served_kubernetes import KubernetesThread
+
+    with KubernetesThread(rayrig_kubernetes_options, kubeconfig=tmp_path / "rayrig-kubeconfig") as thread:
+        yield thread
 
 
 def _seed(request: pytest.FixtureRequest) -> int:

@@ -10,9 +10,10 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, TypeVar
 
 from rayrig_backends.asyncio_runtime import AsyncioRuntime
 from rayrig_core.errors import ApiError, InputError
@@ -25,12 +26,14 @@ from rayrig_fakes.kubernetes.client import InProcessClient
 from rayrig_fakes.kubernetes.http.app import KubernetesApp
 from rayrig_fakes.kubernetes.http.serving import LOOPBACK, HttpServer, event_loop, listening_socket
 from rayrig_fakes.kubernetes.identity import ADMIN, MASTERS, UserInfo
-from rayrig_fakes.kubernetes.kubeconfig import kubeconfig
+from rayrig_fakes.kubernetes.kubeconfig import kubeconfig, write_kubeconfig
 from rayrig_fakes.kubernetes.server import ApiServer
 from rayrig_fakes.kubernetes.tokens import Tokens
 from rayrig_sim.randomness import Streams
 
 Authorization: TypeAlias = Literal["AlwaysAllow", "RBAC"]
+
+T = TypeVar("T")
 
 _TRACE_KEEP = 20_000
 
@@ -188,11 +191,16 @@ class ServedKubernetes:
 
 
 class KubernetesThread:
-    """A served fake on a loop in a thread of its own: for tests and notebooks."""
+    """A served fake on a loop in a thread of its own: for tests and notebooks.
 
-    def __init__(self, options: KubernetesOptions | None = None) -> None:
+    `url` is where it answers; `kubeconfig` the file that `KUBECONFIG` is to name, when one was asked for.
+    """
+
+    def __init__(self, options: KubernetesOptions | None = None, *, kubeconfig: Path | None = None) -> None:
+        """Raises `InputError`, as `ServedKubernetes` does."""
         self.served = ServedKubernetes(options)
         self.url = self.served.url
+        self.kubeconfig = kubeconfig
         self._ready = threading.Event()
         self._loop = event_loop()
         self._error: BaseException | None = None
@@ -210,6 +218,8 @@ class KubernetesThread:
 
     def start(self) -> None:
         """Returns when requests are answered."""
+        if self.kubeconfig is not None:
+            write_kubeconfig(self.kubeconfig, self.served.kubeconfig())
         self._thread.start()
         self._ready.wait()
         self._raise()
@@ -220,6 +230,19 @@ class KubernetesThread:
             self._loop.call_soon_threadsafe(self.served.stop)
         self._thread.join()
         self._raise()
+
+    def ask(self, question: Callable[[ApiServer], T], timeout_s: float = 10.0) -> T:
+        """What `question` finds out from the server, asked in the server's own thread: `ask(lambda api: api.objects(POD))`."""
+        answer: Future[T] = Future()
+
+        def find_out() -> None:
+            try:
+                answer.set_result(question(self.served.api))
+            except Exception as error:
+                answer.set_exception(error)
+
+        self._loop.call_soon_threadsafe(find_out)
+        return answer.result(timeout_s)
 
     def _raise(self) -> None:
         if self._error is not None:

@@ -53,6 +53,10 @@ class Wakeups:
         for wake in waiting:
             wake()
         # Runs after the first step of everyone who was woken: callbacks are processed in order.
+        self._loop.call_soon(self._stepped, began_s)
+
+    def _stepped(self, began_s: float) -> None:
+        # What was written is sent at the end of this turn of the loop.
         self._loop.call_soon(self._ended, began_s)
 
     def _ended(self, began_s: float) -> None:
