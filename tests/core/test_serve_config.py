@@ -8,13 +8,8 @@ import pytest
 
 from rayrig_core.errors import InputError
 from rayrig_core.resources.go_yaml import YamlError, yaml_to_compact_json, yaml_to_json
-from rayrig_core.resources.serve_config import (
-    ServeDeploySchema,
-    parse_serve_config,
-    set_fields,
-    unknown_fields,
-    validate_serve_config,
-)
+from rayrig_core.resources.serve_config import parse_serve_config, unknown_fields
+from rayrig_core.resources.serve_schema import ServeDeploySchema, set_fields, validate_serve_config
 
 
 def test_the_first_error_is_told_with_line_field_and_remedy() -> None:

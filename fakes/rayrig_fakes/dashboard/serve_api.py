@@ -11,7 +11,7 @@ from rayrig_core.errors import ServeRefused, ServeUnavailable
 from rayrig_core.http import HttpRequest, HttpResponse
 from rayrig_core.objects import JsonObject, copy_json
 from rayrig_core.ports import ServeInstance
-from rayrig_core.resources.serve_config import (
+from rayrig_core.resources.serve_schema import (
     Importable,
     ScaleDeploymentRequest,
     set_fields,

@@ -14,7 +14,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from rayrig_core.objects import Json, JsonObject
-from rayrig_core.resources import serve_config as schema
+from rayrig_core.resources import serve_schema as schema
 from rayrig_sim.serve.application_code import ApplicationCode, DeploymentCode
 from rayrig_sim.serve.autoscaling import AutoscalingConfig
 

@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from rayrig_core.objects import JsonObject
-from rayrig_core.resources.serve_config import ScaleDeploymentRequest, set_fields, validate_serve_config
+from rayrig_core.resources.serve_schema import ScaleDeploymentRequest, set_fields, validate_serve_config
 from rayrig_core.timestamps import NS
 from rayrig_sim.calibration import Constant
 from rayrig_sim.serve.application_code import ApplicationCode, DeploymentCode

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from rayrig_core.http import HttpFailure, HttpRequest, HttpResponse
-from rayrig_core.resources.serve_config import set_fields, validate_serve_config
+from rayrig_core.resources.serve_schema import set_fields, validate_serve_config
 from rayrig_core.trace import Kind
 from rayrig_sim.calibration import Calibration, Constant
 from rayrig_sim.kernel import Kernel
