@@ -1,35 +1,30 @@
 """The one list of commands: `nox` runs the quick ones, `nox -s NAME` any of them; arguments after `--` are passed on."""
 
+from pathlib import Path
+
 import nox
 
 nox.options.sessions = ["lint", "types", "imports", "tests"]
 nox.options.default_venv_backend = "venv"
 nox.options.reuse_existing_virtualenvs = True
 
-PACKAGES = (
-    "rayrig",
-    "rayrig_core",
-    "rayrig_controllers",
-    "rayrig_sim",
-    "rayrig_fakes",
-    "rayrig_backends",
-    "rayrig_scenarios",
-)
+HERE = Path(__file__).parent
+BENCHMARKS = sorted(path.stem for path in HERE.glob("benchmarks/*.py"))
 
 
 @nox.session
 def lint(session: nox.Session) -> None:
     """Style and format."""
-    session.install("ruff>=0.5")
+    session.install("-e", ".[dev]")
     session.run("ruff", "check", *session.posargs, ".")
     session.run("ruff", "format", "--check", ".")
 
 
 @nox.session
 def types(session: nox.Session) -> None:
-    """Strict types over all packages."""
+    """Strict types over all packages (`tool.mypy` names them)."""
     session.install("-e", ".[dev]")
-    session.run("mypy", *(word for package in PACKAGES for word in ("-p", package)), *session.posargs)
+    session.run("mypy", *session.posargs)
 
 
 @nox.session
@@ -49,18 +44,24 @@ def tests(session: nox.Session) -> None:
 @nox.session
 def bench(session: nox.Session) -> None:
     """Every benchmark, each printing a table; `nox -s bench -- main_job` runs one."""
-    session.install("-e", ".[bench]")
-    names = session.posargs or sorted(path.stem for path in nox.options.noxfile.parent.glob("benchmarks/*.py"))
-    for name in names:
+    session.install("-e", ".[test]")
+    unknown = [name for name in session.posargs if name not in BENCHMARKS]
+    if unknown:
+        session.error(f"no such benchmark: {', '.join(unknown)}; there are: {', '.join(BENCHMARKS)}")
+    for name in session.posargs or BENCHMARKS:
         session.run("python", f"benchmarks/{name}.py")
 
 
-@nox.session
+@nox.session(reuse_venv=False)
 def package(session: nox.Session) -> None:
     """Build the wheel, install it in a clean environment beside folders that carry our outer names, run the main job."""
-    session.install("build")
-    session.run("python", "-m", "build", "--wheel", "--outdir", session.create_tmp())
-    session.install("--find-links", session.create_tmp(), "--no-index", "--no-deps", "rayrig")
-    session.install("simpy", "pydantic", "pyyaml", "rich", "typer")
-    session.chdir(session.create_tmp())
-    session.run("rayrig", "run", "zero-downtime-upgrade")
+    wheels = Path(session.create_tmp()) / "wheels"
+    session.run("python", "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", str(wheels), ".")
+    wheel = max(wheels.glob("rayrig-*.whl"), key=lambda path: path.stat().st_mtime)
+    session.install(str(wheel))
+    elsewhere = Path(session.create_tmp()) / "elsewhere"
+    for name in ("core", "controllers", "sim", "fakes", "backends", "scenarios", "tests"):
+        (elsewhere / name).mkdir(parents=True, exist_ok=True)
+        (elsewhere / name / "__init__.py").touch()
+    session.chdir(elsewhere)
+    session.run("rayrig", "run", "zero-downtime-upgrade", silent=True)
