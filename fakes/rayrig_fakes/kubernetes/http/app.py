@@ -6,6 +6,7 @@ import asyncio
 import json
 import logging
 from collections.abc import Callable, Iterable, MutableMapping
+from dataclasses import replace
 from random import Random
 from typing import Any
 from urllib.parse import parse_qs
@@ -21,7 +22,7 @@ from rayrig_fakes.kubernetes.http.fault_points import FaultPoints
 from rayrig_fakes.kubernetes.http.request_info import RequestInfo, request_info
 from rayrig_fakes.kubernetes.http.watch_streams import Receive, Send, WatchStreams
 from rayrig_fakes.kubernetes.identity import AlwaysAllow, UserInfo, check
-from rayrig_fakes.kubernetes.requests import BODY_LIMIT
+from rayrig_fakes.kubernetes.requests import BODY_LIMIT, JSON, PROTOBUF
 from rayrig_fakes.kubernetes.server import ApiServer
 from rayrig_fakes.kubernetes.tokens import Tokens
 
@@ -80,6 +81,8 @@ class KubernetesApp:
             user = self.tokens.user_of(request.headers.get("authorization", ""))
             if request.path.startswith("/rayrig/"):
                 return self._administer(request)
+            if request.body and request.headers.get("content-type", "").startswith(PROTOBUF):
+                request = _from_protobuf(request)
             authorizer = self.server.state.authorizer
             if not _IMPERSONATION.isdisjoint(request.headers):
                 user = impersonated(authorizer, user, request.headers)
@@ -187,3 +190,16 @@ async def _request(scope: MutableMapping[str, Any], receive: Receive) -> HttpReq
             if not message.get("more_body", False) or len(body) > BODY_LIMIT:
                 break
     return HttpRequest(method, scope["path"], query, headers, body)
+
+
+def _from_protobuf(request: HttpRequest) -> HttpRequest:
+    """The same with a JSON body; as it is when its kind has no protobuf form. Raises `ApiError` 400."""
+    from rayrig_fakes.kubernetes.protobuf.decoding import Undecodable, decode
+
+    try:
+        body = decode(request.body)
+    except Undecodable as problem:
+        raise status.bad_request(f"the object provided is unrecognized: {problem}") from None
+    if body is None:
+        return request
+    return replace(request, headers={**request.headers, "content-type": JSON}, body=json.dumps(body).encode())

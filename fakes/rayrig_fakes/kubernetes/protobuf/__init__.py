@@ -1,0 +1,8 @@
+"""Bodies in Kubernetes' protobuf, which Go clients (kubectl, controllers) send for built-in kinds.
+
+`numbers.txt` holds a line per message: `NAME|NUMBER[!]:FIELD:TYPE;…`, facts from the tags of `k8s.io/api` 1.36. A TYPE is a scalar
+(`string`, `bool`, `int32`, `int64`, `double`, `bytes`, `Time`, `MicroTime`, `Quantity`, `IntOrString`, `Raw` for embedded JSON,
+`Items` for a named list of strings), the name of another line, `[]TYPE` or `map TYPE`. `!` marks fields that JSON has even when
+they are empty; a message without a field name has its fields in its parent in JSON. `decoding` reads bodies. Not here: answers,
+which are JSON for everyone (clients that ask for protobuf take JSON as well).
+"""
