@@ -18,8 +18,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-from pydantic import BaseModel, ValidationError
-
 from rayrig_backends.world import ApplicationSpec, NodeSpec, Traffic, World, WorldFactory, WorldSpec
 from rayrig_core.errors import InputError
 from rayrig_core.http import HttpResponse
@@ -30,8 +28,9 @@ from rayrig_scenarios.actions import Actions, StepFailed
 from rayrig_scenarios.judgement import judge
 from rayrig_scenarios.language.applying import changed_object
 from rayrig_scenarios.language.conditions import Condition
-from rayrig_scenarios.language.documents import Document, place_text
+from rayrig_scenarios.language.documents import Document
 from rayrig_scenarios.language.from_manifest import HARMLESS_CHANGE
+from rayrig_scenarios.language.given import given_distribution, given_duration, given_model
 from rayrig_scenarios.language.load import load
 from rayrig_scenarios.language.manifests import (
     WrittenObject,
@@ -41,19 +40,16 @@ from rayrig_scenarios.language.manifests import (
     manifest_file,
 )
 from rayrig_scenarios.language.node_sizing import nodes_for
-from rayrig_scenarios.language.problems import first_problem
 from rayrig_scenarios.language.scenario_file import Nodes, TrafficSource
 from rayrig_scenarios.language.steps import Apply, Fault
-from rayrig_scenarios.language.units import parse_distribution, parse_duration
 from rayrig_scenarios.language.world_values import body_of, node_spec, traffic_spec
 from rayrig_scenarios.resource_kinds import KINDS
-from rayrig_scenarios.results import RunResult, StepState, Verdict
+from rayrig_scenarios.results import RunResult, Verdict, what_broke
 from rayrig_scenarios.runner import memory_world, run
 from rayrig_sim.calibration import Calibration
 from rayrig_sim.traffic.accounting import Accounting
 
 T = TypeVar("T")
-M = TypeVar("M", bound=BaseModel)
 
 _UNSET: Any = object()
 _RULES_FOLLOW = "1s"
@@ -96,7 +92,7 @@ class Rig:
         """Add nodes, called `<name>-0`, …; their names. In a running world they join now."""
         given: JsonObject = {"name": name, "count": count, "cpu": cpu, "memory": memory, "gpus": gpus}
         given |= {"labels": dict(labels or {}), "taints": list(taints), "resources": dict(resources or {})}
-        spec = node_spec(_model(Nodes, given, "node"))
+        spec = node_spec(given_model(Nodes, given, "node"))
         if self._world is not None:
             return self._world.add_nodes(spec)
         self._nodes.append(spec)
@@ -117,11 +113,11 @@ class Rig:
         self._applications.append(
             ApplicationSpec(
                 import_path,
-                latency=_distribution(latency, "latency"),
+                latency=given_distribution(latency, "latency"),
                 result=None if result is _UNSET else result,
                 has_result=result is not _UNSET,
                 handler=handler,
-                startup=_distribution(startup, "startup"),
+                startup=given_distribution(startup, "startup"),
                 fails_with=fails_with,
             )
         )
@@ -228,7 +224,7 @@ class Rig:
                     "changes several objects alike", remedy="apply them first, then change each by its name"
                 )
             given: JsonObject = {"manifest": chosen[0].name, "set": dict(changes or {}), "merge": dict(merge or {})}
-            apply = _model(Apply, given, "apply")
+            apply = given_model(Apply, given, "apply")
             try:
                 changed = changed_object(chosen[0].object, apply)
             except ValueError as error:
@@ -290,8 +286,8 @@ class Rig:
     def wait(self, *conditions: JsonObject, timeout: str = "10m") -> str:
         """Until all conditions hold at one time. Raises `Broken` when `timeout` passes first."""
         __tracebackhide__ = True
-        wanted = [_model(Condition, condition, "wait") for condition in conditions]
-        return self._do(self._act.wait(wanted, parse_duration_text(timeout)))
+        wanted = [given_model(Condition, condition, "wait") for condition in conditions]
+        return self._do(self._act.wait(wanted, given_duration(timeout)))
 
     def wait_ready(self, service: str = "", *, namespace: str = "default", timeout: str = "10m") -> str:
         """Until the RayService is ready, and a second more, in which the nodes' rules for its Services follow.
@@ -305,16 +301,16 @@ class Rig:
 
     def sleep(self, duration: str) -> None:
         __tracebackhide__ = True
-        self._do(self._act.sleep(parse_duration_text(duration)))
+        self._do(self._act.sleep(given_duration(duration)))
 
     def holds(self, condition: JsonObject) -> bool:
         """Whether a condition holds now. No time passes."""
-        return judge(_model(Condition, condition, "holds"), self._act.seen).holds
+        return judge(given_model(Condition, condition, "holds"), self._act.seen).holds
 
     def expect(self, condition: JsonObject) -> str:
         """A condition must hold now; raises `Broken` with what was found otherwise."""
         __tracebackhide__ = True
-        finding = judge(_model(Condition, condition, "expect"), self._act.seen)
+        finding = judge(given_model(Condition, condition, "expect"), self._act.seen)
         if not finding.holds:
             raise Broken(finding.detail)
         return finding.detail
@@ -369,7 +365,7 @@ class Rig:
                 method=method,
                 body=sent,
                 headers=all_headers,
-                timeout_s=parse_duration_text(timeout),
+                timeout_s=given_duration(timeout),
             )
         )
 
@@ -402,14 +398,14 @@ class Rig:
             given["rate"] = rate
         if clients is not None:
             given["clients"] = clients
-        source = self._act.make_traffic(traffic_spec(_model(TrafficSource, given, "traffic")))
+        source = self._act.make_traffic(traffic_spec(given_model(TrafficSource, given, "traffic")))
         source.start()
         return RigTraffic(self, source)
 
     def fault(self, kind: str, **params: Any) -> str:
         """Let a fault strike (`rayrig_backends.faults`). Answers what was struck."""
         __tracebackhide__ = True
-        fault = _model(Fault, {"kind": kind, **params}, "fault")
+        fault = given_model(Fault, {"kind": kind, **params}, "fault")
         return self._do(self._act.fault(fault.kind, fault.params))
 
     # Whole scenarios
@@ -471,41 +467,3 @@ class RigTraffic:
         """Latency in seconds that the share `q` of answered requests did not exceed; None without any."""
         latency = self.accounting.quantile_ns(q)
         return None if latency is None else latency / NS
-
-
-def what_broke(result: RunResult) -> list[str]:
-    """A line for each step that failed and each expectation that did not hold."""
-    lines = [f"step {s.index} {s.title}: {s.detail}" for s in result.steps if s.state is StepState.FAILED]
-    lines += [
-        f"{record.verdict}: {record.title}: {record.detail}"
-        for record in result.expectations
-        if record.verdict is not Verdict.PASS
-    ]
-    return [*lines, f"replay: {result.replay}"]
-
-
-def parse_duration_text(text: str) -> float:
-    """Seconds. Raises `InputError`."""
-    try:
-        return parse_duration(text)
-    except ValueError as error:
-        context = getattr(error, "context", None) or {}
-        raise InputError(str(context.get("what", error)), remedy=str(context.get("remedy", ""))) from None
-
-
-def _distribution(value: Any, where: str) -> Any:
-    if value is None:
-        return None
-    try:
-        return parse_distribution(value)
-    except ValueError as error:
-        context = getattr(error, "context", None) or {}
-        raise InputError(str(context.get("what", error)), where=where, remedy=str(context.get("remedy", ""))) from None
-
-
-def _model(model: type[M], data: JsonObject, where: str) -> M:
-    try:
-        return model.model_validate(data)
-    except ValidationError as error:
-        place, what, remedy = first_problem(error, Document(data, where, {}, 1))
-        raise InputError(what, where=place_text((where, *place)), remedy=remedy) from None

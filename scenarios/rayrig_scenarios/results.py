@@ -103,3 +103,14 @@ class RunResult:
     def exit_code(self) -> int:
         """0 held, 1 broken, 2 could not be told."""
         return {Verdict.PASS: 0, Verdict.FAIL: 1, Verdict.UNKNOWN: 2}[self.verdict]
+
+
+def what_broke(result: RunResult) -> list[str]:
+    """A line for each step that failed and each expectation that did not hold, and the one that repeats the run."""
+    lines = [f"step {s.index} {s.title}: {s.detail}" for s in result.steps if s.state is StepState.FAILED]
+    lines += [
+        f"{record.verdict}: {record.title}: {record.detail}"
+        for record in result.expectations
+        if record.verdict is not Verdict.PASS
+    ]
+    return [*lines, f"replay: {result.replay}"]

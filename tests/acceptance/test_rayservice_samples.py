@@ -8,9 +8,8 @@ import pytest
 
 from rayrig_core.objects import has_condition, labels_of, name_of
 from rayrig_core.trace import Kind
-from rayrig_scenarios.api import what_broke
 from rayrig_scenarios.language.load import load
-from rayrig_scenarios.results import RunResult, Verdict
+from rayrig_scenarios.results import RunResult, Verdict, what_broke
 from rayrig_scenarios.runner import run
 
 SAMPLES = Path(__file__).parents[3] / "shared" / "kuberay" / "samples"

@@ -169,7 +169,7 @@ def test_mistakes_in_python_are_told_like_those_in_yaml(project: pytest.Pytester
                 (lambda rig: rig.apply("frut-stand"), 'did you mean "fruit-stand"?'),
                 (lambda rig: rig.apply({"kind": "RayService"}), "apiVersion of the RayService is None"),
                 (lambda rig: rig.node(gpus="two"), 'node.gpus: this is the text "two"'),
-                (lambda rig: rig.calibrate(image_pul="8s"), "did you mean 'image_pull'?"),
+                (lambda rig: rig.calibrate(image_pul="8s"), 'did you mean "image_pull"?'),
                 (lambda rig: rig.application("a.b", latency="fast"), "'fast' is no duration"),
                 (lambda rig: rig.traffic("a", rate="10/s", clients=2), "has both rate and clients"),
                 (lambda rig: rig.run("deploi"), 'did you mean "deploy"?'),
