@@ -45,10 +45,10 @@ class ApiCall(NamedTuple):
     #: Paths of fields that occur twice in the body.
     duplicates: tuple[str, ...] = ()
     send_initial_events: bool = False
-
-
     #: Who calls; None is the administrator, as for everything in this process.
     user: UserInfo | None = None
+
+
 class Answer(NamedTuple):
     """What came of a call. `body` may be shared with the store: read it, or take `own()`."""
 

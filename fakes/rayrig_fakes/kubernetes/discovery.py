@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
+from collections.abc import Iterable
+
 from rayrig_core.objects import JsonObject
 from rayrig_fakes.kubernetes.registry import Registry, Served
 
@@ -25,7 +29,11 @@ _SUBRESOURCE_VERBS: dict[str, tuple[str, ...]] = {
     "binding": ("create",),
     "eviction": ("create",),
     "log": ("get",),
+    "attach": ("create", "get"),
     "exec": ("create", "get"),
+    "portforward": ("create", "get"),
+    "ephemeralcontainers": ("get", "patch", "update"),
+    "resize": ("get", "patch", "update"),
     "proxy": ("create", "delete", "get", "patch", "update"),
     "token": ("create",),
 }
@@ -34,7 +42,9 @@ _SUBRESOURCE_KINDS: dict[str, tuple[str, str, str]] = {
     "scale": ("autoscaling", "v1", "Scale"),
     "eviction": ("policy", "v1", "Eviction"),
     "binding": ("", "", "Binding"),
+    "attach": ("", "", "PodAttachOptions"),
     "exec": ("", "", "PodExecOptions"),
+    "portforward": ("", "", "PodPortForwardOptions"),
     "token": ("authentication.k8s.io", "v1", "TokenRequest"),
 }
 
@@ -47,7 +57,12 @@ def verbs_of(served: Served) -> list[str]:
     return [verb for verb in _BUILTIN_VERBS if not (verb == "deletecollection" and served.type.plural == "namespaces")]
 
 
-def _kind_of(served: Served, subresource: str) -> tuple[str, str, str]:
+def subresource_verbs(subresource: str) -> list[str]:
+    return list(_SUBRESOURCE_VERBS[subresource])
+
+
+def subresource_kind(served: Served, subresource: str) -> tuple[str, str, str]:
+    """Group, version and kind that a subresource takes and gives; group and version are empty when they are the resource's own."""
     if subresource == "proxy":
         return ("", "", f"{served.type.kind}ProxyOptions")
     return _SUBRESOURCE_KINDS.get(subresource, ("", "", served.type.kind))
@@ -71,15 +86,17 @@ def resource_list(registry: Registry, group: str, version: str) -> JsonObject:
             entry["shortNames"] = list(served.short_names)
         if served.categories:
             entry["categories"] = list(served.categories)
+        if not served.verbs:
+            entry["storageVersionHash"] = _storage_version_hash(served, registry)
         resources.append(entry)
         for subresource in served.subresources if served.rules.is_custom else sorted(served.subresources):
-            of_group, of_version, kind = _kind_of(served, subresource)
+            of_group, of_version, kind = subresource_kind(served, subresource)
             below: JsonObject = {
                 "name": f"{served.type.plural}/{subresource}",
                 "singularName": "",
                 "namespaced": served.type.namespaced,
                 "kind": kind,
-                "verbs": list(_SUBRESOURCE_VERBS[subresource]),
+                "verbs": subresource_verbs(subresource),
             }
             if of_group:
                 below |= {"group": of_group, "version": of_version}
@@ -89,6 +106,15 @@ def resource_list(registry: Registry, group: str, version: str) -> JsonObject:
     if group:
         body["apiVersion"] = "v1"
     return body | {"groupVersion": api_version, "resources": resources}
+
+
+def _storage_version_hash(served: Served, registry: Registry) -> str:
+    """The same for all versions that are stored as one: clients notice by it that the stored version has changed."""
+    stored = min(
+        (each.type for each in registry.of_storage(served.storage)), key=lambda kind: version_rank(kind.version)
+    )
+    text = f"{stored.group}/{stored.version}/{stored.kind}"
+    return base64.b64encode(hashlib.sha256(text.encode()).digest()[:8]).decode()
 
 
 def _versions(registry: Registry) -> dict[str, list[str]]:
@@ -141,7 +167,10 @@ def aggregated(registry: Registry, *, core: bool) -> JsonObject:
         listed = [
             {
                 "version": version,
-                "resources": [_discovered(served) for served in registry.in_version(name, version)],
+                "resources": [
+                    _discovered(served)
+                    for served in sorted(registry.in_version(name, version), key=lambda served: served.type.plural)
+                ],
                 "freshness": "Current",
             }
             for version in versions
@@ -176,23 +205,23 @@ def _discovered(served: Served) -> JsonObject:
     if served.subresources:
         entry["subresources"] = []
         for subresource in sorted(served.subresources):
-            of_group, of_version, name = _kind_of(served, subresource)
+            of_group, of_version, name = subresource_kind(served, subresource)
             if custom and subresource == "status":
                 of_group, of_version = kind.group, kind.version
             entry["subresources"].append(
                 {
                     "subresource": subresource,
                     "responseKind": {"group": of_group, "version": of_version, "kind": name},
-                    "verbs": list(_SUBRESOURCE_VERBS[subresource]),
+                    "verbs": subresource_verbs(subresource),
                 }
             )
     return entry
 
 
-def root_paths(registry: Registry) -> JsonObject:
-    paths = ["/api", "/api/v1", "/apis"]
+def root_paths(registry: Registry, others: Iterable[str]) -> JsonObject:
+    """Everything there is; `others` name no resources."""
+    paths = ["/", "/api", "/api/v1", "/apis", "/apis/", *others]
     for name, versions in _versions(registry).items():
         paths.append(f"/apis/{name}")
         paths += [f"/apis/{name}/{version}" for version in versions]
-    paths += ["/healthz", "/livez", "/readyz", "/version"]
-    return {"paths": paths}
+    return {"paths": sorted(paths)}

@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from rayrig_core.errors import ApiError
 from rayrig_core.http import HttpRequest
 from rayrig_core.objects import Json, JsonObject
-from rayrig_fakes.kubernetes import discovery, status
+from rayrig_fakes.kubernetes import status
 from rayrig_fakes.kubernetes.calls import ApiCall, Page
 from rayrig_fakes.kubernetes.event_lines import EventLines, event_line
 from rayrig_fakes.kubernetes.identity import ADMIN, UserInfo
+from rayrig_fakes.kubernetes.nonresource import document
 from rayrig_fakes.kubernetes.requests import (
     JSON,
     PROTOBUF,
@@ -22,7 +23,6 @@ from rayrig_fakes.kubernetes.requests import (
     Target,
     call_of,
     flag,
-    media_type,
     number,
     one,
     resolve,
@@ -46,10 +46,13 @@ class ApiResponse:
     body: bytes
     content_type: str = JSON
     warnings: tuple[str, ...] = ()
+    #: Further headers.
+    extra: tuple[tuple[str, str], ...] = ()
 
     @property
     def headers(self) -> list[tuple[str, str]]:
-        return [("content-type", self.content_type), *(("warning", text) for text in self.warnings)]
+        headers = [("content-type", self.content_type), *(("warning", text) for text in self.warnings)]
+        return headers + list(self.extra) if self.extra else headers
 
     def json(self) -> Json:
         """Body parsed as JSON. Raises `ValueError`."""
@@ -158,7 +161,8 @@ def _json(code: int, value: Json, warnings: tuple[str, ...] = ()) -> ApiResponse
 def _answer(server: ApiServer, request: HttpRequest, user: UserInfo) -> ApiResponse | WatchResponse:
     target = resolve(server.state.registry, request.path)
     if isinstance(target, Discovery):
-        return _discover(server, target.path, request)
+        found = document(server.state, target.path, request)
+        return ApiResponse(found.status, found.body, found.content_type, extra=tuple(found.headers.items()))
     served = target.served
     verb = verb_of(request.method, target, request.query)
     form = _accepted(request.headers.get("accept", ""), served.rules.is_custom)
@@ -379,49 +383,3 @@ def _shape(server: ApiServer, target: Target, request: HttpRequest, form: _Form)
         return body
 
     return one_row
-
-
-# Discovery
-
-
-def _discover(server: ApiServer, path: str, request: HttpRequest) -> ApiResponse:
-    if path in ("healthz", "livez", "readyz"):
-        found: Json = None
-    else:
-        found = _document(server, path, request)
-        if found is None:
-            raise PlainNotFound
-    if request.method not in ("GET", "HEAD"):
-        raise status.method_not_allowed()
-    if found is None:
-        return ApiResponse(200, b"ok", "text/plain; charset=utf-8")
-    content_type = JSON
-    if found.get("kind") == "APIGroupDiscoveryList":
-        content_type = f"{JSON};g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
-    body = json.dumps(found, separators=(",", ":")).encode()
-    return ApiResponse(200, body, content_type)
-
-
-def _document(server: ApiServer, path: str, request: HttpRequest) -> JsonObject | None:
-    registry = server.state.registry
-    parts = path.split("/") if path else []
-    if not parts:
-        return discovery.root_paths(registry)
-    if parts == ["version"]:
-        return discovery.VERSION
-    wants_aggregated = any(
-        media_type(part) == JSON and "as=APIGroupDiscoveryList" in part and "v=v2;" in part.replace(" ", "") + ";"
-        for part in request.headers.get("accept", "").split(",")
-    )
-    if parts == ["api"]:
-        return discovery.aggregated(registry, core=True) if wants_aggregated else discovery.api_versions()
-    if parts == ["apis"]:
-        return discovery.aggregated(registry, core=False) if wants_aggregated else discovery.group_list(registry)
-    if parts[0] == "apis" and len(parts) == 2:
-        return discovery.group(registry, parts[1])
-    if parts[0] not in ("api", "apis") or len(parts) < 2:
-        return None
-    group, version = ("", parts[1]) if parts[0] == "api" else (parts[1], parts[-1])
-    if registry.has_group_version(group, version):
-        return discovery.resource_list(registry, group, version)
-    return None

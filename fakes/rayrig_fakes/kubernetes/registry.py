@@ -69,12 +69,14 @@ def selectable(*paths: str, **defaults: str) -> Fields:
 class Registry:
     """Served resources by type and by path."""
 
-    __slots__ = ("_by_path", "_by_type", "_plurals")
+    __slots__ = ("_by_path", "_by_type", "_plurals", "documents")
 
     def __init__(self) -> None:
         self._by_type: dict[ResourceType, Served] = {}
         self._by_path: dict[tuple[str, str], dict[str, Served]] = {}
         self._plurals: dict[str, str] = {}
+        #: Descriptions of what is served, as they were last asked for. Forgotten when that changes.
+        self.documents: dict[str, bytes] = {}
 
     def add(self, served: Served) -> Served:
         """Serve a resource, in place of what had its type before. Returns it with storage and subject filled in."""
@@ -85,10 +87,12 @@ class Registry:
         singular = served.singular or kind.kind.lower()
         complete = replace(served, singular=singular, storage=storage, subject=subject, is_known_kind=self.has_kind)
         self._by_type[kind] = complete
+        self.documents.clear()
         self._by_path.setdefault((kind.group, kind.version), {})[kind.plural] = complete
         return complete
 
     def remove(self, kind: ResourceType) -> None:
+        self.documents.clear()
         self._by_type.pop(kind, None)
         in_version = self._by_path.get((kind.group, kind.version), {})
         in_version.pop(kind.plural, None)

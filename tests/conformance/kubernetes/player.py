@@ -1,7 +1,7 @@
 """Plays recorded exchanges with an API server through the fake's HTTP-shaped face, in this process and in virtual time.
 
 A step that waits (`until`, `timeout`, `settle`, `sleep`) advances the clock instead. Cases that need what is not in the process
-(controllers, a scheduler, protobuf, OpenAPI) are reported as not played, with the reason.
+(controllers, a scheduler, protobuf) are reported as not played, with the reason.
 """
 
 from __future__ import annotations
@@ -30,7 +30,6 @@ _START_NS = 1_767_225_600 * 1_000_000_000
 NOT_SERVED = {
     "controllers": "the built-in controllers are actors outside the API server",
     "scheduler": "the scheduler is an actor outside the API server",
-    "openapi": "OpenAPI documents are not served yet",
     "protobuf": "protobuf is not served",
     "bootstrap-service": "the service default/kubernetes is not made yet",
 }

@@ -95,15 +95,16 @@ def _roles() -> list[JsonObject]:
         _role("system:basic-user", _about_oneself()),
         _role("system:public-info-viewer", [_urls(_HEALTH)]),
     ]
-    # A viewer's rules are an editor's, and those an administrator's.
-    chain = (("view", _for_viewers()), ("edit", _for_editors()), ("admin", _for_admins()))
-    gathered: list[JsonObject] = []
-    above = {"view": "edit", "edit": "admin"}
-    for name, rules in chain:
+    # A viewer's rules are an editor's, and those an administrator's; gathered in the order of the roles' names.
+    view, edit, admin = _for_viewers(), _for_editors(), _for_admins()
+    people = (
+        ("view", view, view, "edit"),
+        ("edit", edit, [*edit, *view], "admin"),
+        ("admin", admin, [*edit, *view, *admin], ""),
+    )
+    for name, rules, gathered, above in people:
         roles.append(_role(f"system:aggregate-to-{name}", rules, {f"{_AGGREGATE}{name}": "true"}))
-        gathered = [*gathered, *rules]
-        labels = {f"{_AGGREGATE}{above[name]}": "true"} if name in above else {}
-        role = _role(name, gathered, labels)
+        role = _role(name, gathered, {f"{_AGGREGATE}{above}": "true"} if above else {})
         role["aggregationRule"] = {"clusterRoleSelectors": [{"matchLabels": {f"{_AGGREGATE}{name}": "true"}}]}
         roles.append(role)
     return roles

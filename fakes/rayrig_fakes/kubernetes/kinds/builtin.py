@@ -9,6 +9,7 @@ from rayrig_core.resource_types import ResourceType
 from rayrig_fakes.kubernetes.kind_rules import KindRules
 from rayrig_fakes.kubernetes.kinds.crds import CrdRules
 from rayrig_fakes.kubernetes.kinds.events import CoreEventRules, EventRules
+from rayrig_fakes.kubernetes.kinds.further import AUTOSCALER, AUTOSCALER_V1, FURTHER, AutoscalerV1Rules, plain_rules
 from rayrig_fakes.kubernetes.kinds.plain import (
     ConfigMapRules,
     LeaseRules,
@@ -82,12 +83,22 @@ def install(state: ServerState) -> None:
 
     everything = ("all",)
     add(rt.NAMESPACE, NamespaceRules(), "ns", subresources=("finalize",), fields=selectable("status.phase"))
-    add(rt.NODE, NodeRules(), "no", fields=selectable("spec.unschedulable", spec_unschedulable="false"))
+    add(rt.NODE, NodeRules(), "no", subresources=("proxy",), fields=selectable("spec.unschedulable", spec_unschedulable="false"))
     add(
         rt.POD,
         PodRules(),
         "po",
-        subresources=("binding", "eviction", "log", "exec", "proxy"),
+        subresources=(
+            "attach",
+            "binding",
+            "ephemeralcontainers",
+            "eviction",
+            "exec",
+            "log",
+            "portforward",
+            "proxy",
+            "resize",
+        ),
         fields=_POD_FIELDS,
         categories=everything,
     )
@@ -155,7 +166,7 @@ def install(state: ServerState) -> None:
     add(ResourceType("", "v1", "resourcequotas", "ResourceQuota"), PlainRules(has_status=True), "quota")
     add(ResourceType("", "v1", "limitranges", "LimitRange"), PlainRules(), "limits")
     add(rt.JOB, WorkloadRules("Job"), categories=everything)
-    add(rt.CUSTOM_RESOURCE_DEFINITION, CrdRules(state), "crd", "crds")
+    add(rt.CUSTOM_RESOURCE_DEFINITION, CrdRules(state), "crd", "crds", categories=("api-extensions",))
     add(rt.CORE_EVENT, CoreEventRules(), "ev", fields=_EVENT_FIELDS)
     add(
         rt.EVENT,
@@ -164,9 +175,20 @@ def install(state: ServerState) -> None:
         storage="events",
         fields=selectable("reason", "type", "regarding.kind", "regarding.name"),
     )
+    for kind in FURTHER:
+        add(
+            kind.type,
+            plain_rules(kind),
+            *kind.short_names.split(),
+            subresources=tuple(kind.subresources.split()),
+            categories=tuple(kind.categories.split()),
+        )
+    autoscaler = AUTOSCALER.group_resource
+    add(AUTOSCALER, PlainRules(has_status=True), "hpa", categories=everything, storage=autoscaler)
+    add(AUTOSCALER_V1, AutoscalerV1Rules(has_status=True), "hpa", categories=everything, storage=autoscaler)
     review = ReviewRules(state)
-    for kind in _REVIEWS:
-        add(kind, review, verbs=("create",))
+    for review_kind in _REVIEWS:
+        add(review_kind, review, verbs=("create",))
 
 
 _AUTHENTICATION, _AUTHORIZATION = "authentication.k8s.io", "authorization.k8s.io"

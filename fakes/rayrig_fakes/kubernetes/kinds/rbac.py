@@ -70,7 +70,7 @@ class ClusterRoleRules(RoleRules):
         collection = self._state.store.collection(_CLUSTER_ROLES)
         for _ in range(len(collection) + 1):
             changed = False
-            for key in list(collection.keys()):  # noqa: SIM118
+            for key in list(collection.keys()):
                 role = collection.get(key)
                 if role is None or not role.obj.get("aggregationRule"):
                     continue

@@ -1,0 +1,165 @@
+"""Paths that name no resource: discovery, OpenAPI, health, metrics, version (K8-001 to K8-006).
+
+Documents carry ETags where the real server's do, and are answered with 304 to whoever has them already.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from rayrig_core.http import HttpRequest
+from rayrig_core.objects import JsonObject
+from rayrig_fakes.kubernetes import discovery, status
+from rayrig_fakes.kubernetes.requests import JSON, PlainNotFound, media_type
+from rayrig_fakes.kubernetes.state import ServerState
+
+_PLAIN = "text/plain; charset=utf-8"
+_AGGREGATED = f"{JSON};g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
+#: What the server looks after, as `?verbose` lists it.
+_CHECKS = ("ping", "log", "etcd", "poststarthook/start-apiextensions-informers", "poststarthook/crd-informer-synced")
+_HEALTH = ("healthz", "livez", "readyz")
+_PATHS = (
+    "/healthz",
+    "/livez",
+    "/metrics",
+    "/openapi/v2",
+    "/openapi/v3",
+    "/openapi/v3/",
+    "/readyz",
+    "/version",
+    *(f"/{path}/{check}" for path in _HEALTH for check in _CHECKS),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """An answer. Header names are lower case."""
+
+    body: bytes
+    content_type: str = JSON
+    status: int = 200
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+def document(state: ServerState, path: str, request: HttpRequest) -> Document:
+    """What is at a path (without slashes at its ends). Raises `PlainNotFound`, `ApiError` 405 and 406."""
+    found = _find(state, path, request)
+    if request.method not in ("GET", "HEAD"):
+        raise status.method_not_allowed()
+    etag = found.headers.get("etag")
+    if etag is not None and etag in request.headers.get("if-none-match", ""):
+        return Document(b"", found.content_type, 304, found.headers)
+    return found
+
+
+def _find(state: ServerState, path: str, request: HttpRequest) -> Document:
+    first, _, rest = path.partition("/")
+    if first in _HEALTH:
+        return _health(first, rest, request)
+    if path == "metrics":
+        return Document(_metrics(state).encode(), "text/plain; version=0.0.4; charset=utf-8")
+    if first == "openapi":
+        # Most servers are never asked.
+        from rayrig_fakes.kubernetes.openapi.documents import find
+
+        found = find(state, rest, request)
+        if found is None:
+            raise PlainNotFound
+        return Document(found.body, found.content_type, found.status, found.headers)
+    return _discover(state, path, request)
+
+
+def _json(value: JsonObject) -> Document:
+    return Document(json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode())
+
+
+# Discovery
+
+
+def _discover(state: ServerState, path: str, request: HttpRequest) -> Document:
+    registry = state.registry
+    parts = path.split("/") if path else []
+    if not parts:
+        return _json(discovery.root_paths(registry, _PATHS))
+    if parts == ["version"]:
+        return _json(discovery.VERSION)
+    if parts in (["api"], ["apis"]):
+        core = parts == ["api"]
+        if _wants_aggregated(request.headers.get("accept", "")):
+            return _aggregated(discovery.aggregated(registry, core=core))
+        return _json(discovery.api_versions() if core else discovery.group_list(registry))
+    found: JsonObject | None = None
+    if parts[0] == "apis" and len(parts) == 2:
+        found = discovery.group(registry, parts[1])
+    elif parts[0] in ("api", "apis") and len(parts) > 1:
+        group, version = ("", parts[1]) if parts[0] == "api" else (parts[1], parts[-1])
+        if registry.has_group_version(group, version):
+            found = discovery.resource_list(registry, group, version)
+    if found is None:
+        raise PlainNotFound
+    return _json(found)
+
+
+def _wants_aggregated(accept: str) -> bool:
+    """The first range that can be served is the aggregated list."""
+    for part in accept.split(","):
+        if media_type(part) != JSON:
+            continue
+        parameters = dict(piece.strip().partition("=")[::2] for piece in part.split(";")[1:])
+        if "as" not in parameters and "g" not in parameters:
+            return False
+        if parameters == {"g": "apidiscovery.k8s.io", "v": "v2", "as": "APIGroupDiscoveryList"}:
+            return True
+    return False
+
+
+def _aggregated(value: JsonObject) -> Document:
+    body = json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode()
+    etag = f'"{hashlib.sha512(body).hexdigest().upper()}"'
+    return Document(body, _AGGREGATED, headers={"etag": etag, "vary": "Accept", "cache-control": "public"})
+
+
+# Health and metrics
+
+
+def _health(path: str, check: str, request: HttpRequest) -> Document:
+    if check:
+        if check not in _CHECKS:
+            raise PlainNotFound
+        return Document(b"ok", _PLAIN, headers=_NO_SNIFFING)
+    if "verbose" not in request.query:
+        return Document(b"ok", _PLAIN, headers=_NO_SNIFFING)
+    excluded = request.query.get("exclude") or ()
+    lines = [f"[+]{name} {'excluded: ok' if name in excluded else 'ok'}" for name in _CHECKS]
+    return Document("\n".join([*lines, f"{path} check passed", ""]).encode(), _PLAIN, headers=_NO_SNIFFING)
+
+
+_NO_SNIFFING = {"x-content-type-options": "nosniff"}
+
+
+def _metrics(state: ServerState) -> str:
+    """Few, in Prometheus' text format: what is stored, and by which version."""
+    version = discovery.VERSION
+    build = ",".join(
+        f'{label}="{version[key]}"'
+        for label, key in (("git_version", "gitVersion"), ("major", "major"), ("minor", "minor"))
+    )
+    lines = [
+        "# HELP kubernetes_build_info Version of the API this server speaks.",
+        "# TYPE kubernetes_build_info gauge",
+        f"kubernetes_build_info{{{build}}} 1",
+        "# HELP apiserver_storage_objects Number of stored objects by resource.",
+        "# TYPE apiserver_storage_objects gauge",
+    ]
+    storages = dict.fromkeys(served.storage for served in state.registry if not served.verbs)
+    for storage in sorted(storages):
+        lines.append(f'apiserver_storage_objects{{resource="{storage}"}} {len(state.store.collection(storage))}')
+    lines += [
+        "# HELP rayrig_storage_revision The newest resourceVersion.",
+        "# TYPE rayrig_storage_revision counter",
+        f"rayrig_storage_revision {state.store.revision}",
+    ]
+    return "\n".join(lines) + "\n"
