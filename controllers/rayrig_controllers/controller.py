@@ -10,7 +10,7 @@ from typing import Any
 from rayrig_controllers.cached_client import CachedClient, InformerCache
 from rayrig_controllers.event_recorder import EventRecorder
 from rayrig_controllers.options import OperatorOptions
-from rayrig_controllers.reconciler import ReconcileError, Reconciler, Request
+from rayrig_controllers.reconciler import ReconcileError, ReconcilePanic, Reconciler, Request
 from rayrig_controllers.watches import Watch
 from rayrig_controllers.workqueue import WorkQueue
 from rayrig_core.errors import ApiError
@@ -83,6 +83,8 @@ class Controller:
                 result = await reconcile(request)
             except (ReconcileError, ApiError, HttpFailure) as error:
                 self._failed(request, f"error: {error}")
+            except ReconcilePanic as panic:
+                self._failed(request, f"panic: {panic}")
             except Exception as error:
                 if not self._recover_panics:
                     raise

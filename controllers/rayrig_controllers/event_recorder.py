@@ -12,6 +12,7 @@ from collections import deque
 from typing import Any, Literal, NamedTuple
 
 from rayrig_core.errors import ApiError, NotFound
+from rayrig_core.event_names import EventNames
 from rayrig_core.http import HttpFailure
 from rayrig_core.objects import JsonObject, name_of, namespace_of
 from rayrig_core.ports import KubernetesClient, Runtime, Task
@@ -57,11 +58,11 @@ class EventRecorder:
         self._client = client
         self._controller = controller
         self._instance = f"{controller}-{host_name}"
+        self._names = EventNames(self._instance)
         self._series: dict[_SeriesKey, _Series] = {}
         self._waiting: deque[tuple[JsonObject, int]] = deque()
         self._writer: Task[None] | None = None
         self._housekeeper: Task[None] | None = None
-        self._last_stamp = 0
         self._refresh_due_ns = 0
 
     def event(
@@ -97,12 +98,10 @@ class EventRecorder:
             if count == 2:
                 self._enqueue(self._with_series(series), seq)
             return
-        # The name holds the time in nanoseconds; virtual time can stand still between two events.
-        self._last_stamp = max(now_ns, self._last_stamp + 1)
         event: JsonObject = {
             "apiVersion": EVENT.api_version,
             "kind": EVENT.kind,
-            "metadata": {"name": f"{name}.{self._last_stamp:x}", "namespace": namespace or "default"},
+            "metadata": {"name": self._names.next(name, now_ns), "namespace": namespace or "default"},
             "eventTime": rfc3339_micro(now_ns),
             "reportingController": self._controller,
             "reportingInstance": self._instance,

@@ -33,11 +33,15 @@ class ReconcileError(RayrigError):
     """The reconcile could not finish; it is tried again after the key's back-off. The text is the error KubeRay would return."""
 
 
+class ReconcilePanic(RayrigError):
+    """Where KubeRay's code panics: the pass ends on the spot, without its status write, and is tried again after the back-off."""
+
+
 class Reconciler(Protocol):
     """Brings one object closer to what its spec says.
 
-    An exception (`ReconcileError`, `ApiError`, `HttpFailure`) re-queues the key with its back-off, whatever requeue time it had in
-    mind; a `Result` resets the back-off (kuberay-operator 0.2).
+    An exception (`ReconcileError`, `ReconcilePanic`, `ApiError`, `HttpFailure`) re-queues the key with its back-off, whatever
+    requeue time it had in mind; a `Result` resets the back-off (kuberay-operator 0.2).
     """
 
     async def reconcile(self, request: Request) -> Result: ...

@@ -12,7 +12,7 @@ from rayrig_controllers.raycluster.head_pod import head_pod
 from rayrig_controllers.raycluster.scaling import Deletion
 from rayrig_controllers.raycluster.status import PROVISIONED, SUSPENDED, SUSPENDING, PodFailure
 from rayrig_controllers.raycluster.worker_pod import Place, worker_pod
-from rayrig_controllers.reconciler import ReconcileError
+from rayrig_controllers.reconciler import ReconcileError, ReconcilePanic
 from rayrig_core.errors import ApiError, NotFound
 from rayrig_core.objects import (
     JsonObject,
@@ -171,6 +171,9 @@ class PodReconciler:
         elif missing < 0 and self._may_shrink(cluster):
             for pod in present[:-missing]:
                 await self._delete_worker(cluster, name, pod, f"Deleted Pod {cluster.namespace}/{name_of(pod)}")
+            if -missing > len(present):
+                # Fewer than none are wanted: KubeRay looks for a pod beyond the last (recorded: no status is ever written).
+                raise ReconcilePanic(f"no pod to delete: index out of range with length {len(present)}")
 
     async def _reconcile_multi_host(self, cluster: Cluster, group: JsonObject, pods: list[JsonObject]) -> None:
         name = str(group.get("groupName", ""))

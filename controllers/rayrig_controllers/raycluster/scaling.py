@@ -31,13 +31,16 @@ def replica_bounds(group: JsonObject) -> tuple[int, int]:
 
 
 def desired_pods(group: JsonObject) -> int:
-    """Replicas within their bounds (the lower one when missing) times hosts; none for a suspended group."""
+    """Replicas within their bounds (the lower one when missing) times hosts; none for a suspended group.
+
+    Below zero with a negative number of hosts, which the API server admits (kuberay-operator H24).
+    """
     if group.get("suspend"):
         return 0
     low, high = replica_bounds(group)
     replicas = group.get("replicas")
     count = low if replicas is None or replicas < low else min(int(replicas), high)
-    return max(0, count * hosts(group))
+    return count * hosts(group)
 
 
 # Pods that cannot go on

@@ -1,11 +1,12 @@
 """RayClusters for the tests, as values and in a world of fake API server, garbage collector of one line, and scripted pods."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
 
+from rayrig_controllers.controller import Controller, ControllerContext
 from rayrig_controllers.manager import Manager
 from rayrig_controllers.options import OperatorOptions
 from rayrig_controllers.raycluster.cluster import Cluster
@@ -70,6 +71,8 @@ def values() -> Values:
 class Rig:
     """The RayCluster controller alone in a world where pods change only as the test says."""
 
+    controllers: Mapping[str, Callable[[ControllerContext], Controller]] = {"raycluster-controller": controller}
+
     def __init__(self, **options: Any) -> None:
         self.kernel = Kernel(seed=1)
         self.server = ApiServer(self.kernel.unix_ns, self.kernel.streams.stream("server"), trace=self.kernel.trace)
@@ -82,7 +85,8 @@ class Rig:
         client = InProcessClient(self.server, self.kernel, actor="operator", watch_lag_s=self.watch_lag_s)
         rng = self.kernel.streams.stream("operator")
         manager = Manager(self.kernel, client, http=None, rng=rng, options=self.options)  # type: ignore[arg-type]
-        manager.add(controller(manager.context("raycluster-controller")))
+        for name, make in self.controllers.items():
+            manager.add(make(manager.context(name)))
         manager.start()
         return manager
 

@@ -322,3 +322,20 @@ def test_single_host_workers_have_an_index_and_no_replica_name(rig: Any, values:
     rig.run(1)
     assert indices(rig.pods("worker")) == ["0", "1", "2"]
     assert all("ray.io/worker-group-replica-name" not in pod["metadata"]["labels"] for pod in rig.pods("worker"))
+
+
+def test_a_negative_number_of_hosts_ends_the_pass_before_the_status(rig: Any, values: Any) -> None:
+    rig.create(values.ray_cluster(values.group(replicas=1, numOfHosts=-1)))
+    rig.run(30)
+    assert rig.names() == rig.names("head")
+    assert rig.status == {}
+    outcomes = [event["outcome"] for event in rig.kernel.trace.select(Kind.RECONCILE)]
+    assert outcomes
+    assert all(str(outcome).startswith("panic: ") for outcome in outcomes)
+
+
+def test_a_negative_number_of_hosts_first_takes_the_pods_there_are(rig: Any, values: Any) -> None:
+    rig.ready(values.ray_cluster(values.group(replicas=2)))
+    rig.change_group(numOfHosts=-1)
+    rig.run(1)
+    assert rig.names("worker") == []

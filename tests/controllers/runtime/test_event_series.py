@@ -90,3 +90,11 @@ def test_an_unavailable_server_is_tried_again_and_a_refused_event_is_dropped(pla
     )
     plane.kernel.run(until_s=200)
     assert told(plane) == [("A", "kept", None)]
+
+
+def test_two_controllers_may_speak_of_one_object_at_the_same_moment(plane: Any) -> None:
+    client = plane.client("operator")
+    for name in ("raycluster-controller", "networkpolicy-controller"):
+        EventRecorder(plane.kernel, client, name, "host").event(cluster(), "Normal", "A", name, action="Create")
+    plane.kernel.run(until_s=1)
+    assert sorted(told(plane)) == [("A", "networkpolicy-controller", None), ("A", "raycluster-controller", None)]
