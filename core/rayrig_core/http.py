@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs
 
 _NO_HEADERS: Mapping[str, str] = {}
 
@@ -49,9 +49,9 @@ class HttpRequest:
         cls, method: str, target: str, *, headers: Mapping[str, str] | None = None, body: bytes = b""
     ) -> HttpRequest:
         """From a target such as `/api/v1/pods?limit=5`."""
-        parts = urlsplit(target)
-        query = parse_qs(parts.query, keep_blank_values=True) if parts.query else {}
-        return cls(method, parts.path, query, headers or _NO_HEADERS, body)
+        path, _, query = target.partition("?")
+        parsed = parse_qs(query, keep_blank_values=True) if query else {}
+        return cls(method, path, parsed, headers or _NO_HEADERS, body)
 
     def json(self) -> Any:
         """Body parsed as JSON. Raises `ValueError`."""

@@ -36,6 +36,7 @@ class RayNode:
         "actors",
         "drain_deadline_ns",
         "has_processes",
+        "instance_id",
         "ip",
         "is_alive",
         "is_draining",
@@ -60,6 +61,8 @@ class RayNode:
         self.has_processes = True
         self.is_draining = False
         self.drain_deadline_ns: int | None = None
+        #: What its environment says of the machine (RAY_CLOUD_INSTANCE_ID).
+        self.instance_id = ""
         self.actors: dict[str, Actor] = {}
 
 
@@ -170,10 +173,12 @@ class RayCluster:
         *,
         labels: Mapping[str, str] | None = None,
         is_head: bool = False,
+        instance_id: str = "",
         cause: int | None = None,
     ) -> RayNode:
         """A raylet registered."""
         node = RayNode(hex_id(self.rng, 56), name, ip, total, labels or {}, is_head)
+        node.instance_id = instance_id
         self.nodes[node.node_id] = node
         shown = ", ".join(f"{key} {text(value)}" for key, value in node.ledger.total.items() if key != "memory")
         self._emit("node", "joined", f"{name}: {shown}", cause)

@@ -75,6 +75,7 @@ class HeadContainer(RayContainer):
             node_resources(self.command, self.spec, host_cpus=self.host_cpus),
             labels=node_labels(self.command),
             is_head=True,
+            instance_id=self.env.get("RAY_CLOUD_INSTANCE_ID", ""),
             cause=cause,
         )
         if is_known:

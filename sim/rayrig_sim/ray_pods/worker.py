@@ -57,6 +57,7 @@ class WorkerContainer(RayContainer):
             self.ip,
             node_resources(self.command, self.spec, host_cpus=self.host_cpus),
             labels=node_labels(self.command),
+            instance_id=self.env.get("RAY_CLOUD_INSTANCE_ID", ""),
         )
         platform.network.on_gone(self.ip, self._unreachable)
         self.listen(self.command.port("metrics-export-port", METRICS_PORT), OpenPort())

@@ -230,11 +230,13 @@ class ApplicationState:
     def details(self) -> JsonObject:
         """As the GET answer shows it (ray-serve.md 2.2)."""
         is_shown = self.infos is not None and not self.is_deleting
-        present = self._deployments.of(self.name) if is_shown else {}
+        # Deployments that the code no longer has go unseen.
+        names = self.infos or () if is_shown else ()
+        present = {name: state for name, state in self._deployments.of(self.name).items() if name in names}
         result: JsonObject = {
             "name": self.name,
             "route_prefix": self.route_prefix,
-            "docs_path": None,
+            "docs_path": self.code.docs_path if self.code is not None else None,
             "status": self.status.value,
             "message": self.message,
             "last_deployed_time_s": self.deployed_time_s,
@@ -243,8 +245,7 @@ class ApplicationState:
             "deployments": {name: state.details() for name, state in present.items()},
             "external_scaler_enabled": bool((self.document or {}).get("external_scaler_enabled", False)),
         }
-        if is_shown and self.code is not None:
-            result["deployment_topology"] = self._topology(self.code)
+        result["deployment_topology"] = self._topology(self.code) if is_shown and self.code is not None else None
         return result
 
     def _topology(self, code: ApplicationCode) -> JsonObject:
@@ -254,7 +255,9 @@ class ApplicationState:
                 name: {
                     "name": name,
                     "app_name": self.name,
-                    "outbound_deployments": [{"name": child, "app_name": self.name} for child in deployment.children],
+                    "outbound_deployments": [
+                        {"name": child, "app_name": self.name} for child in sorted(deployment.children)
+                    ],
                     "is_ingress": name == code.ingress,
                 }
                 for name, deployment in code.deployments.items()

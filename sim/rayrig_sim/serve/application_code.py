@@ -71,6 +71,8 @@ class ApplicationCode:
     import_path: str
     ingress: str
     deployments: Mapping[str, DeploymentCode]
+    #: Where the ingress shows its API, below the route prefix; None when it shows none.
+    docs_path: str | None = None
 
     def __post_init__(self) -> None:
         if self.ingress not in self.deployments:
@@ -143,10 +145,12 @@ Builder: TypeAlias = Callable[[JsonObject], ApplicationCode]
 Fallback: TypeAlias = Callable[[str, Sequence[str]], ApplicationCode]
 
 
-def single(import_path: str, behaviour: Behaviour, *, name: str = "", **fields: Any) -> ApplicationCode:
+def single(
+    import_path: str, behaviour: Behaviour, *, name: str = "", docs_path: str | None = None, **fields: Any
+) -> ApplicationCode:
     """An application of one deployment, named after the class or function, else `App`."""
     name = name or (getattr(behaviour, "__name__", "") if not hasattr(behaviour, "draw_ns") else "") or "App"
-    return ApplicationCode(import_path, name, {name: DeploymentCode(name, behaviour, **fields)})
+    return ApplicationCode(import_path, name, {name: DeploymentCode(name, behaviour, **fields)}, docs_path)
 
 
 def split_import_path(import_path: str) -> tuple[str, str]:
@@ -166,7 +170,10 @@ class Registry:
         self._overrides: dict[tuple[str, str], Override] = {}
 
     def register(self, import_path: str, code: ApplicationCode | Builder | object) -> None:
-        """Put an application, a builder, or any other object (an error at build time, as in life) at an import path."""
+        """Put an application, a builder, or any other object (an error at build time, as in life) at an import path.
+
+        Importing an exception raises it.
+        """
         self._entries[split_import_path(import_path)] = code
 
     def override(self, import_path: str, override: Override) -> None:
@@ -195,9 +202,13 @@ class Registry:
         """What is at the import path. Raises `ModuleNotFoundError` or `AttributeError` with Python's texts."""
         module, attribute = split_import_path(import_path)
         try:
-            return self._entries[(module, attribute)]
+            found = self._entries[(module, attribute)]
         except KeyError:
             pass
+        else:
+            if isinstance(found, Exception):
+                raise found
+            return found
         if any(known == module for known, _ in self._entries):
             raise AttributeError(f"module {module!r} has no attribute {attribute!r}")
         missing = module.partition(".")[0]

@@ -6,7 +6,7 @@ Source: ray-serve.md 5.1. Steps in which nothing can change are left out: whatev
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from rayrig_core.objects import JsonObject
@@ -57,8 +57,11 @@ class ServeController:
         self.ended = context.kernel.signal()
         head = context.cluster.head
         self.actor: Actor = context.cluster.create_actor(
-            ActorSpec(CONTROLLER_NAME, {}, pinned_to=head.node_id if head is not None else None)
+            ActorSpec(CONTROLLER_NAME, {}, pinned_to=head.node_id if head is not None else None),
+            on_dead=self._actor_died,
         )
+        #: Called when its process was killed from outside.
+        self.on_killed: Callable[[], None] = _nobody
         self._names: tuple[str, ...] | None = None
         self._by_app: dict[str, dict[str, DeploymentState]] = {}
         self._autoscalers: dict[DeploymentId, DeploymentAutoscaler] = {}
@@ -153,6 +156,10 @@ class ServeController:
             state.process.notify = _nobody
         self.context.cluster.emit("serve controller", "died", reason, cause)
         self.context.cluster.actor_died(self.actor, reason)
+
+    def _actor_died(self, reason: str, is_node_dead: bool) -> None:
+        if not self.is_ended and not is_node_dead:
+            self.on_killed()
 
     # Deployments, as applications see them (protocol `Deployments`)
 

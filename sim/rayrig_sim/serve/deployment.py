@@ -447,7 +447,8 @@ class DeploymentState:
 
     def _remove(self, replica: Replica) -> None:
         self.replicas.remove(replica)
-        self.dead.append(replica.details(ReplicaState.STOPPED))
+        if replica.process.node is not None:
+            self.dead.append(replica.details(ReplicaState.STOPPED))
         replica.process.rank = None
         self._enter(replica, _S.STOPPED)
 

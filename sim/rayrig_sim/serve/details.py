@@ -24,7 +24,7 @@ def instance_details(
         "controller_info": {
             "node_id": node.node_id if node else None,
             "node_ip": node.ip if node else None,
-            "node_instance_id": node.name if node else None,
+            "node_instance_id": node.instance_id if node else None,
             "actor_id": actor.actor_id,
             "actor_name": actor.name,
             "worker_id": actor.worker_id,
@@ -51,7 +51,7 @@ def _target_groups(controller: ServeController, port: int) -> list[JsonObject]:
         {
             "ip": state.process.node.ip,
             "port": port,
-            "instance_id": state.process.node.name,
+            "instance_id": state.process.node.instance_id,
             "name": state.process.actor.name,
         }
         for state in controller.proxies.healthy()

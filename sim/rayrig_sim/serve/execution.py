@@ -20,7 +20,7 @@ from rayrig_core.timestamps import NS, to_ns
 from rayrig_sim.serve.application_code import Child, DeploymentCode
 from rayrig_sim.serve.calls import Call, CallFailed, ReplicaDied, TaskFailed
 from rayrig_sim.serve.service_times import ServiceTimes
-from rayrig_sim.serve.user_code import ReplicaContext, driven, running, sleep
+from rayrig_sim.serve.user_code import Machine, ProcessExit, ReplicaContext, driven, running, sleep
 
 if TYPE_CHECKING:
     from rayrig_sim.kernel import Kernel, KernelSignal
@@ -48,7 +48,8 @@ class ReplicaExecution:
     """One replica at work.
 
     It accepts calls once `initialize` has returned. `handles` gives what the constructor gets for a child: a handle of
-    another deployment of the application, by name. Errors of user code leave `initialize`, `reconfigure` and
+    another deployment of the application, by name. `on_exit` hears the code when user code ends the process in a call;
+    elsewhere `ProcessExit` leaves, too. Errors of user code leave `initialize`, `reconfigure` and
     `check_health` as they were raised.
     """
 
@@ -60,10 +61,12 @@ class ReplicaExecution:
         "_idle",
         "_instance",
         "_is_accepting",
+        "_is_constructed",
         "_is_initialized",
         "_is_timed_only",
         "_line",
         "_methods",
+        "_on_exit",
         "_on_resume",
         "_on_time_up",
         "_result",
@@ -96,6 +99,8 @@ class ReplicaExecution:
         max_ongoing_requests: int = 5,
         handles: Callable[[str], object] | None = None,
         env: Mapping[str, str] | None = None,
+        machine: Machine | None = None,
+        on_exit: Callable[[int], None] | None = None,
     ) -> None:
         self.kernel = kernel
         self.replica_id = replica_id
@@ -112,8 +117,9 @@ class ReplicaExecution:
         #: Its machine is off the air: it answers nobody, and nobody is told.
         self.is_dark = False
         self._children_of = handles
+        self._on_exit = on_exit
         stream = kernel.streams.stream(f"replica/{app}/{deployment}/{replica_id}")
-        self._context = ReplicaContext(app, deployment, replica_id, node_id, stream, kernel, dict(env or {}))
+        self._context = ReplicaContext(app, deployment, replica_id, node_id, stream, kernel, dict(env or {}), machine)
         self._is_timed_only = code.is_timed_only
         latency = cast(Any, code.behaviour) if code.is_timed_only else code.latency
         times = kernel.streams.stream(f"replica/{app}/{deployment}/{replica_id}/service-times")
@@ -125,6 +131,7 @@ class ReplicaExecution:
         self._working = 0
         self._methods: dict[str, Callable[..., Any]] = {}
         self._instance: Any = None
+        self._is_constructed = False
         self._is_initialized = False
         self._is_accepting = False
         self._health_fault = HealthFault.NONE
@@ -159,6 +166,7 @@ class ReplicaExecution:
             raise RuntimeError(code.constructor_error)
         if not self._is_timed_only:
             await self._construct()
+        self._is_constructed = True
         if user_config is not None:
             await self.reconfigure(user_config)
         await self.check_health()
@@ -198,12 +206,12 @@ class ReplicaExecution:
     async def drain(self, wait_loop_s: float, timeout_s: float) -> bool:
         """Graceful shutdown: wait loops until no call is under way, then reject and run the user's `__del__`.
 
-        Calls that still arrive meanwhile are served. A replica that never initialised does not wait. False when
+        Calls that still arrive meanwhile are served. A replica without a constructed instance does not wait. False when
         `timeout_s` passed first: the caller is to kill it.
         """
         kernel = self.kernel
         deadline = kernel.monotonic_ns() + to_ns(timeout_s)
-        while self._is_initialized and self.death is None:
+        while self._is_constructed and self.death is None:
             left = deadline - kernel.monotonic_ns()
             await kernel.sleep_ns(min(to_ns(wait_loop_s), max(left, 0)))
             if to_ns(wait_loop_s) > left:
@@ -256,6 +264,12 @@ class ReplicaExecution:
         if self._idle is not None:
             self._idle.set(None)
         self._tell_routers()
+
+    def _exit(self, code: int) -> None:
+        """User code ended the process in the midst of a call."""
+        if self._on_exit is not None:
+            self._on_exit(code)
+        self.kill(f"The actor is dead because its process ended with exit code {code}.")
 
     def _report_death(self, calls: Iterable[Call]) -> None:
         for call in calls:
@@ -334,6 +348,9 @@ class ReplicaExecution:
         except Exception as error:
             self._end(call, False, _escaped(error))
             return
+        except ProcessExit as exit_:
+            self._exit(exit_.code)
+            return
         finally:
             running.context, running.call = context_before, call_before
         if type(value) is CoroutineType:
@@ -371,6 +388,10 @@ class ReplicaExecution:
         except (Exception, Cancelled) as raised:
             call.coroutine = None
             error = raised
+        except ProcessExit as exit_:
+            call.coroutine = None
+            self._exit(exit_.code)
+            return
         finally:
             running.context, running.call = context_before, call_before
         if call.execution is self:

@@ -160,6 +160,7 @@ class SimulatedServe:
 
     async def _start(self, config: JsonObject, cause: int | None, started: Signal[None]) -> None:
         kernel = self.context.kernel
+        self._broadcaster = Broadcaster(self.context)  # the proxies of an earlier life and its routes are gone
         await kernel.sleep_ns(self.calibration.serve_controller_start.draw_ns(self.context.rng))
         self._starting = None
         if self.cluster.is_gcs_up and self.cluster.head is not None:
@@ -171,6 +172,7 @@ class SimulatedServe:
         controller = self.controller = ServeController(
             self.context, self._broadcaster, self._proxy_location, cause=cause
         )
+        controller.on_killed = self.crash_controller
         self._kept.clear()
         self._loop = self.context.kernel.spawn("serve controller", self._run(controller))
         return controller

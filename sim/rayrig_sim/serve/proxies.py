@@ -270,7 +270,7 @@ class ProxyState:
         return {
             "node_id": node.node_id,
             "node_ip": node.ip,
-            "node_instance_id": node.name,
+            "node_instance_id": node.instance_id,
             "actor_id": actor.actor_id,
             "actor_name": actor.name,
             "worker_id": actor.worker_id,

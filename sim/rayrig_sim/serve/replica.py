@@ -141,21 +141,25 @@ class Replica:
         return self.process.node is not None and self.process.start is Call.RUNNING
 
     def details(self, state: ReplicaState | None = None) -> JsonObject:
-        """As the GET answer shows it."""
+        """As the GET answer shows it. What is not placed has no node, worker, process or log yet."""
         actor = self.process.actor
         node = actor.node
         deployment = self.process.deployment
-        log = f"/serve/replica_{deployment.app}_{deployment.name}_{self.replica_id}.log"
-        return {
-            "node_id": node.node_id if node else None,
-            "node_ip": node.ip if node else None,
-            "node_instance_id": node.name if node else None,
-            "actor_id": actor.actor_id if node else None,
+        shown: JsonObject = {
             "actor_name": actor.name,
-            "worker_id": actor.worker_id,
-            "log_file_path": log if node else None,
             "replica_id": self.replica_id,
             "state": (state or self.state).value,
-            "pid": actor.pid,
             "start_time_s": self.start_time_s,
+        }
+        if node is None:
+            return shown
+        return {
+            "node_id": node.node_id,
+            "node_ip": node.ip,
+            "node_instance_id": node.instance_id,
+            "actor_id": actor.actor_id,
+            "worker_id": actor.worker_id,
+            "log_file_path": f"/serve/replica_{deployment.app}_{deployment.name}_{self.replica_id}.log",
+            "pid": actor.pid,
+            **shown,
         }

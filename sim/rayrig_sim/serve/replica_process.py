@@ -10,10 +10,11 @@ from collections.abc import Callable
 from enum import Enum
 from typing import TYPE_CHECKING
 
-from rayrig_sim.ray.cluster import ActorSpec, RayNode
+from rayrig_sim.ray.cluster import Actor, ActorSpec, RayNode
 from rayrig_sim.ray.resources import implicit
 from rayrig_sim.serve.execution import HealthFault, ReplicaExecution
 from rayrig_sim.serve.identity import DeploymentId
+from rayrig_sim.serve.user_code import ProcessExit
 
 if TYPE_CHECKING:
     from rayrig_core.ports import Task
@@ -116,6 +117,8 @@ class ReplicaProcess:
             max_ongoing_requests=info.config.max_ongoing_requests,
             handles=context.routers.handles(info.app, self.replica_id),
             env=environment,
+            machine=self,
+            on_exit=self._exited,
         )
         self.notify()
         constructor_ns = calibration.replica_init.draw_ns(self._rng)
@@ -126,6 +129,8 @@ class ReplicaProcess:
         except Exception as error:
             self.failure = self._remote_traceback("initialize_and_get_metadata", error)
             self.start = Call.FAILED
+        except ProcessExit as exit_:
+            self._exited(exit_.code)
         else:
             self.start = Call.DONE
         self.notify()
@@ -150,6 +155,8 @@ class ReplicaProcess:
         except Exception as error:
             self.failure = self._remote_traceback("reconfigure", error)
             self.update = Call.FAILED
+        except ProcessExit as exit_:
+            self._exited(exit_.code)
         else:
             self.info, self.version = info, version
             self.update = Call.DONE
@@ -169,6 +176,8 @@ class ReplicaProcess:
             await execution.check_health()
         except Exception:
             finished(False)
+        except ProcessExit as exit_:
+            self._exited(exit_.code)
         else:
             finished(True)
         self.notify()
@@ -202,6 +211,33 @@ class ReplicaProcess:
         if self.death is None:
             self._crash_cause = cause
             self.context.cluster.actor_died(self.actor, reason)
+
+    def _exited(self, code: int) -> None:
+        """User code ended the process. What it was about to do goes no further."""
+        self._crash_soon(f"The actor is dead because its process ended with exit code {code}.")
+
+    def _crash_soon(self, reason: str) -> None:
+        """Once the user code on the stack has returned: nothing ends a task from within."""
+        self.context.kernel.call_later(0, lambda _: self.crash(reason))
+
+    def kill_process(self, pid: int) -> None:
+        """SIGKILL to a process of the same node, at the end of this instant. Raises `ProcessLookupError`."""
+        actors = self.node.actors.values() if self.node is not None else ()
+        found = next((actor for actor in actors if actor.pid == pid), None)
+        if found is None:
+            raise ProcessLookupError(3, "No such process")
+        self._kill_soon(found)
+
+    def kill_actor(self, name: str) -> None:
+        """`ray.kill` of a named actor, at the end of this instant. Raises `ValueError`."""
+        found = [actor for actor in self.context.cluster.actors_named(name) if actor.name == name]
+        if not found:
+            raise ValueError(f"Failed to look up actor with name '{name}'.")
+        self._kill_soon(found[0])
+
+    def _kill_soon(self, actor: Actor) -> None:
+        cluster, reason = self.context.cluster, "The actor is dead because its process was killed."
+        self.context.kernel.call_later(0, lambda _: cluster.actor_died(actor, reason))
 
     def go_dark(self) -> None:
         """Its machine goes silent: it answers nobody, the controller's health checks among them, and nobody is told."""

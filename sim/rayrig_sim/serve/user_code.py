@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Coroutine, Generator, Mapping
 from dataclasses import dataclass, field
 from random import Random
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from rayrig_core.timestamps import to_ns
 
@@ -31,9 +31,29 @@ class sleep:  # noqa: N801 - used as a function: `await sleep(1)`
         yield self
 
 
+class ProcessExit(BaseException):
+    """Raised by user code to end its own process at once, as `os._exit(code)` does."""
+
+    def __init__(self, code: int) -> None:
+        self.code = code
+        super().__init__(code)
+
+
+class Machine(Protocol):
+    """What a replica's process can do to others from where it runs."""
+
+    def kill_process(self, pid: int, /) -> None:
+        """SIGKILL to a process of the same node. Raises `ProcessLookupError`."""
+
+    def kill_actor(self, name: str, /) -> None:
+        """`ray.kill` of a named actor of the Serve instance. Raises `ValueError` when there is none."""
+
+
 @dataclass(frozen=True, slots=True)
 class ReplicaContext:
-    """Whose code is running. `env` holds the merged `runtime_env.env_vars`; `rng` is a stream of this replica alone."""
+    """Whose code is running. `env` holds the merged `runtime_env.env_vars`; `rng` is a stream of this replica alone;
+    `machine` is None where there is no cluster around.
+    """
 
     app: str
     deployment: str
@@ -42,6 +62,7 @@ class ReplicaContext:
     rng: Random
     kernel: Kernel
     env: Mapping[str, str] = field(default_factory=dict)
+    machine: Machine | None = None
 
 
 class _Running:

@@ -140,7 +140,7 @@ class ServeWorld:
 
     def add_node(self, name: str, cpus: float = 4, *, is_head: bool = False, **resources: float) -> RayNode:
         ip = self.network.allocate_pod_ip(name)
-        node = self.cluster.add_node(name, ip, {"CPU": cpus, **resources}, is_head=is_head)
+        node = self.cluster.add_node(name, ip, {"CPU": cpus, **resources}, is_head=is_head, instance_id=name)
         self.nodes[name] = node
         return node
 
