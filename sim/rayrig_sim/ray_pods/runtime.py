@@ -24,6 +24,8 @@ from rayrig_sim.ray_pods.worker import WorkerContainer
 _HEALTH_CHECK = re.compile(r"ray\s+health-check\b[^;&|]*?--address[ =](\S+)")
 _CLEANUP = "cleanup_redis_storage"
 _CLEANUP_NS = to_ns(2)
+#: What events tell of a Ray image's size, which no manifest states. Goes with the calibration's time to pull one.
+_IMAGE_BYTES = 1_500_000_000
 
 #: Why an image cannot be pulled now, or None. Faults set it.
 ImageFault = Callable[[str], ImagePullFailed | None]
@@ -81,7 +83,7 @@ class RayContainerRuntime:
             fault = self.image_fault(image)
             if fault is not None:
                 raise fault
-            size = None
+            size = _IMAGE_BYTES
         self._images[image] = None
         return size
 
