@@ -186,12 +186,16 @@ class _Story:
             self.say(event, why=why, once=("delete",))
         elif resource == "pods":
             by_machinery = event.actor.startswith(("kubelet/", "generic-garbage-collector", "operator/"))
-            if asked_for and not by_machinery:
+            if asked_for and not by_machinery and not self._is_told_as_fault(event):
                 self.say(event, once=("delete",))
             elif not asked_for:
                 self.say(event, once=("gone",))
         elif resource == "services" and event.actor.startswith(_USERS):
             self.say(event)
+
+    def _is_told_as_fault(self, event: TraceEvent) -> bool:
+        causes = self._trace.causes_of(event.seq)
+        return bool(causes) and causes[0].kind is Kind.FAULT and causes[0].subject == event.subject
 
     def kubernetes_event(self, event: TraceEvent) -> None:
         reason = str(event["reason"])
@@ -416,7 +420,7 @@ def _as_cause(event: TraceEvent) -> str:
     ):
         return ""
     if event.kind is Kind.REPLICA:
-        return f"{subject_text((event.subject,))} {event['state']}" if event["state"] == "STOPPING" else ""
+        return one_line(event["detail"], most=120) if event["state"] == "STOPPING" else ""
     what = tell(event)
     return f"{subject_text((event.subject,))}: {what}" if what else ""
 
@@ -458,6 +462,5 @@ def _merged(rows: list[Row]) -> list[Row]:
 
 
 def _family(subject: str) -> tuple[str, ...]:
-    """What two subjects must share to be told in one row: their kind, and within Serve their cluster."""
-    parts = subject.split("/")
-    return (parts[0], *parts[1:3], str(len(parts))) if parts[0] == "serve" else (parts[0], *parts[1:-1])
+    """What two subjects must share to be told in one row: all but the last part, and so kind, cluster and application."""
+    return tuple(subject.split("/")[:-1])

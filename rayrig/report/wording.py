@@ -102,7 +102,7 @@ def one_line(text: object, *, most: int = 240) -> str:
 
 
 def _event(event: TraceEvent) -> str:
-    message = one_line(event["message"])
+    message = one_line(event["message"], most=180)
     return f"{event['reason']}: {message}" if event["type"] == "Warning" else message[:1].lower() + message[1:]
 
 
