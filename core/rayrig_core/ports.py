@@ -309,3 +309,13 @@ class RayClusterView(Protocol):
     def node_states(self) -> list[JsonObject]:
         """One entry per node: `node_id`, `node_ip`, `node_name`, `is_head_node`, `state`, `resources_total`, `labels`."""
         ...
+
+    def actor_states(self) -> list[JsonObject]:
+        """One entry per living or waiting actor: `actor_id`, `class_name`, `state`, `job_id`, `name`, `node_id`, `pid`,
+        `ray_namespace`.
+        """
+        ...
+
+    def host_names(self) -> list[str]:
+        """Of the nodes' machines."""
+        ...

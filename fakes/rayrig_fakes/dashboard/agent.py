@@ -48,7 +48,7 @@ class DashboardAgent:
         self._access = Access(token)
         self._serve = ServeApi(instance, importable)
         self._cluster = ClusterApi(cluster, ray_version)
-        self._jobs = Jobs(clock, rng or Random(0)) if clock is not None else None
+        self._jobs = Jobs(clock, rng or Random(0), cluster) if clock is not None else None
         #: A fault: every call is answered with this status.
         self.error_code: int | None = None
         self._routes: dict[str, dict[str, Handler]] = {
@@ -61,13 +61,17 @@ class DashboardAgent:
             "/api/ray/version": {"GET": _plain(self._cluster.version)},
             "/api/gcs_healthz": {"GET": _plain(self._cluster.gcs_health)},
             "/api/cluster_status": {"GET": _asking(self._cluster.status)},
-            "/api/v0/nodes": {"GET": _plain(self._cluster.nodes)},
+            "/api/v0/nodes": {"GET": _asking(self._cluster.nodes)},
+            "/api/v0/actors": {"GET": _asking(self._cluster.actors)},
+            "/nodes": {"GET": _asking(self._cluster.node_views)},
+            "/timezone": {"GET": _plain(self._cluster.timezone)},
             "/api/authentication_mode": {"GET": _plain(self._access.mode)},
             "/api/authenticate": {"POST": _asking(self._access.authenticate)},
             "/": {"GET": _plain(lambda: _PAGE)},
         }
         if self._jobs is not None:
             self._routes["/api/jobs/"] = {"GET": _plain(self._jobs.list), "POST": _asking(self._jobs.submit)}
+            self._routes["/api/component_activities"] = {"GET": _plain(self._activities)}
 
     async def handle(self, request: HttpRequest) -> HttpResponse:
         """Answer one request. Whatever else than `ServeUnavailable` and `ServeRefused` leaves the instance leaves this too."""
@@ -87,6 +91,11 @@ class DashboardAgent:
             return HttpResponse.text(413, "Maximum request body size exceeded")
         answer = await handler(request)
         return HttpResponse(answer.status, b"", answer.headers) if request.method == "HEAD" else answer
+
+    def _activities(self) -> HttpResponse:
+        jobs = self._jobs
+        assert jobs is not None
+        return self._cluster.activities(jobs.running_count, jobs.unix_ns)
 
     async def _get_applications(self, request: HttpRequest) -> HttpResponse:
         return await self._serve.get(request, is_redacted=is_browser(request))

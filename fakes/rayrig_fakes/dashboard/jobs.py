@@ -1,5 +1,5 @@
 """The jobs API, as far as statuses and errors go (ray-serve.md 2.5). Entrypoints are not run: `sleep N` lasts, `exit N` fails,
-anything else succeeds at once. States follow the clock when somebody looks."""
+`echo TEXT` prints, anything else succeeds at once. States follow the clock when somebody looks."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ from typing import Any
 
 from rayrig_core.http import HttpRequest, HttpResponse
 from rayrig_core.objects import Json, JsonObject
-from rayrig_core.ports import Clock
-from rayrig_core.timestamps import NS
+from rayrig_core.ports import Clock, RayClusterView
+from rayrig_core.timestamps import NS, rfc3339
 from rayrig_fakes.dashboard.answers import json_answer
 
 _PENDING_NS = 2 * NS
+_AGENT_PORT = 52365
 _ID_LETTERS = "ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz123456789"
 _STRINGS = ("submission_id", "job_id")
 _FIELDS = (
@@ -46,12 +47,21 @@ class _Job:
 
 
 class Jobs:
-    """Submitted jobs of one cluster."""
+    """Submitted jobs of one cluster. `cluster` tells whose agent runs them: the head's."""
 
-    def __init__(self, clock: Clock, rng: Random) -> None:
+    def __init__(self, clock: Clock, rng: Random, cluster: RayClusterView | None = None) -> None:
         self._clock = clock
+        self._cluster = cluster
         self._rng = rng
         self._jobs: dict[str, _Job] = {}
+
+    @property
+    def running_count(self) -> int:
+        return sum(self._status(job)[0] == "RUNNING" for job in self._jobs.values())
+
+    @property
+    def unix_ns(self) -> int:
+        return self._clock.unix_ns()
 
     def list(self) -> HttpResponse:
         return json_answer([self._details(job) for job in self._jobs.values()])
@@ -94,7 +104,7 @@ class Jobs:
         job = self._jobs.get(job_id)
         if job is None:
             return _unknown(job_id)
-        return json_answer({"logs": f"Running entrypoint for job {job_id}: {job.entrypoint}\n"})
+        return json_answer({"logs": _log(job)})
 
     def stop(self, job_id: str) -> HttpResponse:
         job = self._jobs.get(job_id)
@@ -129,15 +139,16 @@ class Jobs:
         if age_ns < _PENDING_NS + job.runs_ns:
             return "RUNNING", "Job is currently running."
         if job.exit_code:
-            log = f"Running entrypoint for job {job.submission_id}: {job.entrypoint}\n"
             return "FAILED", (
                 f"Job entrypoint command failed with exit code {job.exit_code}, "
-                f"last available logs (truncated to 20,000 chars):\n{log}"
+                f"last available logs (truncated to 20,000 chars):\n{_log(job)}"
             )
         return "SUCCEEDED", "Job finished successfully."
 
     def _details(self, job: _Job) -> JsonObject:
         status, message = self._status(job)
+        states = self._cluster.node_states() if self._cluster is not None and status != "PENDING" else []
+        head = next((state for state in states if state.get("is_head_node")), None)
         is_over = status in _TERMINAL
         ended_ns = job.stopped_ns if job.stopped_ns is not None else job.submitted_ns + _PENDING_NS + job.runs_ns
         start_ms = job.unix_ns // 1_000_000
@@ -154,10 +165,22 @@ class Jobs:
             "end_time": start_ms + (ended_ns - job.submitted_ns) // 1_000_000 if is_over else None,
             "metadata": job.metadata,
             "runtime_env": job.runtime_env,
-            "driver_agent_http_address": None,
-            "driver_node_id": None,
+            "driver_agent_http_address": f"http://{head['node_ip']}:{_AGENT_PORT}" if head is not None else None,
+            "driver_node_id": head["node_id"] if head is not None else None,
             "driver_exit_code": job.exit_code if is_over and status != "STOPPED" else None,
         }
+
+
+def _log(job: _Job) -> str:
+    """What its driver left: the manager's line, what the entrypoint printed, and the command, which is flushed last."""
+    second = rfc3339(job.unix_ns).rstrip("Z").replace("T", " ")
+    millisecond = job.unix_ns // 1_000_000 % 1000
+    printed = re.match(r"echo +(.*)", job.entrypoint)
+    return (
+        f"{second},{millisecond:03d}\tINFO job_manager.py:581 -- Runtime env is setting up.\n"
+        + (f"{printed[1]}\n" if printed else "")
+        + f"Running entrypoint for job {job.submission_id}: {job.entrypoint}\n"
+    )
 
 
 def _problem(body: Any) -> str:

@@ -24,6 +24,16 @@ from rayrig_sim.ray.resources import Amounts, Ledger, amounts, plain, text
 _JOB = "01000000"
 
 
+#: What the state API lists of a node where nobody set it: bytes on a machine of 16 GiB. Not counted in placement.
+_OF_EVERY_NODE = {"memory": 8.0 * 2**30, "object_store_memory": 4.0 * 2**30}
+
+
+def _own_resources(node: RayNode) -> dict[str, float]:
+    """Resources by which one node is meant."""
+    own = {f"node:{node.ip}": 1.0}
+    return {**own, "node:__internal_head__": 1.0} if node.is_head else own
+
+
 def hex_id(rng: Random, digits: int) -> str:
     """A random identifier in hexadecimal."""
     return f"{rng.getrandbits(digits * 4):0{digits}x}"
@@ -82,6 +92,7 @@ class ActorSpec:
     bundles: Sequence[Mapping[str, float]] | None = None
     strategy: str = "PACK"
     label_selector: Mapping[str, str] | None = None
+    class_name: str = ""
 
 
 class Actor:
@@ -287,11 +298,31 @@ class RayCluster:
                 "state": "ALIVE",
                 "state_message": None,
                 "node_name": node.ip,
-                "resources_total": plain(node.ledger.total),
+                "resources_total": {**_OF_EVERY_NODE, **plain(node.ledger.total), **_own_resources(node)},
                 "labels": {"ray.io/node-id": node.node_id, **node.labels},
             }
             for node in self.nodes.values()
         ]
+
+    def actor_states(self) -> list[JsonObject]:
+        """One entry per living or waiting actor."""
+        living = [actor for node in self.nodes.values() for actor in node.actors.values()]
+        return [
+            {
+                "actor_id": actor.actor_id,
+                "class_name": actor.spec.class_name,
+                "state": actor.state.value,
+                "job_id": _JOB,
+                "name": actor.name,
+                "node_id": actor.node.node_id if actor.node is not None else None,
+                "pid": actor.pid or 0,
+                "ray_namespace": "serve",
+            }
+            for actor in (*living, *self.pending)
+        ]
+
+    def host_names(self) -> list[str]:
+        return [node.name for node in self.nodes.values()]
 
     # Inside
 

@@ -12,7 +12,7 @@ from rayrig_core.objects import JsonObject
 from rayrig_core.trace import Kind
 from rayrig_sim.serve.application_code import ApplicationCode
 from rayrig_sim.serve.context import ServeContext
-from rayrig_sim.serve.deployment_config import DeploymentInfo, code_version, deployment_infos
+from rayrig_sim.serve.deployment_config import DeploymentInfo, check_router_classes, code_version, deployment_infos
 from rayrig_sim.serve.identity import DeploymentId
 from rayrig_sim.serve.status import ApplicationStatus, application_status
 
@@ -95,10 +95,7 @@ class ApplicationState:
             self._take(self.code, self.seq)
         else:
             self.infos, self._version = None, None
-            names = [given["name"] for given in document.get("deployments") or ()]
-            self._build = self.context.kernel.spawn(
-                f"build {self.name}", self._run_build(document["import_path"], document.get("args") or {}, names)
-            )
+            self._build = self.context.kernel.spawn(f"build {self.name}", self._run_build(document))
         self._changed()
         self._wake()
 
@@ -184,11 +181,14 @@ class ApplicationState:
 
     # Inside
 
-    async def _run_build(self, import_path: str, args: JsonObject, names: list[str]) -> None:
+    async def _run_build(self, document: JsonObject) -> None:
         context = self.context
+        names = [given["name"] for given in document.get("deployments") or ()]
         await context.kernel.sleep_ns(context.calibration.app_build.draw_ns(self._rng))
         try:
-            self._built = context.registry.build(import_path, args, names)
+            built = context.registry.build(document["import_path"], document.get("args") or {}, names)
+            check_router_classes(document)
+            self._built = built
         except Exception as error:
             self._built = error
         self._wake()

@@ -57,7 +57,9 @@ class ServeController:
         self.ended = context.kernel.signal()
         head = context.cluster.head
         self.actor: Actor = context.cluster.create_actor(
-            ActorSpec(CONTROLLER_NAME, {}, pinned_to=head.node_id if head is not None else None),
+            ActorSpec(
+                CONTROLLER_NAME, {}, pinned_to=head.node_id if head is not None else None, class_name="ServeController"
+            ),
             on_dead=self._actor_died,
         )
         #: Called when its process was killed from outside.

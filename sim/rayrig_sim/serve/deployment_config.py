@@ -156,6 +156,16 @@ def deployment_infos(document: JsonObject, code: ApplicationCode) -> dict[str, D
     return infos
 
 
+def check_router_classes(document: JsonObject) -> None:
+    """What the build does with the routers' classes that a document names: it splits their import paths (golden/ray-serve
+    S02b). Raises `TypeError`.
+    """
+    for deployment in document.get("deployments") or ():
+        found = (deployment.get("request_router_config") or {}).get("request_router_class", "")
+        if not isinstance(found, str):
+            raise TypeError(f"argument of type '{type(found).__name__}' is not iterable")
+
+
 def check_route_prefix(prefix: str | None) -> None:
     """Raises `ValueError`. None, an application without a route, is fine."""
     if prefix is None:

@@ -65,7 +65,8 @@ class ProxyProcess:
         self._broadcaster = broadcaster
         self._rng = context.stream(f"proxy/{node.name}")
         self._task: Task[None] | None = None
-        spec = ActorSpec(name=f"{ACTOR_PREFIX}{node.node_id}", resources={}, pinned_to=node.node_id)
+        name = f"{ACTOR_PREFIX}{node.node_id}"
+        spec = ActorSpec(name=name, resources={}, pinned_to=node.node_id, class_name="ProxyActor")
         self.actor: Actor = context.cluster.create_actor(spec, on_dead=self._died, payload=self)
         self._task = context.kernel.spawn(f"proxy {node.name} start", self._start())
 

@@ -72,6 +72,7 @@ class ReplicaProcess:
             bundles=actor.placement_group_bundles,
             strategy=actor.placement_group_strategy or "PACK",
             label_selector=actor.options.get("label_selector"),
+            class_name=f"ServeReplica:{info.app}:{info.name}",
         )
         self.actor = context.cluster.create_actor(spec, on_dead=self._died, payload=self)
         if self.actor.node is not None:

@@ -62,6 +62,7 @@ _PLACEHOLDERS = tuple(
         (r"\x1b\[\d+m", ""),
     )
 )
+_NODE_KEY = re.compile(r"node:[\d.]+")
 _LINK = re.compile(r"\n\s+For further information visit \S+")
 
 
@@ -92,12 +93,24 @@ def _without_frames(text: str) -> str:
 def normal(value: Any) -> Any:
     """Normal form of JSON: volatile fields by presence, unordered lists in order, whole numbers as integers."""
     if isinstance(value, dict):
-        return {key: _normal_field(key, item) for key, item in value.items()}
+        return {_normal_key(key): _normal_field(key, item) for key, item in value.items()}
     if isinstance(value, list):
         return [normal(item) for item in value]
     if isinstance(value, float) and value == int(value):
         return int(value)
     return normal_text(value) if isinstance(value, str) else value
+
+
+def _normal_key(key: str) -> str:
+    """The resource by which a node is meant has its address in its name."""
+    return "node:<ip>" if _NODE_KEY.fullmatch(key) else key
+
+
+def normal_keys(value: Any) -> Any:
+    """Of a recorded shape, whose values are types."""
+    if isinstance(value, dict):
+        return {_normal_key(key): normal_keys(item) for key, item in value.items()}
+    return [normal_keys(item) for item in value] if isinstance(value, list) else value
 
 
 def _normal_field(key: str, value: Any) -> Any:

@@ -72,6 +72,12 @@ class Cluster:
     def node_states(self) -> list[JsonObject]:
         return [{"node_id": "n"}]
 
+    def actor_states(self) -> list[JsonObject]:
+        return [{"actor_id": name, "class_name": "C", "state": "ALIVE"} for name in "ab"]
+
+    def host_names(self) -> list[str]:
+        return ["h"]
+
 
 class Clock:
     """A clock that a test sets."""
@@ -323,3 +329,33 @@ def test_recorded_exchanges(ask: Asker, case: str) -> None:
         if got != want:
             wrong.append(f"{request}:\n  got  {got}\n  want {want}")
     assert not wrong, "\n".join(wrong)
+
+
+def test_a_list_of_actors_is_cut_at_its_limit() -> None:
+    ask = Asker()
+    listed = json.loads(ask("GET", "/api/v0/actors?limit=1").body)["data"]["result"]
+    assert (listed["total"], [actor["actor_id"] for actor in listed["result"]]) == (2, ["a"])
+
+
+def test_views_of_nodes() -> None:
+    ask = Asker()
+    assert json.loads(ask("GET", "/nodes?view=hostnamelist").body)["data"] == {"hostNameList": ["h"]}
+    assert json.loads(ask("GET", "/nodes?view=other").body)["result"] is False
+
+
+def test_a_running_job_is_an_active_driver() -> None:
+    ask = Asker()
+    ask("POST", "/api/jobs/", {"entrypoint": "sleep 9"})
+    activity = [json.loads(ask("GET", "/api/component_activities").body)["driver"]["is_active"]]
+    ask.clock.now_ns = 3_000_000_000
+    activity.append(json.loads(ask("GET", "/api/component_activities").body)["driver"]["is_active"])
+    assert activity == ["INACTIVE", "ACTIVE"]
+
+
+def test_a_job_leaves_what_it_printed() -> None:
+    ask = Asker()
+    ask("POST", "/api/jobs/", {"entrypoint": "echo hello", "submission_id": "j"})
+    assert json.loads(ask("GET", "/api/jobs/j/logs").body)["logs"] == (
+        "2023-11-14 22:13:20,000\tINFO job_manager.py:581 -- Runtime env is setting up.\n"
+        "hello\nRunning entrypoint for job j: echo hello\n"
+    )
