@@ -12,6 +12,7 @@ from typing import Any
 from rayrig_controllers.cached_client import CachedClient, InformerCache
 from rayrig_controllers.controller import Controller, ControllerContext
 from rayrig_controllers.event_recorder import EventRecorder
+from rayrig_controllers.leader_election import LeaderElector
 from rayrig_controllers.options import OperatorOptions
 from rayrig_core.ports import Cancelled, HttpClient, KubernetesClient, Runtime, Task
 from rayrig_core.resource_types import JOB, POD, ResourceType
@@ -26,7 +27,10 @@ INDEXED_LABELS = (labels.CLUSTER, labels.ORIGINATED_FROM_CR_NAME, labels.SERVICE
 
 
 class Manager:
-    """An operator process. `start` returns at once; workers begin when all watched resources are in the cache."""
+    """An operator process. `start` returns at once; workers begin when all watched resources are in the cache.
+
+    With leader election they begin when the process holds the Lease, and the process ends when it lost it.
+    """
 
     def __init__(
         self,
@@ -54,6 +58,7 @@ class Manager:
             indexed_labels=INDEXED_LABELS,
             actor=name,
         )
+        self.elector: LeaderElector | None = None
         self._tasks: list[Task[Any]] = []
 
     def context(self, controller: str) -> ControllerContext:
@@ -73,6 +78,25 @@ class Manager:
 
     def start(self) -> None:
         self.is_running = True
+        if self.options.leader_election:
+            self._tasks.append(self._runtime.spawn(f"{self.name}/leader-election", self._lead()))
+        else:
+            self._start_controllers()
+
+    async def _lead(self) -> None:
+        self.elector = LeaderElector(
+            self._runtime,
+            self._client,
+            identity=f"{self.options.host_name}_{self._rng.getrandbits(64):016x}",
+            namespace=self.options.leader_election_namespace,
+            rng=self._rng,
+        )
+        await self.elector.acquire()
+        self._start_controllers()
+        await self.elector.hold()
+        self.crash()
+
+    def _start_controllers(self) -> None:
         for controller in self.controllers.values():
             self._tasks.append(self._runtime.spawn(f"{self.name}/{controller.name}", self._start(controller)))
 

@@ -23,6 +23,9 @@ class OperatorOptions:
     watch_namespace: str = ""
     reconcile_concurrency: int = 1
     use_kubernetes_proxy: bool = False
+    #: On in KubeRay by default; an operator that is the only one need not ask.
+    leader_election: bool = False
+    leader_election_namespace: str = "default"
     cluster_domain: str = "cluster.local"  # CLUSTER_DOMAIN
     zero_downtime: bool = True  # ENABLE_ZERO_DOWNTIME
     inject_probes: bool = True  # ENABLE_PROBES_INJECTION
