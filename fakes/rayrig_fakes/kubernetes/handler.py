@@ -167,7 +167,9 @@ def _answer(server: ApiServer, request: HttpRequest, user: UserInfo) -> ApiRespo
     verb = verb_of(request.method, target, request.query)
     form = _accepted(request.headers.get("accept", ""), served.rules.is_custom)
     warnings: tuple[str, ...] = (_warning(served.warning),) if served.warning else ()
-    call = call_of(request, target, verb)._replace(user=user)
+    call = call_of(request, target, verb)
+    if user is not ADMIN:
+        call = call._replace(user=user)
     answer = _perform(server, request, target, call, form, warnings)
     return _as_yaml(answer) if form.yaml and isinstance(answer, ApiResponse) else answer
 

@@ -22,16 +22,30 @@ _AGGREGATED = f"{JSON};g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
 _CHECKS = ("ping", "log", "etcd", "poststarthook/start-apiextensions-informers", "poststarthook/crd-informer-synced")
 _HEALTH = ("healthz", "livez", "readyz")
 _PATHS = (
+    "/.well-known/openid-configuration",
     "/healthz",
     "/livez",
     "/metrics",
     "/openapi/v2",
     "/openapi/v3",
     "/openapi/v3/",
+    "/openid/v1/jwks",
     "/readyz",
     "/version",
     *(f"/{path}/{check}" for path in _HEALTH for check in _CHECKS),
 )
+
+#: About tokens of service accounts. They are signed with a key that nobody else has, so there are no public ones.
+_ISSUER: dict[str, JsonObject] = {
+    ".well-known/openid-configuration": {
+        "issuer": "https://kubernetes.default.svc.cluster.local",
+        "jwks_uri": "https://127.0.0.1:6443/openid/v1/jwks",
+        "response_types_supported": ["id_token"],
+        "subject_types_supported": ["public"],
+        "id_token_signing_alg_values_supported": ["HS256"],
+    },
+    "openid/v1/jwks": {"keys": []},
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +73,9 @@ def _find(state: ServerState, path: str, request: HttpRequest) -> Document:
     first, _, rest = path.partition("/")
     if first in _HEALTH:
         return _health(first, rest, request)
+    issuer = _ISSUER.get(path)
+    if issuer is not None:
+        return _json(issuer)
     if path == "metrics":
         return Document(_metrics(state).encode(), "text/plain; version=0.0.4; charset=utf-8")
     if first == "openapi":

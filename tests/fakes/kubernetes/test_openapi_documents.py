@@ -138,3 +138,15 @@ def test_operations_have_names_of_their_own(custom: Api) -> None:
         operation["operationId"] for path in paths.values() for name, operation in path.items() if name != "parameters"
     ]
     assert sorted(each for each in set(ids) if ids.count(each) > 1) == []
+
+
+def test_kinds_and_the_fields_all_of_them_have_are_described(custom: Api) -> None:
+    for name, kind in (("api/v1", "io.k8s.api.core.v1.Pod"), ("apis/example.com/v1", "com.example.v1.Widget")):
+        schema = document(custom, f"/openapi/v3/{name}")["components"]["schemas"][kind]
+        assert schema["properties"]["kind"]["description"] == "Name of the schema this object is written in."
+    pod = document(custom, "/openapi/v3/api/v1")["components"]["schemas"]["io.k8s.api.core.v1.Pod"]
+    assert pod["description"] == "Containers that run together on one node."
+    assert pod["properties"]["spec"] == {
+        "allOf": [{"$ref": "#/components/schemas/io.k8s.api.core.v1.PodSpec"}],
+        "description": "What is wanted.",
+    }

@@ -9,7 +9,14 @@ from rayrig_core.resource_types import ResourceType
 from rayrig_fakes.kubernetes.kind_rules import KindRules
 from rayrig_fakes.kubernetes.kinds.crds import CrdRules
 from rayrig_fakes.kubernetes.kinds.events import CoreEventRules, EventRules
-from rayrig_fakes.kubernetes.kinds.further import AUTOSCALER, AUTOSCALER_V1, FURTHER, AutoscalerV1Rules, plain_rules
+from rayrig_fakes.kubernetes.kinds.further import (
+    AUTOSCALER,
+    AUTOSCALER_V1,
+    FURTHER,
+    AutoscalerRules,
+    AutoscalerV1Rules,
+    plain_rules,
+)
 from rayrig_fakes.kubernetes.kinds.plain import (
     ConfigMapRules,
     LeaseRules,
@@ -83,7 +90,13 @@ def install(state: ServerState) -> None:
 
     everything = ("all",)
     add(rt.NAMESPACE, NamespaceRules(), "ns", subresources=("finalize",), fields=selectable("status.phase"))
-    add(rt.NODE, NodeRules(), "no", subresources=("proxy",), fields=selectable("spec.unschedulable", spec_unschedulable="false"))
+    add(
+        rt.NODE,
+        NodeRules(),
+        "no",
+        subresources=("proxy",),
+        fields=selectable("spec.unschedulable", spec_unschedulable="false"),
+    )
     add(
         rt.POD,
         PodRules(),
@@ -184,7 +197,7 @@ def install(state: ServerState) -> None:
             categories=tuple(kind.categories.split()),
         )
     autoscaler = AUTOSCALER.group_resource
-    add(AUTOSCALER, PlainRules(has_status=True), "hpa", categories=everything, storage=autoscaler)
+    add(AUTOSCALER, AutoscalerRules(has_status=True), "hpa", categories=everything, storage=autoscaler)
     add(AUTOSCALER_V1, AutoscalerV1Rules(has_status=True), "hpa", categories=everything, storage=autoscaler)
     review = ReviewRules(state)
     for review_kind in _REVIEWS:

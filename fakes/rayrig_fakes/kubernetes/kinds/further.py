@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from rayrig_core.objects import JsonObject
 from rayrig_core.resource_types import ResourceType
-from rayrig_fakes.kubernetes.kind_rules import KindRules
+from rayrig_fakes.kubernetes.kind_rules import Admission, KindRules, setdefault
 from rayrig_fakes.kubernetes.kinds.plain import PlainRules
 
 _NETWORKING, _STORAGE, _DEVICES = "networking.k8s.io", "storage.k8s.io", "resource.k8s.io"
@@ -89,7 +89,23 @@ FURTHER: tuple[Plain, ...] = (
 )
 
 
-class AutoscalerV1Rules(PlainRules):
+class AutoscalerRules(PlainRules):
+    def before_create(self, obj: JsonObject, admission: Admission) -> None:
+        super().before_create(obj, admission)
+        _default(obj)
+
+    def before_update(self, obj: JsonObject, old: JsonObject, admission: Admission) -> None:
+        super().before_update(obj, old, admission)
+        _default(obj)
+
+
+def _default(obj: JsonObject) -> None:
+    spec = obj.get("spec")
+    if isinstance(spec, dict):
+        setdefault(spec, minReplicas=1)
+
+
+class AutoscalerV1Rules(AutoscalerRules):
     """autoscaling/v1 of what is stored as autoscaling/v2: a target for the use of cpu is all it can say of metrics."""
 
     serves_stored_form = False

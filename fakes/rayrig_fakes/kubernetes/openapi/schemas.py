@@ -8,6 +8,7 @@ from rayrig_core.objects import JsonObject
 from rayrig_core.resource_types import ResourceType
 from rayrig_fakes.kubernetes.kinds.custom import CustomRules
 from rayrig_fakes.kubernetes.openapi import names
+from rayrig_fakes.kubernetes.openapi.descriptions import FIELDS, TYPES
 from rayrig_fakes.kubernetes.registry import Served
 from rayrig_fakes.kubernetes.typed.catalogue import FieldType, fields_of, type_name, type_of
 
@@ -91,8 +92,8 @@ class Schemas:
         schema: JsonObject = dict(rules.schema) if not self._v2 else _for_v2(rules.schema)
         properties = {
             **(schema.get("properties") or {}),
-            "apiVersion": {"type": "string", "description": "Group and version of this object."},
-            "kind": {"type": "string", "description": "Kind of this object."},
+            "apiVersion": {"type": "string", "description": FIELDS["apiVersion"]},
+            "kind": {"type": "string", "description": FIELDS["kind"]},
             "metadata": self._metadata(),
         }
         return {**schema, "type": "object", "properties": dict(sorted(properties.items())), GVK: [_gvk(kind)]}
@@ -104,7 +105,8 @@ class Schemas:
         name = names.schema_name(type_name)
         if name in self.found:
             return name
-        schema: JsonObject = {"type": "object"}
+        about = TYPES.get(type_name)
+        schema: JsonObject = {"description": about, "type": "object"} if about else {"type": "object"}
         # Before its fields: types may hold themselves.
         self.found[name] = schema
         fields = fields_of(type_name)
@@ -133,6 +135,8 @@ class Schemas:
         strategy = _RETAINING.get((owner, field.name), "merge" if field.merge_key is not None else "")
         if strategy:
             extensions["x-kubernetes-patch-strategy"] = strategy
+        if field.name in FIELDS and "metadata" in fields_of(owner):
+            extensions["description"] = FIELDS[field.name]
         schema = self._value(field.type)
         if not extensions:
             return schema
