@@ -13,7 +13,6 @@ from tests.conformance.operator.player import play
 #: Behaviours that a recording shows from beginning to end; they count once the recording holds.
 _ACCEPTS: dict[str, tuple[str, ...]] = {
     "rayservice/managed-elsewhere": ("RS-011",),
-    "validation/change-managed-by": ("RC-004",),
 }
 
 
