@@ -8,7 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rayrig_fakes.kubernetes.protobuf.decoding import MAGIC, Undecodable, decode
+from rayrig_fakes.kubernetes.protobuf.decoding import Undecodable, decode
+from rayrig_fakes.kubernetes.protobuf.encoding import encode
+from rayrig_fakes.kubernetes.protobuf.table import MAGIC
 
 
 def varint(number: int) -> bytes:
@@ -131,3 +133,52 @@ def test_a_client_may_send_protobuf_and_take_json(cluster):
     assert answer.json()["data"] == {"x": "1"}
     broken = cluster.client.post(cluster.path("configmaps"), content=b"nothing", headers=headers)
     assert broken.status_code == 400
+
+
+ONLY = {"accept": "application/vnd.kubernetes.protobuf"}
+
+
+def test_what_is_written_is_read_again():
+    obj = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": "p", "labels": {"a": "b"}, "creationTimestamp": "2026-01-01T00:00:00Z", "generation": 2},
+        "spec": {
+            "volumes": [{"name": "v", "secret": {"secretName": "s", "defaultMode": 0}}],
+            "containers": [
+                {
+                    "name": "c",
+                    "env": [
+                        {"name": "A", "valueFrom": {"configMapKeyRef": {"name": "m", "key": "k", "optional": False}}}
+                    ],
+                    "resources": {"limits": {"cpu": "1500m"}},
+                    "livenessProbe": {"tcpSocket": {"port": "web"}, "periodSeconds": 3},
+                }
+            ],
+            "priority": -1,
+        },
+    }
+    written = encode(obj)
+    assert written is not None
+    assert decode(written) == obj
+
+
+@pytest.mark.accepts("K8-009")
+def test_a_client_may_take_nothing_but_protobuf(cluster):
+    created = cluster.config_map("a", x="1").json()
+    answer = cluster.client.get(cluster.path("configmaps", "a"), headers=ONLY)
+    assert (answer.status_code, answer.headers["content-type"]) == (200, ONLY["accept"])
+    created["metadata"].pop("managedFields")
+    read = decode(answer.content)
+    assert read is not None
+    read["metadata"].pop("managedFields")
+    assert read == created
+
+    missing = cluster.client.get(cluster.path("configmaps", "none"), headers=ONLY)
+    refused = decode(missing.content)
+    assert refused is not None
+    assert (missing.status_code, refused["kind"], refused["reason"]) == (404, "Status", "NotFound")
+
+    definitions = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
+    assert cluster.client.get(definitions, headers=ONLY).status_code == 406
+    assert cluster.client.get(cluster.path("configmaps"), headers=ONLY).content.startswith(MAGIC)

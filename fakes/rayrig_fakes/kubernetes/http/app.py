@@ -60,6 +60,9 @@ class KubernetesApp:
         request = await _request(scope, receive)
         if request is None:
             return
+        in_protobuf = _takes_protobuf_only(request.headers.get("accept", ""))
+        if in_protobuf:
+            request = self._asking_for_json(request)
         try:
             answer = await self._answer(request)
         except _CutConnection:
@@ -71,6 +74,8 @@ class KubernetesApp:
         if isinstance(answer, WatchResponse):
             await self.streams.serve(answer, _encoded(answer.headers), receive, send)
             return
+        if in_protobuf:
+            answer = _to_protobuf(answer)
         headers = _encoded(answer.headers)
         headers.append((b"content-length", b"%d" % len(answer.body)))
         await send({"type": "http.response.start", "status": answer.status, "headers": headers})
@@ -97,6 +102,16 @@ class KubernetesApp:
             return await self._struck(self._faults, user, info, request)
         except ApiError as refused:
             return _refusal(refused)
+
+    def _asking_for_json(self, request: HttpRequest) -> HttpRequest:
+        """The same from a client that takes JSON, where the answer has a protobuf form; otherwise as it is, to be refused."""
+        from rayrig_fakes.kubernetes.protobuf.table import message_of
+
+        info = request_info(request.method, request.path, request.query)
+        served = self.server.state.registry.at(info.group, info.version, info.resource) if info.resource else None
+        if info.verb == "watch" or served is None or message_of(served.type.api_version, served.type.kind) is None:
+            return request
+        return replace(request, headers={**request.headers, "accept": JSON})
 
     # Faults
 
@@ -151,6 +166,20 @@ def _before(reaction: Reaction | None) -> None:
 
 def _call_later(delay_s: float, callback: Callable[[], None]) -> object:
     return asyncio.get_running_loop().call_later(delay_s, callback)
+
+
+def _takes_protobuf_only(accept: str) -> bool:
+    return accept.startswith(PROTOBUF) and all(part.strip().startswith(PROTOBUF) for part in accept.split(","))
+
+
+def _to_protobuf(answer: ApiResponse) -> ApiResponse:
+    """As it is when it has no protobuf form (text, discovery)."""
+    from rayrig_fakes.kubernetes.protobuf.encoding import encode
+
+    if answer.content_type != JSON:
+        return answer
+    body = encode(answer.json())
+    return answer if body is None else replace(answer, body=body, content_type=PROTOBUF)
 
 
 def _refusal(refused: ApiError) -> ApiResponse:

@@ -6,47 +6,20 @@ import base64
 import json
 import struct
 from collections.abc import Iterator
-from functools import lru_cache
-from pathlib import Path
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, TypeAlias
 
 from rayrig_core.objects import Json, JsonObject
 from rayrig_core.timestamps import NS, rfc3339, rfc3339_micro
+from rayrig_fakes.kubernetes.protobuf.table import MAGIC, fields_of, message_of
 
-MAGIC = b"k8s\0"
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
-#: Packages of `numbers.txt` whose name is not the group's first word.
-_PACKAGES = {"": "core", "rbac.authorization.k8s.io": "rbac"}
-_OPTIONS = "DeleteOptions"
 
 #: What stands behind a field number: a number for varints, otherwise bytes.
 _Value: TypeAlias = "int | bytes"
 
 
-class _Field(NamedTuple):
-    name: str
-    type: str
-    keeps_empty: bool
-
-
 class Undecodable(ValueError):
     """Not what it should be."""
-
-
-@lru_cache(maxsize=1)
-def _lines() -> dict[str, str]:
-    text = Path(__file__).with_name("numbers.txt").read_text(encoding="utf-8")
-    return {name: fields for name, _, fields in (line.partition("|") for line in text.splitlines())}
-
-
-@lru_cache(maxsize=512)
-def _fields_of(message: str) -> dict[int, _Field]:
-    fields = {}
-    for part in _lines()[message].split(";"):
-        if part:
-            number, name, kind = part.split(":")
-            fields[int(number.rstrip("!"))] = _Field(name, kind, number.endswith("!"))
-    return fields
 
 
 def decode(body: bytes) -> JsonObject | None:
@@ -64,10 +37,8 @@ def decode(body: bytes) -> JsonObject | None:
                     kind = _text(text)
         elif number == 2:
             raw = _as_bytes(value)
-    group, _, version = api_version.rpartition("/")
-    package = _PACKAGES.get(group) or group.partition(".")[0]
-    message = f"{package}.{version}.{kind}" if kind != _OPTIONS else f"meta.v1.{kind}"
-    if message not in _lines():
+    message = message_of(api_version, kind)
+    if message is None:
         return None
     try:
         return {"apiVersion": api_version, "kind": kind} | _message(message, raw)
@@ -132,7 +103,7 @@ def _int(value: _Value) -> int:
 
 
 def _message(message: str, data: bytes) -> JsonObject:
-    fields = _fields_of(message)
+    fields = fields_of(message)
     found: JsonObject = {}
     for number, value in _wire(data):
         field = fields.get(number)
