@@ -104,6 +104,28 @@ def test_head_crash_with_fault_tolerance_is_not_noticed_by_clients(stand: Make) 
     assert world.stop() == {"ok": world.shoppers.sent}
 
 
+@pytest.mark.accepts("RC-079")
+def test_head_crash_of_the_pod_with_fault_tolerance_leaves_workers_and_their_actors(stand: Make) -> None:
+    world = stand("fruit-stand-ha")
+    old = name_of(world.pods("head")[0])
+    workers = [pod["metadata"]["uid"] for pod in world.pods("worker")]
+
+    def replicas() -> list[str]:
+        answer = world.rig.request("fruit-stand-head-svc", "/api/serve/applications/", port=8265)
+        deployments = answer.json()["applications"]["fruit_app"]["deployments"]
+        return [replica["actor_id"] for one in deployments.values() for replica in one["replicas"]]
+
+    before = replicas()
+    world.strike("head-crash", mode="pod")
+    world.rig.sleep("5s")
+    world.rig.wait({"pods": {"service": "fruit-stand", "role": "head", "total": 1, "ready": 1}}, timeout="2m")
+    world.rig.sleep("10s")
+    assert name_of(world.pods("head")[0]) != old
+    assert [pod["metadata"]["uid"] for pod in world.pods("worker")] == workers
+    assert replicas() == before
+    assert world.stop() == {"ok": world.shoppers.sent}
+
+
 def test_image_pull_failure_backs_off_and_heals(stand: Make) -> None:
     world = stand()
     world.strike("image-pull-failure", image="rayproject/ray:2.100.0", duration="40s")
