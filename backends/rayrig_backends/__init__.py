@@ -2,7 +2,7 @@
 
 What lives where:
 
-- `world`: what a world is asked for and what it offers, the protocol behind which backends are exchanged; `faults`: what may strike it;
+- `world`: what a world is asked for and what it offers, behind which backends are exchanged; `faults`: what may strike it;
 - `memory`: everything in one process on one virtual clock, with `machines`, `memory_faults`, `memory_traffic` and what else it is
   put together from;
 - `asyncio_runtime`, `served_kubernetes`: the same actors on wall time, behind a socket that kubectl and others can connect to.
