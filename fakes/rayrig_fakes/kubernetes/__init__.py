@@ -8,6 +8,8 @@ What lives where:
 - `schema/`: structural schemas of custom resources, compiled; `patch/`: three kinds of patch; `apply/`: server-side apply;
 - `calls`, `server`: typed verbs and what they do; `requests`, `handler`: the same verbs out of HTTP requests;
 - `status`, `names`, `selectors`, `objectmeta`, `table`: bodies of errors, naming rules, selectors, metadata rules, printed columns;
+- `identity`, `tokens`: users and what they ask for; `authorization/`: roles and bindings, reviews, tokens of service accounts;
+- `discovery`, `nonresource`, `openapi/`: what the server tells about itself;
 - `client`: the `KubernetesClient` port in front of a server in this process.
 
 Not here: controllers, schedulers, kubelets (actors over the client port), sockets, clocks.
