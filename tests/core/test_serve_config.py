@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from rayrig_core.errors import InputError
 from rayrig_core.resources.go_yaml import YamlError, yaml_to_compact_json, yaml_to_json
@@ -80,3 +81,89 @@ def test_compact_json_has_sorted_keys_and_whole_numbers() -> None:
 def test_bad_yaml_names_its_line() -> None:
     with pytest.raises(YamlError, match=r"^yaml: line 2: "):
         yaml_to_json("a:\n  b: c: d\n")
+
+
+def refusal(document: Any) -> str:
+    """The text of a refusal; empty when the document is accepted."""
+    try:
+        validate_serve_config(document, importable=lambda _: True)
+    except ValidationError as error:
+        return str(error)
+    return ""
+
+
+def with_deployment(**fields: Any) -> dict[str, Any]:
+    return {"applications": [{"import_path": "m:app", "deployments": [{"name": "D", **fields}]}]}
+
+
+def with_application(**fields: Any) -> dict[str, Any]:
+    return {"applications": [{"import_path": "m:app", **fields}]}
+
+
+@pytest.mark.accepts("SV-031")
+@pytest.mark.parametrize(
+    ("names", "text"),
+    [(["a", "a"], "Found multiple configs for application"), (["a", ""], "Application names must be nonempty.")],
+)
+def test_names_of_applications_are_their_own(names: list[str], text: str) -> None:
+    given = [{"import_path": "m:app", "name": name, "route_prefix": f"/{i}"} for i, name in enumerate(names)]
+    assert text in refusal({"applications": given})
+
+
+@pytest.mark.accepts("SV-032")
+def test_an_import_path_names_a_module_and_an_attribute() -> None:
+    for path in ("nodots", "a.", ":x", "a:b:c", 7):
+        assert refusal({"applications": [{"import_path": path}]}), path
+    for path in ("a:b", "a.b", "a..b", "a b:c"):
+        assert refusal({"applications": [{"import_path": path}]}) == "", path
+
+
+@pytest.mark.accepts("SV-033")
+def test_an_application_has_no_address_of_its_own() -> None:
+    assert refusal(with_application(host="0.0.0.0"))
+    assert refusal(with_application(port=8000))
+
+
+@pytest.mark.accepts("SV-034")
+def test_the_number_of_replicas_is_a_positive_integer_or_auto() -> None:
+    for number in (0, "2", 1.0, "AUTO"):
+        assert refusal(with_deployment(num_replicas=number)), number
+    for number in (1, "auto"):
+        assert refusal(with_deployment(num_replicas=number)) == "", number
+    assert refusal(with_deployment(num_replicas=2, autoscaling_config={}))
+
+
+@pytest.mark.accepts("SV-035")
+def test_limits_of_requests() -> None:
+    assert refusal(with_deployment(max_ongoing_requests=0))
+    for limit in (0, -2, "1"):
+        assert refusal(with_deployment(max_queued_requests=limit)), limit
+    assert refusal(with_deployment(max_queued_requests=-1)) == ""
+
+
+@pytest.mark.accepts("SV-036")
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("health_check_period_s", 0),
+        ("graceful_shutdown_timeout_s", -1),
+        ("rolling_update_percentage", 0),
+        ("rolling_update_percentage", 1.1),
+    ],
+)
+def test_periods_and_shares_have_bounds(field: str, value: float) -> None:
+    assert field in refusal(with_deployment(**{field: value}))
+
+
+@pytest.mark.accepts("SV-038")
+def test_a_logging_config_knows_its_encodings_and_nothing_else() -> None:
+    assert refusal(with_application(logging_config={"encoding": "json"}))
+    assert refusal(with_application(logging_config={"encoding": "JSON"})) == ""
+    assert refusal(with_application(logging_config={"encodings": "JSON"}))
+
+
+def test_a_working_directory_is_remote() -> None:
+    for place in ("/tmp/x", "."):
+        assert refusal(with_application(runtime_env={"working_dir": place})), place
+    for place in ("https://h/x.zip", "s3://b/x.zip", "gs://b/x.zip", "file:///x.zip"):
+        assert refusal(with_application(runtime_env={"working_dir": place})) == "", place
