@@ -6,17 +6,15 @@ nothing is due changes nothing, so the controller leaves it out; `next_ns` says 
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable
 
 from rayrig_core.objects import JsonObject
-from rayrig_core.timestamps import to_ns
 from rayrig_core.trace import Kind
 from rayrig_sim.ray.resources import IMPLICIT_PREFIX
 from rayrig_sim.serve import deployment_messages as messages
 from rayrig_sim.serve.autoscaling import AutoscalingConfig
 from rayrig_sim.serve.broadcast import Broadcaster
-from rayrig_sim.serve.context import NEVER_NS, ServeContext
+from rayrig_sim.serve.context import ServeContext
 from rayrig_sim.serve.deployment_config import DeploymentInfo, shown
 from rayrig_sim.serve.deployment_transitions import DeploymentEvent, DeploymentStatus, DeploymentStatusInfo
 from rayrig_sim.serve.deployment_update import (
@@ -28,9 +26,10 @@ from rayrig_sim.serve.deployment_update import (
 )
 from rayrig_sim.serve.execution import ReplicaExecution
 from rayrig_sim.serve.identity import DeploymentId
-from rayrig_sim.serve.replica import ACTIVE, SLOW_START_NS, Replica
+from rayrig_sim.serve.replica import SLOW_START_NS, Replica
 from rayrig_sim.serve.replica_health import Health
-from rayrig_sim.serve.replica_process import ACTOR_PREFIX, Call, ReplicaProcess
+from rayrig_sim.serve.replica_process import Call, ReplicaProcess
+from rayrig_sim.serve.replica_set import RECOVERY_NS, ReplicaSet
 from rayrig_sim.serve.rolling_update import (
     failure_threshold,
     may_stop,
@@ -39,18 +38,12 @@ from rayrig_sim.serve.rolling_update import (
     surge_size,
 )
 from rayrig_sim.serve.router import RouterConfig
-from rayrig_sim.serve.scale_down import Candidate, victims
 from rayrig_sim.serve.status import ReplicaState
 from rayrig_sim.serve.target_capacity import Direction
 
 _S = ReplicaState
 _UNSETTLED = (_S.STARTING, _S.UPDATING, _S.RECOVERING, _S.STOPPING)
 _ROUTABLE = (_S.RUNNING, _S.PENDING_MIGRATION)
-#: Dead replicas that stay listed (RETAINED_DEAD_REPLICAS).
-_DEAD_KEPT = 10
-#: A recovering replica that does not answer for this long is killed.
-_RECOVERY_NS = to_ns(30)
-_ID_LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789"
 
 
 class DeploymentState:
@@ -70,8 +63,7 @@ class DeploymentState:
         self.subject = f"{context.subject}/{deployment.app}/{deployment.name}"
         self.target: DeploymentTarget | None = None
         self.status = DeploymentStatusInfo()
-        self.replicas: list[Replica] = []
-        self.dead: deque[JsonObject] = deque(maxlen=_DEAD_KEPT)
+        self._set = ReplicaSet(context, deployment, wake=self.wake, changed=self._mark_dirty)
         self.is_dirty = True
         self.next_ns = 0
         #: Its last trace event.
@@ -81,7 +73,6 @@ class DeploymentState:
         self._broadcaster = broadcaster
         self._wake_controller = wake
         self._target_changed = changed
-        self._rng = context.stream(f"ids/{deployment.app}/{deployment.name}")
         self._failures = 0
         self._failure = ""
         self._has_run = False
@@ -89,7 +80,11 @@ class DeploymentState:
         self._warned_ns = -SLOW_START_NS
         self._sent: tuple[ReplicaExecution, ...] | None = None
         self._sent_unavailable = False
-        self._last_replica_seq: int | None = None
+
+    @property
+    def replicas(self) -> list[Replica]:
+        """In order of start."""
+        return self._set.members
 
     # Targets
 
@@ -160,9 +155,7 @@ class DeploymentState:
             if process.start is not Call.DONE:
                 process.kill("the controller restarted before it had initialised")
                 continue
-            replica = Replica(self.context, process, process.version, state=_S.RECOVERING, cause=cause)
-            process.notify = self.wake
-            self.replicas.append(replica)
+            self._set.take_over(process, cause)
         self._is_rolling = any(r.version != target.version for r in self.replicas)
         if target.is_deleting:
             self.status = self.status.after(DeploymentEvent.DELETE)
@@ -202,6 +195,9 @@ class DeploymentState:
         self.is_dirty = True
         self._wake_controller()
 
+    def _mark_dirty(self) -> None:
+        self.is_dirty = True
+
     def is_due(self, now_ns: int) -> bool:
         return self.is_dirty or now_ns >= self.next_ns
 
@@ -226,7 +222,7 @@ class DeploymentState:
                     self._check_recovery(replica, now_ns)
         for replica in list(self.replicas):
             if replica.state is _S.STOPPING and replica.is_stopped(now_ns):
-                self._remove(replica)
+                self._set.remove(replica)
         if (waiting or initializing) and now_ns - self._warned_ns >= SLOW_START_NS:
             self._warn_slow(waiting, initializing, now_ns)
 
@@ -235,7 +231,7 @@ class DeploymentState:
         target = self.target
         assert target is not None
         wanted = target.num_replicas
-        running_new = self._count(_S.RUNNING, is_new=True)
+        running_new = self._set.count(_S.RUNNING, target.version)
         if running_new:
             self._has_run = True
         if target.is_deleting:
@@ -248,32 +244,18 @@ class DeploymentState:
                 self._give_up_start()
         if any(replica.state in _UNSETTLED for replica in self.replicas):
             return
-        if running_new == wanted and self._count(_S.RUNNING) == running_new and not self._close_ranks(running_new):
+        if (
+            running_new == wanted
+            and self._set.count(_S.RUNNING) == running_new
+            and not self._set.close_ranks(running_new)
+        ):
             self._failures, self._failure = 0, ""
             self._is_rolling = False
-            self._happened(DeploymentEvent.CONVERGED, "", self._last_replica_seq)
+            self._happened(DeploymentEvent.CONVERGED, "", self._set.last_seq)
 
     def migrate(self, now_ns: int) -> None:
         """(c) Replicas on nodes that Ray drains (ray-serve.md 5.8)."""
-        for replica in list(self.replicas):
-            node = replica.process.node
-            if node is None or not node.is_draining:
-                if replica.state is _S.PENDING_MIGRATION:
-                    self._enter(replica, _S.RUNNING, "its node no longer drains")
-            elif replica.state in (_S.STARTING, _S.UPDATING):
-                self._stop(replica, "its node drains")
-            elif replica.state is _S.RUNNING:
-                self._enter(replica, _S.PENDING_MIGRATION, "its node drains")
-        migrating = [r for r in self.replicas if r.state is _S.PENDING_MIGRATION]
-        if not migrating or self.target is None:
-            return
-        migrating.sort(key=_drain_deadline)
-        surplus = self._count(_S.RUNNING) + len(migrating) - self.target.num_replicas
-        for replica in migrating:
-            last_ns = _drain_deadline(replica) - to_ns(replica.config.graceful_shutdown_timeout_s)
-            if surplus > 0 or now_ns >= last_ns:
-                surplus -= 1
-                self._stop(replica, "migrated")
+        self._set.move_from_draining_nodes(now_ns, None if self.target is None else self.target.num_replicas)
 
     def scale(self) -> None:
         """(e) Outdated replicas as far as the rollout allows, then the count."""
@@ -287,9 +269,9 @@ class DeploymentState:
         missing = target.num_replicas + extra - len(present)
         if missing > 0 and not is_failing:
             for _ in range(missing):
-                self._start_replica()
+                self._set.start(target.info, target.version, self.seq)
         elif missing < 0:
-            self._stop_surplus(present, -missing)
+            self._set.stop_surplus(present, -missing, self.seq)
 
     @property
     def is_gone(self) -> bool:
@@ -305,23 +287,14 @@ class DeploymentState:
         )
         is_unavailable = self.status.status is DeploymentStatus.DEPLOY_FAILED and not running
         if running != self._sent or is_unavailable != self._sent_unavailable:
-            if self._broadcaster.replicas(self.id, running, is_unavailable, self._last_replica_seq):
+            if self._broadcaster.replicas(self.id, running, is_unavailable, self._set.last_seq):
                 self._sent, self._sent_unavailable = running, is_unavailable
             else:
                 self.is_dirty = True
 
     def plan_next(self, now_ns: int) -> None:
         """When it has to be looked at again, if nothing happens before."""
-        earliest = NEVER_NS
-        for replica in self.replicas:
-            due = replica.next_ns()
-            if replica.state is _S.STARTING:
-                due = max(replica.began_ns, self._warned_ns) + SLOW_START_NS
-            elif replica.state is _S.RECOVERING:
-                due = replica.began_ns + _RECOVERY_NS
-            elif replica.state is _S.PENDING_MIGRATION:
-                due = min(due, _drain_deadline(replica) - to_ns(replica.config.graceful_shutdown_timeout_s))
-            earliest = min(earliest, due)
+        earliest = self._set.next_ns(self._warned_ns)
         self.next_ns = earliest if earliest > now_ns else now_ns
 
     # Replicas
@@ -333,7 +306,7 @@ class DeploymentState:
             return
         is_new = self._is_new(replica)
         detail = replica.process.death or "three health checks in a row failed"
-        self._stop(replica, detail, cause=replica.process.death_cause, is_graceful=health is Health.FAILED)
+        self._set.stop(replica, detail, cause=replica.process.death_cause, is_graceful=health is Health.FAILED)
         if is_new:
             if self._is_rolling:
                 self._failures += 1
@@ -343,9 +316,9 @@ class DeploymentState:
     def _check_start(self, replica: Replica) -> None:
         process = replica.process
         if process.execution is not None and process.rank is None:
-            process.rank = self._free_rank()  # when its process is up; a stopping replica has its rank to its end
+            self._set.give_rank(replica)
         if process.start is Call.DONE and process.death is None:
-            self._enter(replica, _S.RUNNING)
+            self._set.enter(replica, _S.RUNNING)
         elif process.start is Call.FAILED or process.death is not None:
             self._failed(replica, process.failure or process.death or "")
 
@@ -354,58 +327,27 @@ class DeploymentState:
         if process.death is not None or process.update is Call.FAILED:
             self._failed(replica, process.failure or process.death or "")
         elif process.update is Call.DONE:
-            self._enter(replica, _S.RUNNING)
+            self._set.enter(replica, _S.RUNNING)
 
     def _check_recovery(self, replica: Replica, now_ns: int) -> None:
         process = replica.process
-        if process.death is not None or now_ns - replica.began_ns >= _RECOVERY_NS:
+        if process.death is not None or now_ns - replica.began_ns >= RECOVERY_NS:
             why = process.death or "it could not be recovered"
-            self._stop(replica, why, cause=process.death_cause, is_graceful=False)
+            self._set.stop(replica, why, cause=process.death_cause, is_graceful=False)
         elif now_ns > replica.began_ns:
-            self._enter(replica, _S.RUNNING, "recovered")
+            self._set.enter(replica, _S.RUNNING, "recovered")
 
     def _failed(self, replica: Replica, text: str) -> None:
         """A start or reconfiguration failed: it is stopped, counted and said."""
         first_line = text.rstrip().rpartition("\n")[2]
         process = replica.process
-        self._stop(replica, first_line, cause=process.death_cause, is_graceful=process.death is None)
+        self._set.stop(replica, first_line, cause=process.death_cause, is_graceful=process.death is None)
         if self.target is None or not self.target.num_replicas:
             return
         self._failures += 1
         self._failure = text
         left = max(failure_threshold(self.target.num_replicas) - self._failures, 0)
         self._say(messages.retrying(None if self._has_run else left, text), replica.seq)
-
-    def _start_replica(self) -> None:
-        target = self.target
-        assert target is not None
-        replica_id = "".join(_ID_LETTERS[int(self._rng.random() * 36)] for _ in range(8))
-        process = ReplicaProcess(self.context, replica_id, target.info, target.version)
-        process.notify = self.wake
-        self.replicas.append(Replica(self.context, process, target.version, cause=self.seq))
-        self._last_replica_seq = self.replicas[-1].seq
-        self.is_dirty = True
-
-    def _stop_surplus(self, present: list[Replica], count: int) -> None:
-        cluster = self.context.cluster
-        head = cluster.head
-        candidates = [
-            Candidate(
-                replica,
-                replica.state in (_S.RUNNING, _S.UPDATING),
-                replica.process.node.node_id if replica.process.node else None,
-                position,
-            )
-            for position, replica in enumerate(present)
-        ]
-        chosen = victims(
-            candidates,
-            count,
-            head_id=head.node_id if head else None,
-            replicas_on=lambda node_id: _replicas_on(self.context, node_id),
-        )
-        for replica in chosen:
-            self._stop(replica, "not wanted any more", cause=self.seq)
 
     def _roll(self, is_failing: bool) -> int:
         """Bring outdated replicas on. Returns how many may exist above the target meanwhile."""
@@ -415,7 +357,7 @@ class DeploymentState:
         if not outdated:
             return 0
         for replica in [r for r in outdated if r.state is _S.STARTING]:
-            self._stop(replica, "outdated", cause=self.seq, is_graceful=False)
+            self._set.stop(replica, "outdated", cause=self.seq, is_graceful=False)
         outdated = [r for r in outdated if r.state in _ROUTABLE]
         for replica in list(outdated):
             if target.version.effect_on(replica.version) in (Effect.ADOPT, Effect.NONE):
@@ -430,59 +372,18 @@ class DeploymentState:
         restarts = [r for r in outdated if target.version.effect_on(r.version) is Effect.RESTART]
         extra = surge_size(wanted, config.max_surge_percent) if restarts else 0
         if extra:
-            allowed, outdated = may_stop_with_surge(wanted, size, self._count(_S.RUNNING)), restarts
+            allowed, outdated = may_stop_with_surge(wanted, size, self._set.count(_S.RUNNING)), restarts
         else:
             old = sum(
                 r.version != target.version and r.state in (_S.STARTING, _S.UPDATING, _S.RUNNING) for r in self.replicas
             )
-            allowed = may_stop(wanted, size, self._count(_S.RUNNING, is_new=True), old)
+            allowed = may_stop(wanted, size, self._set.count(_S.RUNNING, target.version), old)
         for replica in outdated[:allowed]:
             if target.version.effect_on(replica.version) is Effect.RESTART:
-                self._stop(replica, "replaced by a new version", cause=self.seq)
+                self._set.stop(replica, "replaced by a new version", cause=self.seq)
             else:
-                replica.reconfigure(target.info, target.version, self.seq)
-                self._last_replica_seq = replica.seq
-                self.is_dirty = True
+                self._set.reconfigure(replica, target.info, target.version, self.seq)
         return extra
-
-    def _remove(self, replica: Replica) -> None:
-        self.replicas.remove(replica)
-        if replica.process.node is not None:
-            self.dead.append(replica.details(ReplicaState.STOPPED))
-        replica.process.rank = None
-        self._enter(replica, _S.STOPPED)
-
-    def _enter(self, replica: Replica, state: ReplicaState, detail: str = "") -> None:
-        replica.enter(state, detail)
-        self._last_replica_seq = replica.seq
-        self.is_dirty = True
-
-    def _stop(self, replica: Replica, detail: str, *, cause: int | None = None, is_graceful: bool = True) -> None:
-        replica.stop(detail, cause, is_graceful=is_graceful)
-        self._last_replica_seq = replica.seq
-        self.is_dirty = True
-
-    # Ranks (ray-serve.md 5.6)
-
-    def _free_rank(self) -> int:
-        taken = {r.process.rank for r in self.replicas}
-        rank = 0
-        while rank in taken:
-            rank += 1
-        return rank
-
-    def _close_ranks(self, count: int) -> bool:
-        """Once the count is right, ranks are made contiguous by a call to those that move. True when there was one."""
-        moved = False
-        for replica in self.replicas:
-            process = replica.process
-            free = self._free_rank()
-            if process.rank is not None and free < count <= process.rank:
-                process.rank = free
-                replica.reconfigure(process.info, process.version, replica.seq)
-                self._last_replica_seq = replica.seq
-                moved = self.is_dirty = True
-        return moved
 
     # Status
 
@@ -498,14 +399,14 @@ class DeploymentState:
 
     def _give_up_start(self) -> None:
         message = messages.start_failed(self._failures, self._failure)
-        self._happened(DeploymentEvent.REPLICA_STARTUP_FAILED, message, self._last_replica_seq)
+        self._happened(DeploymentEvent.REPLICA_STARTUP_FAILED, message, self._set.last_seq)
 
     def _give_up_rollout(self) -> None:
         if not self.is_frozen:
             self.is_frozen = True
             self._target_changed()
         message = messages.rollout_failed(self._failures, self._failure)
-        self._happened(DeploymentEvent.ROLLING_UPDATE_FAILED, message, self._last_replica_seq)
+        self._happened(DeploymentEvent.ROLLING_UPDATE_FAILED, message, self._set.last_seq)
 
     def _warn_slow(self, waiting: int, initializing: int, now_ns: int) -> None:
         self._warned_ns = now_ns
@@ -517,7 +418,7 @@ class DeploymentState:
             total = self.context.cluster.total_resources()
             message = messages.slow_to_be_scheduled(self.id, waiting, target.info.actor.resources, total)
         if self.status.status not in (DeploymentStatus.UNHEALTHY, DeploymentStatus.DEPLOY_FAILED):
-            self._say(message, self._last_replica_seq)
+            self._say(message, self._set.last_seq)
 
     def _happened(self, event: DeploymentEvent, message: str, cause: int | None) -> None:
         after = self.status.after(event, message)
@@ -543,12 +444,9 @@ class DeploymentState:
     def _is_new(self, replica: Replica) -> bool:
         return self.target is not None and replica.version == self.target.version
 
-    def _count(self, state: ReplicaState, *, is_new: bool = False) -> int:
-        return sum(r.state is state and (not is_new or self._is_new(r)) for r in self.replicas)
-
     @property
     def running_count(self) -> int:
-        return self._count(_S.RUNNING)
+        return self._set.count(_S.RUNNING)
 
     @property
     def is_recovering(self) -> bool:
@@ -562,11 +460,7 @@ class DeploymentState:
 
     def active_nodes(self) -> dict[str, int]:
         """Ids of nodes with an active replica, each with the last trace event of the oldest one there."""
-        found: dict[str, int] = {}
-        for replica in self.replicas:
-            if replica.state in ACTIVE and replica.process.node is not None:
-                found.setdefault(replica.process.node.node_id, replica.seq)
-        return found
+        return self._set.active_nodes()
 
     def details(self) -> JsonObject:
         """As the GET answer shows it (ray-serve.md 2.2)."""
@@ -582,15 +476,5 @@ class DeploymentState:
             "target_num_replicas": target.num_replicas,
             "required_resources": {n: a for n, a in resources.items() if not n.startswith(IMPLICIT_PREFIX)},
             "replicas": [replica.details() for replica in self.replicas],
-            "recent_dead_replicas": list(self.dead),
+            "recent_dead_replicas": list(self._set.dead),
         }
-
-
-def _drain_deadline(replica: Replica) -> int:
-    node = replica.process.node
-    return node.drain_deadline_ns if node is not None and node.drain_deadline_ns is not None else NEVER_NS
-
-
-def _replicas_on(context: ServeContext, node_id: str) -> int:
-    node = context.cluster.nodes.get(node_id)
-    return 0 if node is None else sum(actor.name.startswith(ACTOR_PREFIX) for actor in node.actors.values())
