@@ -44,6 +44,8 @@ class ApiCall(NamedTuple):
     field_validation: FieldValidation = "Ignore"
     #: Paths of fields that occur twice in the body.
     duplicates: tuple[str, ...] = ()
+    #: Of a pod, for its log.
+    container: str = ""
     send_initial_events: bool = False
     #: Who calls; None is the administrator, as for everything in this process.
     user: UserInfo | None = None
@@ -56,6 +58,8 @@ class Answer(NamedTuple):
     body: JsonObject
     stored: Stored | None = None
     warnings: tuple[str, ...] = ()
+    #: Instead of a body, for logs.
+    text: str | None = None
 
     def own(self) -> JsonObject:
         """The body as an object of the caller's own."""

@@ -9,11 +9,13 @@ from dataclasses import dataclass
 from rayrig_core.errors import ApiError
 from rayrig_core.http import HttpRequest
 from rayrig_core.objects import Json, JsonObject
+from rayrig_core.resource_types import POD
 from rayrig_fakes.kubernetes import status
 from rayrig_fakes.kubernetes.calls import ApiCall, Page
 from rayrig_fakes.kubernetes.event_lines import EventLines, event_line
 from rayrig_fakes.kubernetes.identity import ADMIN, UserInfo
 from rayrig_fakes.kubernetes.nonresource import document
+from rayrig_fakes.kubernetes.protobuf_status import protobuf_status
 from rayrig_fakes.kubernetes.requests import (
     JSON,
     PROTOBUF,
@@ -23,6 +25,7 @@ from rayrig_fakes.kubernetes.requests import (
     Target,
     call_of,
     flag,
+    media_type,
     number,
     one,
     resolve,
@@ -30,7 +33,7 @@ from rayrig_fakes.kubernetes.requests import (
 )
 from rayrig_fakes.kubernetes.server import ApiServer
 from rayrig_fakes.kubernetes.store import Stored
-from rayrig_fakes.kubernetes.table import layout
+from rayrig_fakes.kubernetes.table import layout, row_conditions
 from rayrig_fakes.kubernetes.watch import Delivery, WatchCursor
 
 _META_API = "meta.k8s.io/v1"
@@ -150,7 +153,12 @@ def handle(server: ApiServer, request: HttpRequest, user: UserInfo = ADMIN) -> A
     except PlainNotFound:
         return ApiResponse(404, b"404 page not found\n", "text/plain; charset=utf-8")
     except ApiError as refused:
+        if refused.code == 406 and media_type(request.headers.get("accept", "")) == PROTOBUF:
+            return ApiResponse(406, protobuf_status(refused.status), PROTOBUF)
         return _json(refused.code, refused.status)
+    except RecursionError:
+        too_deep = status.bad_request("the object provided is nested too deeply")
+        return _json(too_deep.code, too_deep.status)
 
 
 def _json(code: int, value: Json, warnings: tuple[str, ...] = ()) -> ApiResponse:
@@ -198,6 +206,8 @@ def _perform(
         return _list(server, request, target, server.delete_collection(call), form, warnings)
     answer = server.call(call)
     warnings += tuple(_warning(text) for text in answer.warnings)
+    if answer.text is not None:
+        return ApiResponse(200 if answer.text else 204, answer.text.encode(), "text/plain", warnings)
     if form.kind == "PartialObjectMetadataList":
         raise _not_acceptable(
             f"you requested {form.kind}, but the requested object is not a list (*core.{served.type.kind})"
@@ -274,7 +284,10 @@ def _table(
     rows: list[JsonObject] = []
     for obj in objects:
         shown = None if include == "None" else obj if include == "Object" else _partial(obj)
-        rows.append({"cells": row(obj, now), "object": shown})
+        shown_row: JsonObject = {"cells": row(obj, now), "object": shown}
+        if target.served.type == POD and (conditions := row_conditions(obj)):
+            shown_row["conditions"] = conditions
+        rows.append(shown_row)
     return {
         "kind": "Table",
         "apiVersion": _META_API,

@@ -58,16 +58,16 @@ def take_patched(served: Served, call: ApiCall, admission: Admission, obj: JsonO
     rules, kind = served.rules, served.type
     admission.type_name = type_of(kind) or ""
     if not rules.is_custom and (why := _other_type(served, obj)):
-        raise _bad_patch(call, obj, why[1])
+        raise bad_patch(call, obj, why[1])
     check_type(served, obj)
     parts = {field: obj[field] for field in touched if field in obj}
     try:
         decoded = rules.decode(parts, admission)
     except Undecodable as problem:
-        raise _bad_patch(call, obj, str(problem)) from None
+        raise bad_patch(call, obj, str(problem)) from None
     problems = _strict_problems(call, admission)
     if problems and call.field_validation == "Strict":
-        raise _bad_patch(call, obj, f"strict decoding error: {', '.join(problems)}")
+        raise bad_patch(call, obj, f"strict decoding error: {', '.join(problems)}")
     for field in parts:
         if field in decoded:
             obj[field] = decoded[field]
@@ -145,9 +145,9 @@ def _other_type(served: Served, obj: JsonObject) -> tuple[str, str] | None:
 # Patches that lead nowhere
 
 
-def _bad_patch(call: ApiCall, obj: JsonObject, why: str) -> ApiError:
+def bad_patch(call: ApiCall, obj: JsonObject, why: str) -> ApiError:
     """422: what the patch makes of the object is not of its kind."""
-    shown = go_map(call.body) if call.patch_type == "strategic" else patched_text(obj, call.body)
+    shown = status.go_map(call.body) if call.patch_type == "strategic" else patched_text(obj, call.body)
     return status.invalid("", "", "", [status.invalid_value("patch", shown, why)])
 
 
@@ -166,16 +166,3 @@ def _sorted(value: Json, patch: Json) -> Json:
     if not isinstance(value, dict) or not isinstance(patch, dict):
         return value
     return {field: _sorted(value[field], patch.get(field)) for field in sorted(value)}
-
-
-def go_map(value: Json) -> str:
-    """As Go prints a value out of JSON: `map[status:map[phase:x]]`."""
-    if isinstance(value, dict):
-        return "map[" + " ".join(f"{field}:{go_map(value[field])}" for field in sorted(value)) + "]"
-    if isinstance(value, list):
-        return "[" + " ".join(go_map(item) for item in value) + "]"
-    if value is None:
-        return "<nil>"
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return str(value)

@@ -64,6 +64,8 @@ class KindRules:
     status_metadata: tuple[str, ...] = ("labels", "annotations", "finalizers", "ownerReferences")
     #: Finalizers without a `/` must be standard ones.
     standard_finalizers: bool = True
+    #: Errors name the group of the kind.
+    reports_group: bool = True
     name_rule: NameRule = staticmethod(dns_subdomain)
 
     def decode(self, body: JsonObject, admission: Admission) -> JsonObject:

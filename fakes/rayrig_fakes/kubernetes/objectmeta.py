@@ -104,7 +104,7 @@ def _validate_finalizers(finalizers: list[str], standard: bool) -> list[Cause]:
         field = f"metadata.finalizers[{index}]"
         problems = qualified_name(finalizer)
         causes += [status.invalid_value(field, finalizer, text) for text in problems]
-        if standard and not problems and "/" not in finalizer and finalizer not in _STANDARD_FINALIZERS:
+        if standard and not problems and "/" not in finalizer and finalizer not in STANDARD_FINALIZERS:
             text = "name is neither a standard finalizer name nor is it fully qualified"
             causes.append(status.invalid_value(field, finalizer, text))
     if "orphan" in finalizers and "foregroundDeletion" in finalizers:
@@ -113,7 +113,7 @@ def _validate_finalizers(finalizers: list[str], standard: bool) -> list[Cause]:
     return causes
 
 
-_STANDARD_FINALIZERS = ("orphan", "foregroundDeletion", "kubernetes")
+STANDARD_FINALIZERS = ("orphan", "foregroundDeletion", "kubernetes")
 
 
 def validate_update(new: JsonObject, old: JsonObject, *, twice: bool) -> list[Cause]:

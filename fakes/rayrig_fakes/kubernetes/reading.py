@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import json
 from collections.abc import Iterator
 
 from rayrig_core.errors import ApiError
 from rayrig_core.objects import JsonObject
 from rayrig_fakes.kubernetes import status
+from rayrig_fakes.kubernetes.bodies import Malformed, parse_json
 from rayrig_fakes.kubernetes.calls import Answer, ApiCall, Page
 from rayrig_fakes.kubernetes.registry import Served
 from rayrig_fakes.kubernetes.revisions import ADDED
 from rayrig_fakes.kubernetes.selectors import ObjectPredicate, object_predicate
 from rayrig_fakes.kubernetes.state import ServerState
 from rayrig_fakes.kubernetes.store import Collection, Stored
+from rayrig_fakes.kubernetes.typed.decoding import json_type
 from rayrig_fakes.kubernetes.watch import Delivery, WatchCursor
 
 _TOKEN_VERSION = "meta.k8s.io/v1"
+
+_TOKEN_ALPHABET = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_")
 
 
 class Reader:
@@ -179,12 +182,32 @@ def _token(revision: int, last_key: str) -> str:
 
 
 def _parse_token(token: str) -> tuple[int, str]:
+    """(revision, key) of a continue token. Raises `ApiError` 400."""
+    stray = next((at for at, letter in enumerate(token) if letter not in _TOKEN_ALPHABET), None)
+    if stray is not None or len(token) % 4 == 1:
+        raise _bad_token(f"illegal base64 data at input byte {len(token) - 1 if stray is None else stray}")
+    packed = base64.urlsafe_b64decode(token + "=" * (-len(token) % 4))
     try:
-        padded = token + "=" * (-len(token) % 4)
-        value = json.loads(base64.b64decode(padded, altchars=b"-_", validate=True))
-        version, revision, start = value["v"], value["rv"], value["start"]
-    except (binascii.Error, ValueError, KeyError, TypeError) as problem:
-        raise status.bad_request(f"continue key is not valid: {problem}") from None
-    if version != _TOKEN_VERSION or not isinstance(revision, int) or not isinstance(start, str):
-        raise status.bad_request("continue key is not valid: server does not recognize this encoded version")
-    return revision, start.rstrip("\0")
+        value = parse_json(packed.decode("latin-1"))
+    except Malformed as problem:
+        raise _bad_token(str(problem)) from None
+    if not isinstance(value, dict):
+        raise _bad_token(f"json: cannot unmarshal {json_type(value)} into Go value of type storage.continueToken")
+    version, revision, start = value.get("v", ""), value.get("rv", 0), value.get("start", "")
+    if version != _TOKEN_VERSION or type(revision) is not int or not isinstance(start, str):
+        raise _bad_token(f"server does not recognize this encoded version {version}")
+    if not start:
+        raise _bad_token(f"encoded start key empty (version {version})")
+    return revision, packed_text(start).rstrip("\0")
+
+
+def _bad_token(why: str) -> Exception:
+    return status.bad_request(f"invalid continue token: continue key is not valid: {why}")
+
+
+def packed_text(text: str) -> str:
+    """UTF-8 that was read byte by byte."""
+    try:
+        return text.encode("latin-1").decode("utf-8")
+    except UnicodeError:
+        return text

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NoReturn, cast
@@ -11,9 +10,11 @@ from rayrig_core.http import HttpRequest
 from rayrig_core.objects import Json, JsonObject
 from rayrig_core.ports import PatchType, Preconditions, PropagationPolicy
 from rayrig_fakes.kubernetes import status
+from rayrig_fakes.kubernetes.bodies import Malformed, parse_counting, parse_json, parse_yaml
 from rayrig_fakes.kubernetes.calls import ApiCall, FieldValidation, Verb
 from rayrig_fakes.kubernetes.patch import APPLY_PATCH, JSON_PATCH, MERGE_PATCH, STRATEGIC_PATCH, unsupported_patch
 from rayrig_fakes.kubernetes.registry import Registry, Served
+from rayrig_fakes.kubernetes.typed.decoding import Undecodable, decode
 
 BODY_LIMIT = 3 * 1024 * 1024
 JSON, YAML, PROTOBUF = "application/json", "application/yaml", "application/vnd.kubernetes.protobuf"
@@ -162,6 +163,7 @@ def call_of(request: HttpRequest, target: Target, verb: Verb) -> ApiCall:
         force=flag(query, "force"),
         field_validation=_field_validation(one(query, "fieldValidation"), verb),
         send_initial_events=flag(query, "sendInitialEvents"),
+        container=one(query, "container"),
     )
     if len(request.body) > BODY_LIMIT:
         text = f"Request entity too large: limit is {BODY_LIMIT}"
@@ -169,7 +171,8 @@ def call_of(request: HttpRequest, target: Target, verb: Verb) -> ApiCall:
     if verb in ("list", "watch"):
         _check_list_options(query, verb)
     if verb in ("create", "update"):
-        return call._replace(body=_object_body(request, served))
+        body, duplicates = _object_body(request, served, call.field_validation != "Ignore")
+        return call._replace(body=body, duplicates=duplicates)
     if verb == "patch":
         return _with_patch(request, served, call)
     if verb in ("delete", "deletecollection"):
@@ -229,12 +232,12 @@ def media_type(header: str) -> str:
 # Bodies
 
 
-def _object_body(request: HttpRequest, served: Served) -> JsonObject:
+def _object_body(request: HttpRequest, served: Served, counting: bool) -> tuple[JsonObject, tuple[str, ...]]:
     media = media_type(request.headers.get("content-type", ""))
     if media not in ("", JSON, YAML):
         raise status.unsupported_media_type((JSON, YAML, PROTOBUF))
     kind = served.type.kind
-    value = _parse(request.body, media, kind)
+    value, duplicates = _parse(request.body, media, kind, counting=counting)
     if value is None:
         value = {}
     if not isinstance(value, dict):
@@ -253,40 +256,19 @@ def _object_body(request: HttpRequest, served: Served) -> JsonObject:
             raise status.bad_request(
                 f"the API version in the data () does not match the expected API version ({expected})"
             )
-    return value
+    return value, duplicates
 
 
-def _parse(body: bytes, media: str, kind: str) -> Json:
+def _parse(body: bytes, media: str, kind: str, *, counting: bool = False) -> tuple[Json, tuple[str, ...]]:
+    """The value, and (`counting`) which fields occur twice in it."""
     text = body.decode("utf-8", "replace")
-    if media == YAML:
-        return _parse_yaml(text, kind)
     try:
-        return json.loads(text)
-    except ValueError as problem:
-        detail = _json_problem(text, problem)
-        raise _unrecognized(
-            kind, f"couldn't get version/kind; json parse error: {detail}", _short(text) or "<empty>"
-        ) from None
-
-
-def _parse_yaml(text: str, kind: str) -> Json:
-    import yaml  # Heavy, and rarely asked for.
-
-    try:
-        return yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-    except yaml.YAMLError as problem:
-        first = str(problem).splitlines()[0]
-        raise _unrecognized(kind, f"error converting YAML to JSON: yaml: {first}", _short(text)) from None
-
-
-def _json_problem(text: str, problem: ValueError) -> str:
-    """In the words of the real server's parser, where they are known."""
-    stripped = text.strip()
-    position = getattr(problem, "pos", len(text))
-    if position >= len(stripped) or not stripped:
-        return "unexpected end of JSON input"
-    where = "object key string" if "property name" in str(problem) else "value"
-    return f"invalid character '{text[position]}' looking for beginning of {where}"
+        if media == YAML:
+            return parse_yaml(text), ()
+        return parse_counting(text) if counting else (parse_json(text), ())
+    except Malformed as problem:
+        why = str(problem) if media == YAML else f"couldn't get version/kind; json parse error: {problem}"
+        raise _unrecognized(kind, why, _short(text) or "<empty>") from None
 
 
 def _short(text: str, limit: int = 30) -> str:
@@ -316,14 +298,15 @@ def _with_patch(request: HttpRequest, served: Served, call: ApiCall) -> ApiCall:
         if not call.field_manager:
             cause = status.required("fieldManager", "is required for apply patch")
             raise status.invalid("PatchOptions", "meta.k8s.io", "", [cause])
-        return call._replace(body=_parse_yaml(text, served.type.kind), patch_type=patch_type)
+        applied, _ = _parse(request.body, YAML, served.type.kind)
+        return call._replace(body=applied, patch_type=patch_type)
     if call.force:
         cause = status.forbidden_field("force", "may not be specified for non-apply patch")
         raise status.invalid("PatchOptions", "meta.k8s.io", "", [cause])
     try:
-        patch = json.loads(text)
-    except ValueError as problem:
-        raise status.bad_request(f"error decoding patch: {_json_problem(text, problem)}") from None
+        patch = parse_json(text)
+    except Malformed as problem:
+        raise status.bad_request(f"error decoding patch: {problem}") from None
     return call._replace(body=patch, patch_type=patch_type)
 
 
@@ -331,9 +314,12 @@ def _with_delete_options(request: HttpRequest, call: ApiCall) -> ApiCall:
     query = request.query
     options: dict[str, Any] = {}
     if request.body.strip():
-        parsed = _parse(request.body, media_type(request.headers.get("content-type", "")), "DeleteOptions")
-        if isinstance(parsed, dict):
-            options = parsed
+        parsed, _ = _parse(request.body, media_type(request.headers.get("content-type", "")), "DeleteOptions")
+        try:
+            options = decode(parsed if parsed is not None else {}, "meta.v1.DeleteOptions", [])
+        except Undecodable as problem:
+            text = f'DeleteOptions in version "v1" cannot be handled as a DeleteOptions: {problem}'
+            raise status.bad_request(text) from None
     grace = options.get("gracePeriodSeconds", number(query, "gracePeriodSeconds"))
     policy = options.get("propagationPolicy") or one(query, "propagationPolicy") or None
     orphan = options.get("orphanDependents")

@@ -44,15 +44,20 @@ class _Parser:
         return token
 
     def parse(self) -> list[LabelPredicate]:
-        requirements = []
-        while self._peek():
-            requirements.append(self._requirement())
+        requirements: list[LabelPredicate] = []
+        while token := self._peek():
+            if token in _SYMBOLS and token != "!":
+                raise _Unparsable(f"found '{token}', expected: !, identifier, or 'end of string'")
+            try:
+                requirements.append(self._requirement())
+            except _Unparsable as problem:
+                raise _Unparsable(f"unable to parse requirement: {problem}") from None
             if not self._peek():
                 break
             if (token := self._take()) != ",":
                 raise _Unparsable(f"found '{token}', expected: ',' or 'end of string'")
-            if not self._peek():
-                raise _Unparsable("found '', expected: identifier after ','")
+            if ((token := self._peek()) in _SYMBOLS and token != "!") or not token:
+                raise _Unparsable(f"found '{token}', expected: identifier after ','")
         return requirements
 
     def _requirement(self) -> LabelPredicate:
@@ -78,7 +83,7 @@ class _Parser:
     def _key(self) -> str:
         key = self._take()
         if not key or key in _SYMBOLS:
-            raise _Unparsable(f"found '{key}', expected: !, identifier, or 'end of string'")
+            raise _Unparsable(f"found '{key}', expected: identifier")
         if problems := qualified_name(key):
             raise _Unparsable(f'key: Invalid value: "{key}": {"; ".join(problems)}')
         return key
@@ -165,7 +170,7 @@ def label_predicate(selector: str) -> LabelPredicate | None:
     try:
         requirements = _Parser(selector).parse()
     except _Unparsable as problem:
-        raise status.bad_request(f"unable to parse requirement: {problem}") from None
+        raise status.bad_request(str(problem)) from None
     if not requirements:
         return None
     if len(requirements) == 1:

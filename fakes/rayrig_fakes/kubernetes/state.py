@@ -9,6 +9,7 @@ from rayrig_core.objects import JsonObject
 from rayrig_core.trace import Kind, Trace
 from rayrig_fakes.kubernetes.identity import AlwaysAllow, Authorizer, UserInfo
 from rayrig_fakes.kubernetes.kind_rules import Admission
+from rayrig_fakes.kubernetes.pod_logs import PodLogs
 from rayrig_fakes.kubernetes.registry import Registry, Served
 from rayrig_fakes.kubernetes.store import Collection, Store
 
@@ -16,7 +17,7 @@ from rayrig_fakes.kubernetes.store import Collection, Store
 class ServerState:
     """Handed to everything that reads or writes. Holds no rules of its own."""
 
-    __slots__ = ("authorizer", "find_user", "now_unix_ns", "registry", "rng", "store", "trace")
+    __slots__ = ("authorizer", "find_user", "now_unix_ns", "pod_logs", "registry", "rng", "store", "trace")
 
     def __init__(
         self, store: Store, registry: Registry, now_unix_ns: Callable[[], int], rng: Random, trace: Trace | None
@@ -30,6 +31,8 @@ class ServerState:
         self.authorizer: Authorizer = AlwaysAllow()
         #: User of a bearer token other than a service account's.
         self.find_user: Callable[[str], UserInfo | None] = lambda token: None
+        #: What containers have written, for whoever asks for logs.
+        self.pod_logs: PodLogs | None = None
 
     def collection(self, served: Served) -> Collection:
         return self.store.collection(served.storage)

@@ -154,6 +154,19 @@ def go_value(value: Json) -> str:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
+def go_map(value: Json) -> str:
+    """As Go prints a value out of JSON: `map[status:map[phase:x]]`."""
+    if isinstance(value, dict):
+        return "map[" + " ".join(f"{field}:{go_map(value[field])}" for field in sorted(value)) + "]"
+    if isinstance(value, list):
+        return "[" + " ".join(go_map(item) for item in value) + "]"
+    if value is None:
+        return "<nil>"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value)
+
+
 @dataclass(frozen=True, slots=True)
 class Cause:
     """One thing wrong with one field. `message` without the field's name."""

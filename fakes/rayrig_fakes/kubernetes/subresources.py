@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
-from rayrig_core.objects import JsonObject, is_being_deleted
+from rayrig_core.errors import ApiError
+from rayrig_core.objects import Json, JsonObject, is_being_deleted
 from rayrig_core.ports import PatchType, Preconditions
+from rayrig_core.resource_types import POD_DISRUPTION_BUDGET
 from rayrig_core.timestamps import rfc3339
 from rayrig_fakes.kubernetes import status
 from rayrig_fakes.kubernetes.calls import Answer, ApiCall
-from rayrig_fakes.kubernetes.copies import own_copy
 from rayrig_fakes.kubernetes.deleting import Deleter
+from rayrig_fakes.kubernetes.intake import bad_patch
+from rayrig_fakes.kubernetes.kinds.budgets import selects
 from rayrig_fakes.kubernetes.patch import JSON_PATCH, MERGE_PATCH, apply_patch
+from rayrig_fakes.kubernetes.pod_logs import pod_log
 from rayrig_fakes.kubernetes.reading import Reader
 from rayrig_fakes.kubernetes.registry import Served
 from rayrig_fakes.kubernetes.scale import scale_of, with_scale
 from rayrig_fakes.kubernetes.state import ServerState
+from rayrig_fakes.kubernetes.typed.decoding import Undecodable, decode
 from rayrig_fakes.kubernetes.writing import Writer
+
+_SCALE = "autoscaling.v1.Scale"
 
 
 class Subresources:
@@ -34,6 +41,12 @@ class Subresources:
             if served.rules.is_custom:
                 raise status.not_found(served.type, call.name)
             raise status.unknown_resource()
+        if call.subresource == "log" and call.verb == "get":
+            pod = self._reader.stored(served, call.namespace, call.name).obj
+            return Answer(200, {}, text=pod_log(pod, call.container, self._state.pod_logs))
+        if call.subresource in ("exec", "attach", "portforward") and call.verb in ("get", "create"):
+            self._reader.stored(served, call.namespace, call.name)
+            raise status.bad_request("Upgrade request required")
         if call.subresource == "scale":
             return self._scale(served, call)
         if call.subresource == "binding" and call.verb == "create":
@@ -49,6 +62,15 @@ class Subresources:
             return self._writer.update(served, call)
         raise status.method_not_allowed()
 
+    def _typed(self, body: Json, type_name: str) -> JsonObject:
+        """A body of a subresource's own kind. Raises `ApiError` 400."""
+        _, version, kind = type_name.split(".")
+        try:
+            return decode(body, type_name, [])
+        except Undecodable as problem:
+            text = f'{kind} in version "{version}" cannot be handled as a {kind}: {problem}'
+            raise status.bad_request(text) from None
+
     def _scale(self, served: Served, call: ApiCall) -> Answer:
         """GET, PUT and PATCH of the Scale; a write is a write of the object."""
         current = self._reader.stored(served, call.namespace, call.name)
@@ -60,8 +82,12 @@ class Subresources:
             if call.patch_type == "apply":
                 raise status.unsupported_media_type((JSON_PATCH, MERGE_PATCH))
             scale = apply_patch(served, scale, call._replace(patch_type=_plain(call.patch_type)))
+            try:
+                scale = decode(scale, _SCALE, [])
+            except Undecodable as problem:
+                raise bad_patch(call._replace(patch_type=_plain(call.patch_type)), scale, str(problem)) from None
         elif call.verb == "update":
-            scale = own_copy(call.body)
+            scale = self._typed(call.body, _SCALE)
         else:
             raise status.method_not_allowed()
         version = (scale.get("metadata") or {}).get("resourceVersion")
@@ -74,7 +100,7 @@ class Subresources:
     def _bind(self, served: Served, call: ApiCall) -> Answer:
         """Sets spec.nodeName and the condition PodScheduled in one write; a second binding is 409 (K8-066)."""
         stored = self._reader.stored(served, call.namespace, call.name)
-        binding = own_copy(call.body)
+        binding = self._typed(call.body, "core.v1.Binding")
         target = binding.get("target") or {}
         node = target.get("name")
         if not node:
@@ -130,7 +156,7 @@ class Subresources:
     def _evict(self, served: Served, call: ApiCall) -> Answer:
         """Deletes the pod as an eviction asks (K8-064)."""
         stored = self._reader.stored(served, call.namespace, call.name)
-        eviction = own_copy(call.body)
+        eviction = self._typed(call.body, "policy.v1.Eviction")
         options = eviction.get("deleteOptions") or {}
         wanted = options.get("preconditions")
         preconditions = Preconditions(wanted.get("uid"), wanted.get("resourceVersion")) if wanted else None
@@ -145,12 +171,47 @@ class Subresources:
             preconditions=preconditions,
         )
         self._deleter.check(served, delete, stored.obj)
+        self._spend_budget(stored.obj, call)
         if not call.dry_run and stored.obj["spec"].get("nodeName") and not is_being_deleted(stored.obj):
             self._mark_disrupted(served, stored.obj)
         self._deleter.delete(served, delete._replace(preconditions=None))
         body = status.success()
         body["code"] = 201
         return Answer(201, body)
+
+    def _spend_budget(self, pod: JsonObject, call: ApiCall) -> None:
+        """Take one disruption of the pod's budget. Raises `ApiError` 429, or 500 when there are two budgets."""
+        phase = pod["status"].get("phase")
+        if phase in ("Succeeded", "Failed", "Pending", "", None) or is_being_deleted(pod):
+            return
+        state, labels = self._state, pod["metadata"].get("labels") or {}
+        collection = state.store.collection(POD_DISRUPTION_BUDGET.group_resource)
+        found = [each for each in collection.scan(call.namespace) if selects(each.obj, labels)]
+        if not found:
+            return
+        if len(found) > 1:
+            text = "This pod has more than one PodDisruptionBudget, which the eviction subresource does not support."
+            raise status.error(500, "InternalError", text)
+        budget = found[0].obj
+        name, kept = budget["metadata"]["name"], budget.get("status") or {}
+        policy = budget["spec"].get("unhealthyPodEvictionPolicy")
+        healthy, desired = kept.get("currentHealthy", 0), kept.get("desiredHealthy", 0)
+        if not _is_ready(pod) and (policy == "AlwaysAllow" or (healthy >= desired and desired > 0)):
+            return
+        if kept.get("observedGeneration", 0) < budget["metadata"].get("generation", 0):
+            raise _blocked(f"The disruption budget {name} is still being processed by the server.", retry_after_s=10)
+        allowed = kept.get("disruptionsAllowed", 0)
+        if allowed <= 0:
+            raise _blocked(f"The disruption budget {name} needs {desired} healthy pods and has {healthy} currently")
+        if call.dry_run:
+            return
+        now = state.now_unix_ns()
+        disrupted = {**(kept.get("disruptedPods") or {}), call.name: rfc3339(now)}
+        obj = {**budget, "metadata": dict(budget["metadata"])}
+        obj["status"] = {**kept, "disruptionsAllowed": allowed - 1, "disruptedPods": disrupted}
+        served = state.registry.find(POD_DISRUPTION_BUDGET)
+        cause = state.emit_write("update", served, call.namespace, name, "status") if served is not None else None
+        collection.put(f"{call.namespace}/{name}", obj, now, cause)
 
     def _mark_disrupted(self, served: Served, old: JsonObject) -> None:
         now = self._state.now_unix_ns()
@@ -168,6 +229,19 @@ class Subresources:
         obj["status"] = {**old["status"], "conditions": [condition, *kept]}
         cause = self._state.emit_write("create", served, meta["namespace"], meta["name"], "eviction")
         self._state.collection(served).put(served.key(meta["namespace"], meta["name"]), obj, now, cause)
+
+
+def _is_ready(pod: JsonObject) -> bool:
+    conditions = pod["status"].get("conditions") or ()
+    return any(each.get("type") == "Ready" and each.get("status") == "True" for each in conditions)
+
+
+def _blocked(why: str, *, retry_after_s: int = 0) -> ApiError:
+    details: JsonObject = {"causes": [{"reason": "DisruptionBudget", "message": why}]}
+    if retry_after_s:
+        details["retryAfterSeconds"] = retry_after_s
+    text = "Cannot evict pod as it would violate the pod's disruption budget."
+    return status.error(429, "TooManyRequests", text, details)
 
 
 def _plain(patch_type: PatchType) -> PatchType:

@@ -48,6 +48,13 @@ def layout(served: Served) -> tuple[list[Column], _Row]:
     return _BUILTIN.get(served.storage, _PLAIN)
 
 
+def row_conditions(pod: JsonObject) -> list[JsonObject]:
+    """Remarks on a pod's row: it has ended."""
+    phase = (pod.get("status") or {}).get("phase")
+    message = {"Succeeded": "The pod has completed successfully.", "Failed": "The pod failed."}.get(str(phase))
+    return [{"type": "Completed", "status": "True", "reason": phase, "message": message}] if message else []
+
+
 # Values
 
 

@@ -75,7 +75,7 @@ class Writer:
         causes += rules.validate(obj, admission)
         causes += rules.block_rules(causes) if causes else rules.check_rules(obj, None)
         if causes:
-            raise status.invalid(kind.kind, kind.group, name, causes)
+            raise status.invalid(kind.kind, kind.group if rules.reports_group else "", name, causes)
         key = served.key(namespace, name)
         existing = collection.get(key)
         if existing is not None:
@@ -253,7 +253,7 @@ class Writer:
         causes += admission.causes
         causes += rules.block_rules(causes) if causes else rules.check_rules(obj, old)
         if causes:
-            raise status.invalid(kind.kind, kind.group, name, causes)
+            raise status.invalid(kind.kind, kind.group if rules.reports_group else "", name, causes)
         if rules.has_generation and subresource != "status" and rules.spec_changed(obj, old):
             obj["metadata"]["generation"] = old_meta.get("generation", 0) + 1
         _share(obj, old)

@@ -112,9 +112,9 @@ def test_media_types(api: Api) -> None:
     assert send(api, "GET", MAPS, accept="text/html").status == 406
     for accept in ("", "*/*", "application/json", "text/html;q=0.9,application/json;q=0.1"):
         assert send(api, "GET", MAPS, accept=accept).status == 200
-    yaml_body = b"apiVersion: v1\nkind: ConfigMap\nmetadata: {name: y}\ndata: {k: v}\n"
+    yaml_body = b"apiVersion: v1\nkind: ConfigMap\nmetadata: {name: in-yaml}\ndata: {k: v}\n"
     assert send(api, "POST", MAPS, yaml_body, content_type="application/yaml").json()["data"] == {"k": "v"}
-    shown = send(api, "GET", f"{MAPS}/y", accept="application/yaml")
+    shown = send(api, "GET", f"{MAPS}/in-yaml", accept="application/yaml")
     assert shown.content_type == "application/yaml"
     assert b"kind: ConfigMap" in shown.body
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from rayrig_core import resource_types as rt
 from rayrig_core.resource_types import ResourceType
 from rayrig_fakes.kubernetes.kind_rules import KindRules
+from rayrig_fakes.kubernetes.kinds.budgets import BudgetRules
 from rayrig_fakes.kubernetes.kinds.crds import CrdRules
 from rayrig_fakes.kubernetes.kinds.events import CoreEventRules, EventRules
 from rayrig_fakes.kubernetes.kinds.further import (
@@ -72,6 +73,7 @@ def install(state: ServerState) -> None:
         fields: Fields | None = None,
         categories: tuple[str, ...] = (),
         storage: str = "",
+        warning: str = "",
         verbs: tuple[str, ...] = (),
     ) -> None:
         has = (("status",) if rules.has_status else ()) + subresources
@@ -84,6 +86,7 @@ def install(state: ServerState) -> None:
                 categories=categories,
                 fields=fields if fields is not None else selectable(),
                 storage=storage,
+                warning=warning,
                 verbs=verbs,
             )
         )
@@ -127,7 +130,12 @@ def install(state: ServerState) -> None:
     add(rt.SECRET, SecretRules(), fields=selectable("type"))
     add(rt.SERVICE_ACCOUNT, PlainRules(), "sa", subresources=("token",))
     add(rt.PERSISTENT_VOLUME_CLAIM, PlainRules(has_status=True), "pvc")
-    add(ResourceType("", "v1", "endpoints", "Endpoints"), PlainRules(), "ep")
+    add(
+        ResourceType("", "v1", "endpoints", "Endpoints"),
+        PlainRules(),
+        "ep",
+        warning="v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice",
+    )
     add(rt.LEASE, LeaseRules())
     add(rt.ENDPOINT_SLICE, PlainRules(has_generation=True))
     add(rt.INGRESS, PlainRules(has_status=True, has_generation=True), "ing")
@@ -141,7 +149,7 @@ def install(state: ServerState) -> None:
     )
     add(
         rt.POD_DISRUPTION_BUDGET,
-        PlainRules(has_status=True, has_generation=True, unconditional_update=False),
+        BudgetRules(),
         "pdb",
     )
     add(rt.PRIORITY_CLASS, PlainRules(has_generation=True), "pc")

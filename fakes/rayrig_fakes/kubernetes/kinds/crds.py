@@ -2,20 +2,37 @@
 
 from __future__ import annotations
 
+import marshal
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from rayrig_core.objects import JsonObject
 from rayrig_core.resource_types import CUSTOM_RESOURCE_DEFINITION, ResourceType
 from rayrig_core.timestamps import rfc3339
-from rayrig_fakes.kubernetes import status
+from rayrig_fakes.kubernetes import objectmeta, status
 from rayrig_fakes.kubernetes.kind_rules import Admission, KindRules, keep, setdefault
 from rayrig_fakes.kubernetes.kinds.custom import CustomRules
 from rayrig_fakes.kubernetes.registry import Served, selectable
+from rayrig_fakes.kubernetes.schema.structure import check_types, structure_problems
 from rayrig_fakes.kubernetes.status import Cause
 
 if TYPE_CHECKING:
     from rayrig_fakes.kubernetes.state import ServerState
+
+#: What was found of schemas before, by the schema: the servers of one process are given the same ones again and again.
+_REMEMBERED_SCHEMAS = 64
+
+
+@lru_cache(maxsize=_REMEMBERED_SCHEMAS)
+def _check_types(schema: bytes) -> None:
+    check_types(marshal.loads(schema))
+
+
+@lru_cache(maxsize=_REMEMBERED_SCHEMAS)
+def _problems(schema: bytes, field: str) -> tuple[Cause, ...]:
+    return tuple(structure_problems(marshal.loads(schema), field))
+
 
 _STORAGE = CUSTOM_RESOURCE_DEFINITION.group_resource
 
@@ -73,16 +90,30 @@ class CrdRules(KindRules):
             causes.append(status.invalid_value("spec.versions", versions, text))
         for index, version in enumerate(versions):
             schema = (version.get("schema") or {}).get("openAPIV3Schema")
-            field = f"spec.versions[{index}].schema.openAPIV3Schema"
             if schema is None:
+                field = f"spec.versions[{index}].schema.openAPIV3Schema"
                 causes.append(status.required(field, "schemas are required"))
-            elif schema.get("type") != "object":
-                where = f"{field}.type"
-                if not schema.get("type"):
-                    causes.append(status.required(where, "must not be empty at the root"))
-                else:
-                    causes.append(status.invalid_value(where, schema["type"], "must be object at the root"))
+        if not causes:
+            causes += self._check_schemas(versions)
         return causes
+
+    def _check_schemas(self, versions: list[JsonObject]) -> list[Cause]:
+        """Causes against the schemas; one that all versions share is spoken of once."""
+        schemas = [version["schema"]["openAPIV3Schema"] for version in versions]
+        shared = all(schema == schemas[0] for schema in schemas)
+        causes: list[Cause] = []
+        for index, schema in enumerate(schemas[:1] if shared else schemas):
+            field = "spec.validation" if shared else f"spec.versions[{index}].schema"
+            causes += _problems(marshal.dumps(schema, 2), f"{field}.openAPIV3Schema")
+        return causes
+
+    def decode(self, body: JsonObject, admission: Admission) -> JsonObject:
+        obj = super().decode(body, admission)
+        for version in objectmeta.mapping(obj.get("spec")).get("versions") or ():
+            schema = (version.get("schema") or {}).get("openAPIV3Schema")
+            if schema is not None:
+                _check_types(marshal.dumps(schema, 2))
+        return obj
 
     def after_commit(self, obj: JsonObject, old: JsonObject | None) -> None:
         if obj["metadata"].get("deletionTimestamp"):
@@ -134,6 +165,7 @@ class CrdRules(KindRules):
                 api_version=kind.api_version,
                 storage_version=f"{group}/{storage}",
                 has_status="status" in parts,
+                scale=parts.get("scale"),
                 changed_at=changed_at,
             )
             paths = [field["jsonPath"].removeprefix(".") for field in version.get("selectableFields") or ()]

@@ -8,7 +8,10 @@ from rayrig_core.objects import JsonObject, copy_json
 from rayrig_fakes.kubernetes import status
 from rayrig_fakes.kubernetes.copies import own_copy
 from rayrig_fakes.kubernetes.kind_rules import Admission, KindRules, keep
-from rayrig_fakes.kubernetes.schema.nodes import RuleChecker, SchemaNode, has_rules
+from rayrig_fakes.kubernetes.objectmeta import STANDARD_FINALIZERS
+from rayrig_fakes.kubernetes.scale_paths import scale_problems
+from rayrig_fakes.kubernetes.schema.nodes import SchemaNode, has_rules
+from rayrig_fakes.kubernetes.schema.rules import RuleNode, rule_tree
 from rayrig_fakes.kubernetes.status import Cause
 from rayrig_fakes.kubernetes.typed.decoding import decode
 
@@ -41,17 +44,20 @@ class CustomRules(KindRules):
         api_version: str,
         storage_version: str,
         has_status: bool,
+        scale: JsonObject | None = None,
         changed_at: int = 0,
-        rule_checker: RuleChecker | None = None,
     ) -> None:
-        """`changed_at`: objects written up to this revision were admitted by an older schema and are defaulted on reading."""
+        """`scale`: JSON paths of the scale subresource. `changed_at`: objects written up to this revision were admitted by
+        an older schema and are defaulted on reading."""
         self.has_status = has_status
         self.schema = schema
+        self.scale = scale
         self.root = SchemaNode(schema)
         self._api_version = api_version
         self._storage_version = storage_version
         self._changed_at = changed_at
-        self._check_rules = rule_checker
+        self._rules: RuleNode | None = None
+        self._rules_read = False
         self._has_rules: bool | None = None
         self.serves_stored_form = api_version == storage_version and not changed_at
 
@@ -100,7 +106,16 @@ class CustomRules(KindRules):
         causes += found
 
     def validate(self, obj: JsonObject, admission: Admission) -> Sequence[Cause]:
-        return ()
+        return scale_problems(obj, self.scale) if self.scale is not None else ()
+
+    def warn(self, obj: JsonObject, old: JsonObject | None, admission: Admission) -> None:
+        had = (old["metadata"].get("finalizers") or ()) if old is not None else ()
+        for finalizer in obj["metadata"].get("finalizers") or ():
+            if "/" not in finalizer and finalizer not in had and finalizer not in STANDARD_FINALIZERS:
+                admission.warnings.append(
+                    f'metadata.finalizers: "{finalizer}": prefer a domain-qualified finalizer name including a path (/) '
+                    "to avoid accidental conflicts with other finalizer writers"
+                )
 
     def block_rules(self, causes: Sequence[Cause]) -> list[Cause]:
         """The remark that CEL rules were left out, when there are rules and something that keeps them from being checked."""
@@ -111,8 +126,18 @@ class CustomRules(KindRules):
         return [status.invalid_value("<nil>", None, _UNCHECKED)] if self._has_rules else []
 
     def check_rules(self, obj: JsonObject, old: JsonObject | None) -> list[Cause]:
-        """What the CEL rules say, when a checker was given."""
-        return self._check_rules(obj, old) if self._check_rules is not None else []
+        """What the CEL rules say of what is new."""
+        if not self._rules_read:
+            self._rules, self._rules_read = rule_tree(self.schema), True
+        if self._rules is None:
+            return []
+        causes: list[Cause] = []
+        changed = obj
+        if old is not None:
+            # What did not change was found good when it was written.
+            changed = {field: value for field, value in obj.items() if field not in old or old[field] != value}
+        self._rules.check_root(obj, changed, old, causes)
+        return causes
 
     def unknown_fields(self, obj: JsonObject) -> list[str]:
         """Paths of the fields that would be pruned."""

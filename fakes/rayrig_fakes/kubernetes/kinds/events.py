@@ -47,6 +47,7 @@ class EventRules(KindRules):
     """events.k8s.io/v1: what core/v1 leaves open is required here."""
 
     serves_stored_form = False
+    reports_group = False
 
     def before_create(self, obj: JsonObject, admission: Admission) -> None:
         setdefault(obj, regarding={}, deprecatedSource={})

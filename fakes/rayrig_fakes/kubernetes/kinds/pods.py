@@ -10,6 +10,7 @@ from rayrig_fakes.kubernetes.copies import packed
 from rayrig_fakes.kubernetes.kind_rules import Admission, KindRules, keep, setdefault
 from rayrig_fakes.kubernetes.kinds.pod_defaults import default_pod_spec, qos_class
 from rayrig_fakes.kubernetes.kinds.pod_validation import validate_pod_spec
+from rayrig_fakes.kubernetes.kinds.pod_warnings import pod_name_warnings, pod_spec_warnings
 from rayrig_fakes.kubernetes.status import Cause
 
 TERMINAL_PHASES = ("Succeeded", "Failed")
@@ -73,6 +74,12 @@ class PodRules(KindRules):
                     "message": "Scheduling is blocked due to non-empty scheduling gates",
                 }
             ]
+
+    def warn(self, obj: JsonObject, old: JsonObject | None, admission: Admission) -> None:
+        if admission.looks_for_unknown:
+            if old is None:
+                admission.warnings += pod_name_warnings(obj["metadata"]["name"])
+            admission.warnings += pod_spec_warnings(obj["spec"], "spec")
 
     def _admit(self, obj: JsonObject, spec: JsonObject, admission: Admission) -> None:
         default_pod_spec(spec)

@@ -9,6 +9,7 @@ from rayrig_fakes.kubernetes import status
 from rayrig_fakes.kubernetes.kind_rules import Admission, KindRules, keep, setdefault
 from rayrig_fakes.kubernetes.kinds.pod_defaults import default_pod_spec
 from rayrig_fakes.kubernetes.kinds.pod_validation import validate_pod_spec
+from rayrig_fakes.kubernetes.kinds.pod_warnings import pod_spec_warnings
 from rayrig_fakes.kubernetes.status import Cause
 
 
@@ -66,6 +67,10 @@ class WorkloadRules(KindRules):
                 text = "`selector` does not match template `labels`"
                 causes.append(status.invalid_value("spec.template.metadata.labels", labels, text))
         return causes
+
+    def warn(self, obj: JsonObject, old: JsonObject | None, admission: Admission) -> None:
+        if admission.looks_for_unknown:
+            admission.warnings += pod_spec_warnings(obj["spec"]["template"]["spec"], "spec.template.spec")
 
     def validate_update(self, obj: JsonObject, old: JsonObject, admission: Admission) -> Sequence[Cause]:
         selector = obj["spec"].get("selector")

@@ -1,7 +1,8 @@
 """Structural schemas of custom resources (`kubernetes-api.md` section 4): pruning, defaulting and validation in one pass.
 
 `nodes` compiles a schema, piece by piece as objects first visit it, so that a schema of a megabyte costs only what is used of it;
-`values` checks numbers, strings and formats. CEL rules are found (`has_rules`) but evaluated by whoever is given as a rule checker.
+`values` checks numbers, strings and formats. `rules` checks CEL rules (by `small_rules`, or by `cel_library` where these are
+not enough); `structure` says what makes a schema structural.
 """
 
 from __future__ import annotations

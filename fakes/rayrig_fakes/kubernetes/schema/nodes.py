@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import marshal
-from collections.abc import Callable
 from typing import Any, TypeAlias
 
 from rayrig_core.objects import Json, JsonObject
@@ -335,8 +334,6 @@ def has_rules(schema: Json) -> bool:
         return any(has_rules(part) for part in schema)
     return False
 
-
-RuleChecker: TypeAlias = Callable[[Json, "Json | None"], list[Cause]]
 
 _EMBEDDED_STRING = SchemaNode({"type": "string"})
 _EMBEDDED_METADATA = SchemaNode(

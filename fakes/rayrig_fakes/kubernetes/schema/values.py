@@ -78,13 +78,31 @@ _FORMATS: dict[str, Callable[[str], bool]] = {
 def checks_of(schema: JsonObject) -> tuple[Check, ...]:
     """The checks a schema makes of a value of the right type, apart from those of its parts."""
     found: list[Check] = []
+    of_text: list[Check] = []
     for keyword, make in _KEYWORDS.items():
         value = schema.get(keyword)
         if value is not None:
             check = make(value, schema)
             if check is not None:
-                found.append(check)
+                (of_text if keyword in _OF_TEXT else found).append(check)
+    if of_text:
+        found.append(of_text[0] if len(of_text) == 1 else _first_of(tuple(of_text)))
     return tuple(found)
+
+
+#: Of these only the first that fails is reported.
+_OF_TEXT = ("maxLength", "minLength", "pattern")
+
+
+def _first_of(checks: tuple[Check, ...]) -> Check:
+    def check(value: Json, path: Callable[[], str]) -> Cause | None:
+        for each in checks:
+            cause = each(value, path)
+            if cause is not None:
+                return cause
+        return None
+
+    return check
 
 
 def _minimum(bound: Json, schema: JsonObject) -> Check:
@@ -235,8 +253,8 @@ _KEYWORDS: dict[str, Callable[[Json, JsonObject], Check | None]] = {
     "multipleOf": _multiple_of,
     "minimum": _minimum,
     "maximum": _maximum,
-    "minLength": _min_length,
     "maxLength": _max_length,
+    "minLength": _min_length,
     "pattern": _pattern,
     "enum": _enum,
     "minItems": _min_items,

@@ -1,0 +1,195 @@
+"""CEL rules (`x-kubernetes-validations`) of a schema, on the values they stand at (`kubernetes-api.md` section 4; K8-039).
+
+A rule that speaks of `oldSelf` is checked only where there is an old value. Rules of the forms that `small_rules` knows are
+evaluated by plain functions; others by the CEL library, which is imported when the first of them is compiled.
+"""
+
+from __future__ import annotations
+
+import marshal
+import re
+from collections.abc import Callable, Iterator
+from functools import lru_cache
+from typing import Any
+
+from rayrig_core.objects import Json, JsonObject
+from rayrig_fakes.kubernetes import status
+from rayrig_fakes.kubernetes.schema.cel_errors import RuleError
+from rayrig_fakes.kubernetes.schema.cel_library import compile_with_library
+from rayrig_fakes.kubernetes.schema.nodes import Path, render
+from rayrig_fakes.kubernetes.schema.small_rules import compile_small
+from rayrig_fakes.kubernetes.status import Cause
+
+#: From `self` and `oldSelf` to the outcome. Raises `RuleError`.
+Program = Callable[[Json, Json], Any]
+_MARK = b"x-kubernetes-validations"
+_OLD_SELF = re.compile(r"\boldSelf\b")
+_KEYWORDS = frozenset(
+    ("true", "false", "null", "in", "as", "break", "const", "continue", "else", "for", "function", "if")
+)
+_KEYWORDS |= frozenset(("import", "let", "loop", "package", "namespace", "return", "var", "void", "while"))
+
+
+@lru_cache(maxsize=1024)
+def program(rule: str, optional_old: bool = False) -> Program:
+    """Compiled once per text. Raises `RuleError` with the compiler's complaint."""
+    small = None if optional_old else compile_small(rule)
+    return small if small is not None else compile_with_library(rule, optional_old)
+
+
+class RuleNode:
+    """Rules of one place of a schema and of what is below it; None of it for places without any."""
+
+    __slots__ = ("_below", "_every", "_items", "_keys", "_rules", "_schema")
+
+    def __init__(self, schema: JsonObject, below: dict[str, RuleNode], every: RuleNode | None, items: RuleNode | None):
+        self._schema = schema
+        self._rules: list[JsonObject] = list(schema.get("x-kubernetes-validations") or ())
+        self._below = below
+        self._every = every
+        self._items = items
+        is_map = schema.get("x-kubernetes-list-type") == "map"
+        self._keys: tuple[str, ...] = tuple(schema.get("x-kubernetes-list-map-keys") or ()) if is_map else ()
+
+    def check(self, value: Json, old: Json, has_old: bool, path: Path, causes: list[Cause]) -> None:
+        """Add what the rules say of `value`. `old` is what stood here, when `has_old`."""
+        if value is None:
+            return
+        for rule in self._rules:
+            cause = self._violation(rule, value, old, has_old, path)
+            if cause is not None:
+                causes.append(cause)
+        if isinstance(value, dict):
+            was: JsonObject = old if has_old and isinstance(old, dict) else {}
+            for field, item in value.items():
+                node = self._below.get(field) or self._every
+                if node is not None:
+                    node.check(item, was.get(field), was.get(field) is not None, (path, field), causes)
+        elif isinstance(value, list) and self._items is not None:
+            for index, item in enumerate(value):
+                match = self._correlated(item, old) if has_old else None
+                self._items.check(item, match, match is not None, (path, index), causes)
+
+    def check_root(self, obj: JsonObject, changed: JsonObject, old: JsonObject | None, causes: list[Cause]) -> None:
+        """As `check` for a whole object, below the root only of its fields in `changed`."""
+        for rule in self._rules:
+            cause = self._violation(rule, obj, old, old is not None, None)
+            if cause is not None:
+                causes.append(cause)
+        for field, value in changed.items():
+            node = self._below.get(field)
+            if node is not None:
+                was = old.get(field) if old is not None else None
+                node.check(value, was, was is not None, (None, field), causes)
+
+    def _correlated(self, item: Json, old: Json) -> Json:
+        """The old item with the same keys; items of other lists are not the same from one version to the next."""
+        if not self._keys or not isinstance(item, dict) or not isinstance(old, list):
+            return None
+        identity = [item.get(key) for key in self._keys]
+        return next(
+            (each for each in old if isinstance(each, dict) and [each.get(key) for key in self._keys] == identity), None
+        )
+
+    def _violation(self, rule: JsonObject, value: Json, old: Json, has_old: bool, path: Path) -> Cause | None:
+        text, optional_old = str(rule.get("rule", "")), bool(rule.get("optionalOldSelf"))
+        if _OLD_SELF.search(text) and not has_old and not optional_old:
+            return None
+        at = render(path)
+        words = str(rule.get("message") or "").strip()
+        try:
+            holds = program(text, optional_old)(self._shown(value), self._shown(old) if has_old else None)
+            if holds is True:
+                return None
+        except RuleError as problem:
+            return _invalid(at, value, f"{problem} evaluating rule: {words or text.strip()}", "")
+        expression = rule.get("messageExpression")
+        if expression:
+            try:
+                made = program(str(expression), optional_old)(self._shown(value), self._shown(old) if has_old else None)
+                if isinstance(made, str) and made.strip() and "\n" not in made:
+                    words = made.strip()
+            except RuleError:
+                pass
+        where = rule.get("fieldPath")
+        if where:
+            at = f"{at}{where}" if at else str(where).lstrip(".")
+        return _invalid(at, value, words or f"failed rule: {text.strip()}", str(rule.get("reason") or ""))
+
+    def _shown(self, value: Json) -> Json:
+        return shown(value, self._schema)
+
+
+def _invalid(at: str, value: Json, text: str, reason: str) -> Cause:
+    if reason == "FieldValueForbidden":
+        return status.forbidden_field(at, text)
+    if reason == "FieldValueRequired":
+        return status.required(at, text)
+    if reason == "FieldValueDuplicate":
+        return Cause(at, reason, f"Duplicate value: {text}")
+    if isinstance(value, (dict, list)):
+        # Whole objects are not shown.
+        return Cause(at, "FieldValueInvalid", f"Invalid value: {text}")
+    return status.invalid_value(at, value, text)
+
+
+def rule_tree(schema: Json) -> RuleNode | None:
+    """The rules in a schema; None when there are none."""
+    if not isinstance(schema, dict) or _MARK not in marshal.dumps(schema, 2):
+        return None
+    below = {
+        field: node for field, part in (schema.get("properties") or {}).items() if (node := rule_tree(part)) is not None
+    }
+    every, items = rule_tree(schema.get("additionalProperties")), rule_tree(schema.get("items"))
+    if not below and every is None and items is None and not schema.get("x-kubernetes-validations"):
+        return None
+    return RuleNode(schema, below, every, items)
+
+
+def rules_of(schema: Json, path: str = "") -> Iterator[tuple[str, JsonObject]]:
+    """Every rule of a schema with its place in the definition: `.properties[spec]`, …"""
+    if not isinstance(schema, dict):
+        return
+    for index, rule in enumerate(schema.get("x-kubernetes-validations") or ()):
+        yield f"{path}.x-kubernetes-validations[{index}]", rule
+    for field, part in (schema.get("properties") or {}).items():
+        yield from rules_of(part, f"{path}.properties[{field}]")
+    yield from rules_of(schema.get("additionalProperties"), f"{path}.additionalProperties")
+    yield from rules_of(schema.get("items"), f"{path}.items")
+
+
+def shown(value: Json, schema: JsonObject) -> Json:
+    """A value as rules see it: fields whose names are no identifiers are escaped."""
+    if isinstance(value, dict):
+        properties = schema.get("properties") or {}
+        additional = schema.get("additionalProperties")
+        below: JsonObject = additional if isinstance(additional, dict) else {}
+        if not any(_needs_escape(field) for field in properties) and not _has_structure(schema):
+            return value
+        return {
+            (escaped(field) if field in properties else field): shown(item, properties.get(field) or below)
+            for field, item in value.items()
+        }
+    if isinstance(value, list):
+        items = schema.get("items")
+        if isinstance(items, dict) and _has_structure(items):
+            return [shown(item, items) for item in value]
+    return value
+
+
+def _has_structure(schema: JsonObject) -> bool:
+    return bool(schema.get("properties") or schema.get("items") or schema.get("additionalProperties"))
+
+
+@lru_cache(maxsize=4096)
+def _needs_escape(field: str) -> bool:
+    return escaped(field) != field
+
+
+@lru_cache(maxsize=4096)
+def escaped(field: str) -> str:
+    """A property's name as it is written in rules."""
+    if field in _KEYWORDS:
+        return f"__{field}__"
+    text = field.replace("__", "__underscores__")
+    return text.replace(".", "__dot__").replace("-", "__dash__").replace("/", "__slash__")
