@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from typing import Protocol
 
+from rayrig_backends.faults import FAULTS
 from rayrig_backends.world import World, WorldFactory
 from rayrig_core.errors import InputError
 from rayrig_core.objects import JsonObject, has_condition, key_of
@@ -336,7 +337,8 @@ def title_of(step: Step) -> str:
     if step.wait is not None:
         return "wait for " + " and ".join(describe(condition) for condition in step.wait.for_)
     if step.fault is not None:
-        params = [f"{name}={value}" for name, value in step.fault.params.items() if value is not None]
+        usual = {name: param.default for name, param in FAULTS[step.fault.kind].params.items()}
+        params = [f"{name}={value}" for name, value in step.fault.params.items() if value != usual[name]]
         return f"fault {step.fault.kind}" + (f" ({', '.join(params)})" if params else "")
     if step.sleep is not None:
         return f"sleep {step.sleep:g} s"

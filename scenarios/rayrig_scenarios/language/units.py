@@ -120,7 +120,11 @@ def parse_duration_bound(value: Any) -> Bound:
     return Bound("<=", parse_duration(value))
 
 
-_TEXT = PlainSerializer(str, return_type=str)
+def _as_text(value: Bound) -> str:
+    return str(value)
+
+
+_TEXT = PlainSerializer(_as_text, return_type=str)
 
 Duration = Annotated[float, BeforeValidator(parse_duration)]
 Rate = Annotated[float, BeforeValidator(parse_rate)]
