@@ -17,10 +17,11 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from rayrig_core.ports import Cancelled
 from rayrig_core.timestamps import NS, to_ns
-from rayrig_sim.serve.application_code import Child, DeploymentCode
+from rayrig_sim.serve.application_code import DeploymentCode
 from rayrig_sim.serve.calls import Call, CallFailed, ReplicaDied, TaskFailed
 from rayrig_sim.serve.service_times import ServiceTimes
-from rayrig_sim.serve.user_code import Machine, ProcessExit, ReplicaContext, driven, running, sleep
+from rayrig_sim.serve.user_code import Machine, ProcessExit, ReplicaContext, awaiting, running, sleep
+from rayrig_sim.serve.user_instance import UserInstance
 
 if TYPE_CHECKING:
     from rayrig_sim.kernel import Kernel, KernelSignal
@@ -54,12 +55,10 @@ class ReplicaExecution:
     """
 
     __slots__ = (
-        "_children_of",
         "_context",
         "_env",
         "_health_fault",
         "_idle",
-        "_instance",
         "_is_accepting",
         "_is_constructed",
         "_is_initialized",
@@ -72,6 +71,7 @@ class ReplicaExecution:
         "_result",
         "_running",
         "_times",
+        "_user",
         "_working",
         "app",
         "code",
@@ -116,7 +116,6 @@ class ReplicaExecution:
         self.death: ReplicaDied | None = None
         #: Its machine is off the air: it answers nobody, and nobody is told.
         self.is_dark = False
-        self._children_of = handles
         self._on_exit = on_exit
         stream = kernel.streams.stream(f"replica/{app}/{deployment}/{replica_id}")
         self._context = ReplicaContext(app, deployment, replica_id, node_id, stream, kernel, dict(env or {}), machine)
@@ -130,7 +129,7 @@ class ReplicaExecution:
         self._line: deque[Call] = deque()
         self._working = 0
         self._methods: dict[str, Callable[..., Any]] = {}
-        self._instance: Any = None
+        self._user = UserInstance(code, self._context, handles)
         self._is_constructed = False
         self._is_initialized = False
         self._is_accepting = False
@@ -165,7 +164,7 @@ class ReplicaExecution:
         if code.constructor_error:
             raise RuntimeError(code.constructor_error)
         if not self._is_timed_only:
-            await self._construct()
+            self._user.construct()
         self._is_constructed = True
         if user_config is not None:
             await self.reconfigure(user_config)
@@ -177,10 +176,7 @@ class ReplicaExecution:
         """The user's `reconfigure`. Raises `ValueError` when the class has none."""
         if self._is_timed_only or user_config is None:
             return
-        method = getattr(self._instance, "reconfigure", None)
-        if method is None:
-            raise ValueError(f"user_config specified but deployment {self.deployment} missing reconfigure method.")
-        await self._call_user(method, user_config)
+        await self._user.reconfigure(user_config)
 
     async def check_health(self) -> None:
         """The user's `check_health`, if there is one. Raises what it raises; may never return."""
@@ -188,9 +184,7 @@ class ReplicaExecution:
             raise RuntimeError("health check failed")
         if self._health_fault is HealthFault.HANGS:
             await self.kernel.signal()
-        method = getattr(self._instance, "check_health", None)
-        if method is not None:
-            await self._call_user(method)
+        await self._user.check_health()
 
     def set_health_fault(self, fault: HealthFault) -> None:
         """From now on health checks raise, hang, or are the user's again."""
@@ -222,7 +216,7 @@ class ReplicaExecution:
                 return False
         self._is_accepting = False
         if self._is_initialized and self.death is None:
-            self._finalize()
+            self._user.finalize()
         return True
 
     def go_dark(self) -> None:
@@ -259,7 +253,7 @@ class ReplicaExecution:
         if calls:
             # Callers learn of it after all else of this instant: a proxy of the same pod has ended by then, too.
             self.kernel.call_later(0, lambda _: self._report_death(calls))
-        self._instance = None
+        self._user.forget()
         self._methods.clear()
         if self._idle is not None:
             self._idle.set(None)
@@ -342,7 +336,7 @@ class ReplicaExecution:
         try:
             method = self._methods.get(call.method)
             if method is None:
-                method = self._methods[call.method] = self._bound(call.method)
+                method = self._methods[call.method] = self._user.bound(call.method)
             args, kwargs = call.arguments()
             value = method(*args, **kwargs)
         except Exception as error:
@@ -356,7 +350,7 @@ class ReplicaExecution:
         if type(value) is CoroutineType:
             call.coroutine = value
         elif hasattr(value, "__await__"):
-            call.coroutine = _awaiting(value)
+            call.coroutine = awaiting(value)
         else:
             self._end(call, True, value)
             return
@@ -456,66 +450,9 @@ class ReplicaExecution:
             if router.waiting:
                 router.slot_freed()
 
-    # User code
-
-    async def _construct(self) -> None:
-        code = self.code
-        behaviour = cast(Any, code.behaviour)
-        if not isinstance(behaviour, type):
-            self._instance = behaviour
-            return
-        args = [self._argument(argument) for argument in code.init_args]
-        kwargs = {name: self._argument(argument) for name, argument in code.init_kwargs.items()}
-        finalizer = getattr(behaviour, "__del__", None)
-        if finalizer is not None:
-            # Python would run `__del__` whenever the object is freed; a killed process never does (SV-163).
-            behaviour = type(
-                behaviour.__name__, (behaviour,), {"__del__": _no_finalizer, "__module__": behaviour.__module__}
-            )
-        context_before, running.context = running.context, self._context
-        try:
-            self._instance = behaviour(*args, **kwargs)
-        finally:
-            running.context = context_before
-
-    def _argument(self, argument: Any) -> Any:
-        if not isinstance(argument, Child):
-            return argument
-        if self._children_of is None:
-            raise RuntimeError(f"{self!r} was made without handles; it cannot call {argument.name!r}")
-        return self._children_of(argument.name)
-
-    async def _call_user(self, method: Callable[..., Any], *args: Any) -> None:
-        context_before, running.context = running.context, self._context
-        try:
-            value = method(*args)
-        finally:
-            running.context = context_before
-        if hasattr(value, "__await__"):
-            await driven(self._context, value if type(value) is CoroutineType else _awaiting(value))
-
-    def _bound(self, name: str) -> Callable[..., Any]:
-        if not isinstance(self.code.behaviour, type) and name == "__call__":
-            return cast("Callable[..., Any]", self._instance)
-        method: Callable[..., Any] = getattr(self._instance, name)
-        return method
-
-    def _finalize(self) -> None:
-        finalizer = getattr(self.code.behaviour, "__del__", None)
-        if finalizer is not None and self._instance is not None:
-            finalizer(self._instance)
-
 
 def _escaped(error: BaseException) -> BaseException:
     return TaskFailed(error) if isinstance(error, CallFailed) else error
-
-
-async def _awaiting(value: Any) -> Any:
-    return await value
-
-
-def _no_finalizer(_: Any) -> None:
-    """Stands in the way of Python's own call."""
 
 
 class _Silence:

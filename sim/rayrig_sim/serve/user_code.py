@@ -117,3 +117,8 @@ class driven:  # noqa: N801 - `await driven(coroutine, ...)`
                 raise
             except BaseException as thrown:
                 error = thrown
+
+
+async def awaiting(value: Any) -> Any:
+    """A coroutine for anything that can be awaited."""
+    return await value
