@@ -1,5 +1,6 @@
 """The one list of commands: `nox` runs the quick ones, `nox -s NAME` any of them; arguments after `--` are passed on."""
 
+from itertools import takewhile
 from pathlib import Path
 
 import nox
@@ -43,13 +44,15 @@ def tests(session: nox.Session) -> None:
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """Every benchmark, each printing a table; `nox -s bench -- main_job` runs one."""
-    session.install("-e", ".[test]")
-    unknown = [name for name in session.posargs if name not in BENCHMARKS]
+    """Every benchmark, each printing a table; `nox -s bench -- main_job --runs 3` runs one, with its options."""
+    given = list(session.posargs)
+    names = list(takewhile(lambda word: not word.startswith("-"), given))
+    unknown = [name for name in names if name not in BENCHMARKS]
     if unknown:
         session.error(f"no such benchmark: {', '.join(unknown)}; there are: {', '.join(BENCHMARKS)}")
-    for name in session.posargs or BENCHMARKS:
-        session.run("python", f"benchmarks/{name}.py")
+    session.install("-e", ".[test]")
+    for name in names or BENCHMARKS:
+        session.run("python", f"benchmarks/{name}.py", *given[len(names) :])
 
 
 @nox.session(reuse_venv=False)
