@@ -70,7 +70,7 @@ def verify_command(
             out.print(f"{outcome.scenario}, seed {outcome.seed}: could not run: {outcome.error}", soft_wrap=True)
         for name, count in total.items():
             bad = sum(outcome.scenario == name for outcome in different)
-            out.print(f"{name}: {count} seeds, {bad} with differing digests")
+            out.print(f"{name}: {count} seeds, {bad} with differing digests", soft_wrap=True)
         if interrupted:
             hint = (
                 f"; go on with --resume {resume}" if resume is not None else "; --resume FILE would keep what is done"
