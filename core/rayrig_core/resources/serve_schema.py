@@ -74,7 +74,13 @@ class ProxyLocation(StrEnum):
     EveryNode = "EveryNode"
 
 
-class LoggingConfig(BaseModel):
+class _Schema(BaseModel):
+    """Validators are built when a model is first used: most are used only within another, which has them built in."""
+
+    model_config = ConfigDict(defer_build=True)
+
+
+class LoggingConfig(_Schema):
     """3.6. Closed."""
 
     model_config = ConfigDict(extra="forbid")
@@ -101,14 +107,14 @@ class LoggingConfig(BaseModel):
         return v
 
 
-class AutoscalingPolicy(BaseModel):
+class AutoscalingPolicy(_Schema):
     """A custom policy: `module:function`."""
 
     policy_function: str = "ray.serve.autoscaling_policy:default_autoscaling_policy"
     policy_kwargs: AnyDict = {}
 
 
-class AutoscalingConfig(BaseModel):
+class AutoscalingConfig(_Schema):
     """3.5. A document's `autoscaling_config` passes the first stage as any object; this model is the second stage."""
 
     min_replicas: NonNegativeInt = 1
@@ -152,7 +158,7 @@ class AutoscalingConfig(BaseModel):
         return self
 
 
-class RayActorOptionsSchema(BaseModel):
+class RayActorOptionsSchema(_Schema):
     """What a replica's actor asks for: CPUs and GPUs as counts, memory in bytes."""
 
     runtime_env: AnyDict = {}
@@ -170,7 +176,7 @@ class RayActorOptionsSchema(BaseModel):
         return _remote_uris_only(v)
 
 
-class BackpressureConfig(BaseModel):
+class BackpressureConfig(_Schema):
     """What a proxy answers when the queue is full. Closed."""
 
     model_config = ConfigDict(extra="forbid")
@@ -179,7 +185,7 @@ class BackpressureConfig(BaseModel):
     retry_after_s: NonNegativeFloat | None = None
 
 
-class RequestRouterConfig(BaseModel):
+class RequestRouterConfig(_Schema):
     """How replicas are chosen (7.2)."""
 
     request_router_class: str = "ray.serve._private.request_router:PowerOfTwoChoicesRequestRouter"
@@ -191,7 +197,7 @@ class RequestRouterConfig(BaseModel):
     max_backoff_s: PositiveFloat = 0.5
 
 
-class GangSchedulingConfig(BaseModel):
+class GangSchedulingConfig(_Schema):
     """Replicas placed together."""
 
     gang_size: Annotated[int, Field(ge=1)]
@@ -208,7 +214,7 @@ class GangSchedulingConfig(BaseModel):
         return v
 
 
-class DeploymentActorConfig(BaseModel):
+class DeploymentActorConfig(_Schema):
     """An actor that lives as long as the deployment."""
 
     name: str
@@ -218,7 +224,7 @@ class DeploymentActorConfig(BaseModel):
     actor_options: AnyDict = {}
 
 
-class DeploymentSchema(BaseModel):
+class DeploymentSchema(_Schema):
     """3.4. A field that is None and not in `model_fields_set` was left out: code or default decide."""
 
     name: str
@@ -299,7 +305,7 @@ class DeploymentSchema(BaseModel):
         return self.autoscaling_config is not None or self.num_replicas == "auto"
 
 
-class ServeApplicationSchema(BaseModel):
+class ServeApplicationSchema(_Schema):
     """3.3."""
 
     name: str = "default"
@@ -350,7 +356,7 @@ class ServeApplicationSchema(BaseModel):
         return self
 
 
-class HTTPOptionsSchema(BaseModel):
+class HTTPOptionsSchema(_Schema):
     """3.2. Times in seconds."""
 
     host: str = "0.0.0.0"
@@ -371,7 +377,7 @@ class HTTPOptionsSchema(BaseModel):
         return v
 
 
-class gRPCOptionsSchema(BaseModel):  # noqa: N801 - Ray's name, shown in error texts
+class gRPCOptionsSchema(_Schema):  # noqa: N801 - Ray's name, shown in error texts
     """3.2."""
 
     port: int = 9000
@@ -380,7 +386,7 @@ class gRPCOptionsSchema(BaseModel):  # noqa: N801 - Ray's name, shown in error t
     enable_reflection: bool = True
 
 
-class ControllerOptions(BaseModel):
+class ControllerOptions(_Schema):
     """Closed."""
 
     model_config = ConfigDict(extra="forbid")
@@ -400,7 +406,7 @@ class ControllerOptions(BaseModel):
         return v
 
 
-class TracingConfig(BaseModel):
+class TracingConfig(_Schema):
     """Closed."""
 
     model_config = ConfigDict(extra="forbid")
@@ -417,7 +423,7 @@ class TracingConfig(BaseModel):
         return v
 
 
-class ServeDeploySchema(BaseModel):
+class ServeDeploySchema(_Schema):
     """3.1: the whole document. `target_capacity` in percent."""
 
     proxy_location: ProxyLocation = ProxyLocation.EveryNode
@@ -480,7 +486,7 @@ class ServeDeploySchema(BaseModel):
         return self
 
 
-class ScaleDeploymentRequest(BaseModel):
+class ScaleDeploymentRequest(_Schema):
     """Body of the scale endpoint (2.3)."""
 
     target_num_replicas: NonNegativeInt

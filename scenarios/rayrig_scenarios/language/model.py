@@ -26,6 +26,7 @@ class Model(BaseModel):
         alias_generator=yaml_name,
         populate_by_name=True,
         protected_namespaces=(),
+        defer_build=True,
     )
 
     #: Field that a plain text written instead of the mapping stands for.
