@@ -381,7 +381,7 @@ _WIDE_WORKLOAD = [Column("Containers", priority=1), Column("Images", priority=1)
 
 _PLAIN: tuple[list[Column], _Row] = (
     [_NAME, Column("Age")],
-    lambda obj, now: [obj["metadata"]["name"], _age(obj, now)],
+    lambda obj, now: [obj["metadata"].get("name", ""), _age(obj, now)],
 )
 
 _BUILTIN: dict[str, tuple[list[Column], _Row]] = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import marshal
+import re
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING
@@ -19,6 +20,41 @@ from rayrig_fakes.kubernetes.status import Cause
 
 if TYPE_CHECKING:
     from rayrig_fakes.kubernetes.state import ServerState
+
+
+def _version_problems(versions: list[JsonObject]) -> list[Cause]:
+    """Causes against the names of versions and the paths they give."""
+    causes: list[Cause] = []
+    names: list[str] = []
+    for index, version in enumerate(versions):
+        field, name = f"spec.versions[{index}]", version.get("name") or ""
+        if not _VERSION.fullmatch(name):
+            causes.append(status.invalid_value(f"{field}.name", name, _VERSION_TEXT))
+        elif name in names:
+            causes.append(status.duplicate(f"{field}.name", name))
+        names.append(name)
+        for part, required in (
+            ("additionalPrinterColumns", ("name", "type", "jsonPath")),
+            ("selectableFields", ("jsonPath",)),
+        ):
+            for at, entry in enumerate(version.get(part) or ()):
+                causes += [status.required(f"{field}.{part}[{at}].{key}") for key in required if not entry.get(key)]
+        scale = (version.get("subresources") or {}).get("scale")
+        if scale is not None:
+            causes += [
+                status.required(f"{field}.subresources.scale.{key}")
+                for key in ("specReplicasPath", "statusReplicasPath")
+                if not scale.get(key)
+            ]
+    return causes
+
+
+_VERSION = re.compile(r"[a-z]([-a-z0-9]{0,61}[a-z0-9])?")
+_VERSION_TEXT = (
+    "a DNS-1035 label must consist of lower case alphanumeric characters or '-', start with an alphabetic character, and "
+    "end with an alphanumeric character (e.g. 'my-name',  or 'abc-123', regex used for validation is "
+    "'[a-z]([-a-z0-9]*[a-z0-9])?')"
+)
 
 #: What was found of schemas before, by the schema: the servers of one process are given the same ones again and again.
 _REMEMBERED_SCHEMAS = 64
@@ -88,6 +124,7 @@ class CrdRules(KindRules):
         if sum(1 for version in versions if version.get("storage")) != 1:
             text = "must have exactly one version marked as storage version"
             causes.append(status.invalid_value("spec.versions", versions, text))
+        causes += _version_problems(versions)
         for index, version in enumerate(versions):
             schema = (version.get("schema") or {}).get("openAPIV3Schema")
             if schema is None:

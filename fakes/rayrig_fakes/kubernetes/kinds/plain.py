@@ -99,6 +99,7 @@ class NodeRules(KindRules):
 
     def before_status_update(self, obj: JsonObject, old: JsonObject, admission: Admission) -> None:
         super().before_status_update(obj, old, admission)
+        obj.setdefault("status", {})
         for field in ("daemonEndpoints", "nodeInfo"):
             if field not in obj["status"] and field in old.get("status", {}):
                 obj["status"][field] = old["status"][field]

@@ -30,12 +30,18 @@ def _merge_object(target: JsonObject, patch: JsonObject, path: str, keys: dict[s
         raise status.bad_request(f"Unknown patch type: {directive}")
     retained = patch.pop(_RETAIN, None)
     if retained is not None:
+        if not isinstance(retained, list):
+            raise status.bad_request("invalid patch format of retainKeys")
         for field in [field for field in target if field not in retained]:
             del target[field]
     orders = {field.removeprefix(_ORDER): patch.pop(field) for field in list(patch) if field.startswith(_ORDER)}
+    if not all(isinstance(order, list) for order in orders.values()):
+        raise status.bad_request("invalid patch format of setElementOrder list")
     for field in [field for field in patch if field.startswith(_DELETE_FROM)]:
         name = field.removeprefix(_DELETE_FROM)
         unwanted = patch.pop(field)
+        if not isinstance(unwanted, list):
+            raise status.bad_request("invalid patch format of primitive list")
         if isinstance(target.get(name), list):
             target[name] = [value for value in target[name] if value not in unwanted]
     for field, value in patch.items():
@@ -77,6 +83,8 @@ def _merge_list(target: list[Json], patch: list[Json], path: str, keys: dict[str
         if not isinstance(item, dict) or key not in item:
             raise status.bad_request(f"map: {item} does not contain declared merge key: {key}")
         value = item[key]
+        if isinstance(value, (dict, list)):
+            raise status.bad_request(f"map: {item} does not contain declared merge key: {key}")
         if item.get(_DIRECTIVE) == "delete":
             by_key.pop(value, None)
             continue
