@@ -60,7 +60,7 @@ class MemoryWorld:
         streams = kernel.streams
         self.api = ApiServer(kernel.unix_ns, streams.stream("api-server"), trace=kernel.trace)
         for definition in custom_resource_definitions():
-            self.api.call(ApiCall("create", CUSTOM_RESOURCE_DEFINITION, body=definition))
+            self.api.call(ApiCall("create", CUSTOM_RESOURCE_DEFINITION, body=definition, trusted=True))
         self.rules = ApiRules()
         self._faults = FaultCounter(self.rules)
         self._clients: dict[str, KubernetesClient] = {}

@@ -44,6 +44,8 @@ class ApiCall(NamedTuple):
     field_validation: FieldValidation = "Ignore"
     #: Paths of fields that occur twice in the body.
     duplicates: tuple[str, ...] = ()
+    #: A definition whose schemas are known to be good: looking through them takes longer than all else.
+    trusted: bool = False
     #: Of a pod, for its log.
     container: str = ""
     send_initial_events: bool = False

@@ -40,6 +40,8 @@ class Admission:
     #: Paths of fields that the kind does not have, looked for when `looks_for_unknown` is set.
     unknown: list[str] = field(default_factory=list)
     looks_for_unknown: bool = False
+    #: The caller answers for what would take long to check.
+    trusted: bool = False
     #: Texts for Warning headers.
     warnings: list[str] = field(default_factory=list)
 

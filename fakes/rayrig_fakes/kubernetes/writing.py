@@ -104,6 +104,7 @@ class Writer:
             call.dry_run,
             call.subresource,
             looks_for_unknown=call.field_validation != "Ignore",
+            trusted=call.trusted,
         )
 
     def _check_namespace(self, served: Served, namespace: str, name: str) -> None:

@@ -130,7 +130,7 @@ class CrdRules(KindRules):
             if schema is None:
                 field = f"spec.versions[{index}].schema.openAPIV3Schema"
                 causes.append(status.required(field, "schemas are required"))
-        if not causes:
+        if not causes and not admission.trusted:
             causes += self._check_schemas(versions)
         return causes
 
@@ -148,7 +148,7 @@ class CrdRules(KindRules):
         obj = super().decode(body, admission)
         for version in objectmeta.mapping(obj.get("spec")).get("versions") or ():
             schema = (version.get("schema") or {}).get("openAPIV3Schema")
-            if schema is not None:
+            if schema is not None and not admission.trusted:
                 _check_types(marshal.dumps(schema, 2))
         return obj
 
