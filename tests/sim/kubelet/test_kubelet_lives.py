@@ -111,6 +111,7 @@ async def _events(node, pairs):
     return [(e["message"], e["count"]) for e in found.items]
 
 
+@pytest.mark.accepts("K8-072")
 def test_the_same_event_raises_a_count(node):
     got = []
 

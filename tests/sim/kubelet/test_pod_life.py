@@ -33,7 +33,7 @@ def test_a_present_image_is_not_pulled_and_a_container_without_probe_is_ready_as
     assert "already present on machine" in node.texts("Pulled")[0]
 
 
-@pytest.mark.accepts("KL-002")
+@pytest.mark.accepts("KL-002", "K8-069")
 def test_the_first_status_has_a_host_but_no_pod_address(node):
     slow = {"images": {"registry.test/slow:1": [{"delay": 5}]}}
     node.play(lambda: node.add_pod(slow, container={"image": "registry.test/slow:1"}), until_s=4)
@@ -89,7 +89,7 @@ def test_a_pod_on_the_host_network_has_the_address_of_its_node(node):
     assert node.last()["status"]["podIP"] == node.last()["status"]["hostIP"] == "10.0.0.1"
 
 
-@pytest.mark.accepts("KL-049", "KL-051")
+@pytest.mark.accepts("KL-049", "KL-051", "K8-069")
 def test_a_pod_that_never_restarts_fails_when_both_containers_have_ended(node):
     script = {"a": {"runs": [{"for": 3, "exit": 0}]}, "b": {"runs": [{"for": 6, "exit": 1}]}}
     containers = [{"name": n, "image": "registry.test/present/app:1"} for n in ("a", "b")]

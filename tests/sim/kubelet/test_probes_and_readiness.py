@@ -25,14 +25,14 @@ def answers(*schedule: tuple[float, str], **more: Any) -> JsonObject:
     return {"main": {"http": {"8080": {"*": [list(entry) for entry in schedule]}}, **more}}
 
 
-@pytest.mark.accepts("KL-011")
+@pytest.mark.accepts("KL-011", "K8-070")
 def test_a_probe_without_delay_is_made_when_the_container_is_seen_to_run(node):
     container = {"readinessProbe": http(periodSeconds=10)}
     node.play(lambda: node.add_pod(answers((0, "200:ok")), container=container), until_s=5)
     assert node.story(is_ready) == [(0.0, False), (0.0, True)]
 
 
-@pytest.mark.accepts("KL-013")
+@pytest.mark.accepts("KL-013", "K8-070")
 @pytest.mark.parametrize(("delay", "period", "first_s"), [(7, 5, 10.0), (3, 1, 3.0), (5, 3, 6.0)])
 def test_an_initial_delay_is_over_before_the_first_probe(node, delay, period, first_s):
     container = {"readinessProbe": http(initialDelaySeconds=delay, periodSeconds=period)}
@@ -40,7 +40,7 @@ def test_an_initial_delay_is_over_before_the_first_probe(node, delay, period, fi
     assert node.kubelet.probe_history("default", "p")[0].t_ns / 1e9 == pytest.approx(first_s, abs=0.001)
 
 
-@pytest.mark.accepts("KL-014", "KL-016")
+@pytest.mark.accepts("KL-014", "KL-016", "K8-070")
 def test_three_failures_in_a_row_make_a_pod_unready_and_two_do_not(node):
     script = answers((0, "200:ok"), (4.5, "503:no"), (6.5, "200:ok"), (9.5, "503:no"))
     node.play(lambda: node.add_pod(script, container={"readinessProbe": http(periodSeconds=1)}), until_s=12.5)
@@ -93,7 +93,7 @@ def test_a_port_where_nobody_listens_is_refused(node):
     assert node.texts("Unhealthy") == [text + "connect: connection refused"]
 
 
-@pytest.mark.accepts("KL-020")
+@pytest.mark.accepts("KL-020", "K8-070")
 def test_an_answer_within_the_timeout_counts_and_a_later_one_does_not(node):
     script = answers((0, "200:slow@1.5"))
     node.play(
@@ -148,7 +148,7 @@ def test_only_serving_is_healthy_over_grpc(node):
     assert node.texts("Unhealthy") == ['Readiness probe failed: service unhealthy (responded with "NOT_SERVING")']
 
 
-@pytest.mark.accepts("KL-026", "KL-028")
+@pytest.mark.accepts("KL-026", "KL-028", "K8-070")
 def test_a_startup_probe_holds_the_others_back(node):
     paths = {"/start": [[0, "503:no"], [7, "200:ok"]], "*": [[0, "200:ok"]]}
     container = {
@@ -171,7 +171,7 @@ def test_a_startup_probe_holds_the_others_back(node):
     assert node.story(is_ready)[-1] == (8.0, True)
 
 
-@pytest.mark.accepts("KL-027")
+@pytest.mark.accepts("KL-027", "K8-070")
 def test_a_startup_probe_that_goes_on_failing_kills_the_container(node):
     container = {"startupProbe": http(periodSeconds=2, failureThreshold=3), "livenessProbe": http()}
     node.play(lambda: node.add_pod(answers((0, "503:no")), container=container), until_s=7)
@@ -179,7 +179,7 @@ def test_a_startup_probe_that_goes_on_failing_kills_the_container(node):
     assert node.event_times("Killing") == [6.0]
 
 
-@pytest.mark.accepts("KL-012", "KL-039", "KL-041")
+@pytest.mark.accepts("KL-012", "KL-039", "KL-041", "K8-070")
 def test_a_liveness_failure_restarts_the_container_on_the_same_grid(node):
     runs = [{"http": {"8080": {"*": [[0, "200:ok"], [5, "503:sick"]]}}}, {"http": {"8080": {"*": [[0, "200:ok"]]}}}]
     script = {"main": {"runs": runs, "term": {"after": 2.5, "exit": 0}}}

@@ -26,14 +26,14 @@ def waits(starts: list[float], run_s: float) -> list[float]:
     return [round(later - start - run_s, 2) for start, later in pairwise(starts)]
 
 
-@pytest.mark.accepts("KL-043", "KL-044")
+@pytest.mark.accepts("KL-043", "KL-044", "K8-071")
 @pytest.mark.parametrize("code", [0, 1])
 def test_waits_double_up_to_five_minutes_whatever_the_exit_code(node, code):
     node.play(lambda: node.add_pod({"main": {"runs": [{"for": 1, "exit": code}]}}), until_s=1000)
     assert waits(node.starts(), 1) == [0, 10, 20, 40, 80, 160, 300, 300]
 
 
-@pytest.mark.accepts("KL-045")
+@pytest.mark.accepts("KL-045", "K8-071")
 def test_a_crash_loop_shows_terminated_until_the_next_sync(node):
     node.play(lambda: node.add_pod({"main": {"runs": [{"for": 1, "exit": 1}]}}), until_s=13.5)
     assert node.story(state)[-5:] == [
@@ -46,7 +46,7 @@ def test_a_crash_loop_shows_terminated_until_the_next_sync(node):
     assert node.texts("BackOff")[0].startswith("Back-off restarting failed container main in pod p_default(")
 
 
-@pytest.mark.accepts("KL-046")
+@pytest.mark.accepts("KL-046", "K8-071")
 def test_a_long_run_makes_the_next_restart_immediate(node):
     runs = [{"for": 1, "exit": 1}, {"for": 1, "exit": 1}, {"for": 604, "exit": 1}, {"for": 1, "exit": 1}, {}]
     node.play(lambda: node.add_pod({"main": {"runs": runs}}), until_s=700)
@@ -61,7 +61,7 @@ def test_on_failure_restarts_what_failed_and_ends_what_succeeded(node):
     assert (node.last()["status"]["phase"], node.starts()) == ("Succeeded", [0.0, 2.0])
 
 
-@pytest.mark.accepts("KL-050")
+@pytest.mark.accepts("KL-050", "K8-071")
 def test_a_container_killed_for_its_memory_is_told_as_such(node):
     runs = [{"for": 3, "exit": 137, "reason": "OOMKilled"}, {}]
     node.play(lambda: node.add_pod({"main": {"runs": runs}}), until_s=10)
@@ -93,7 +93,7 @@ def test_a_container_starts_once_its_secret_exists(node):
     assert node.starts() == [10.0]
 
 
-@pytest.mark.accepts("KL-056")
+@pytest.mark.accepts("KL-056", "K8-073")
 def test_pulls_of_an_image_that_does_not_exist_come_at_growing_distances(node):
     image = "registry.test/nosuch:1"
     script = {"images": {image: [{"error": "not found", "code": "NOT_FOUND"}]}}
@@ -105,7 +105,7 @@ def test_pulls_of_an_image_that_does_not_exist_come_at_growing_distances(node):
     assert node.last()["status"]["phase"] == "Pending"
 
 
-@pytest.mark.accepts("KL-057")
+@pytest.mark.accepts("KL-057", "K8-073")
 def test_an_absent_image_that_is_never_pulled(node):
     container = {"image": "registry.test/absent:1", "imagePullPolicy": "Never"}
     node.play(lambda: node.add_pod(container=container), until_s=5)
