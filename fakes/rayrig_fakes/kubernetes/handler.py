@@ -334,10 +334,7 @@ def _list(
 
 def _item(stored: Stored, custom: bool) -> bytes:
     """Items of built-in lists leave out kind and apiVersion."""
-    if custom:
-        return stored.json()
-    item = {field: value for field, value in stored.obj.items() if field not in ("kind", "apiVersion")}
-    return json.dumps(item, separators=(",", ":"), ensure_ascii=False).encode()
+    return stored.json() if custom else stored.item()
 
 
 # Watches

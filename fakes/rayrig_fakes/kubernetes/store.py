@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import marshal
 from bisect import bisect_left, insort
+from collections import deque
 from collections.abc import Callable, Iterator
 from typing import cast
 
@@ -20,9 +21,13 @@ from rayrig_fakes.kubernetes.revisions import ADDED, DELETED, MODIFIED, Change, 
 #: Told of each change of a collection; returns False when it wants no more.
 Waiter = Callable[[Change], bool]
 
+#: So many revisions keep their encodings after they were replaced.
+_SUPERSEDED_ENCODED = 1_000
+_TYPE_FIELDS = {"kind", "apiVersion"}
+
 
 class Stored:
-    """One revision of one object."""
+    """One revision of one object, with its encodings: each is made when first asked for and shared by all who want it."""
 
     __slots__ = ("_json", "_packed", "obj", "revision")
 
@@ -45,6 +50,25 @@ class Stored:
         if text is None:
             text = self._json = json.dumps(self.obj, separators=(",", ":"), ensure_ascii=False).encode()
         return text
+
+    def item(self) -> bytes:
+        """The object as JSON without its kind and apiVersion, as the items of built-in lists are."""
+        fields = iter(self.obj.items())
+        first, second = next(fields, None), next(fields, None)
+        if first is None or second is None or {first[0], second[0]} != _TYPE_FIELDS or len(self.obj) == 2:
+            rest = {field: value for field, value in self.obj.items() if field not in _TYPE_FIELDS}
+            return json.dumps(rest, separators=(",", ":"), ensure_ascii=False).encode()
+        # {"kind":"Pod","apiVersion":"v1", is 4 quotes, 1 colon and 1 comma for each field, after the brace.
+        head = 13 + sum(len(text.encode()) for text in (*first, *second))
+        return b"{" + self.json()[head:]
+
+    def event(self, kind: WatchType) -> bytes:
+        """A line of a watch: the event as JSON and a line feed."""
+        return b'{"type":"%b","object":%b}\n' % (kind.encode(), self.json())
+
+    def forget_encodings(self) -> None:
+        """Nobody is likely to ask for them again."""
+        self._json = self._packed = None
 
 
 class Collection:
@@ -110,6 +134,7 @@ class Collection:
                 insort(keys, key)
             self._log(ADDED, stored, key, None, unix_ns, cause)
         else:
+            self._store.supersede(previous)
             self._log(MODIFIED, stored, key, previous.obj, unix_ns, cause)
         return stored
 
@@ -119,6 +144,8 @@ class Collection:
         keys = self._keys
         del keys[bisect_left(keys, key)]
         stored = self._stamped(last)
+        self._store.supersede(previous)
+        self._store.supersede(stored)
         self._log(DELETED, stored, key, previous.obj, unix_ns, cause)
         return stored
 
@@ -144,7 +171,7 @@ class Collection:
 class Store:
     """All collections and the revision counter."""
 
-    __slots__ = ("_collections", "_compacted", "_history_limit", "event_lines", "revision")
+    __slots__ = ("_collections", "_compacted", "_history_limit", "_superseded", "event_lines", "revision")
 
     def __init__(self, history_limit: int = 100_000) -> None:
         self.revision = 1
@@ -152,6 +179,7 @@ class Store:
         self._compacted = 0
         self._collections: dict[str, Collection] = {}
         self.event_lines = EventLines()
+        self._superseded: deque[Stored] = deque()
 
     def collection(self, resource: str) -> Collection:
         """The collection of a group-qualified plural, made when first asked for."""
@@ -160,6 +188,13 @@ class Store:
             found = self._collections[resource] = Collection(self, resource, self._history_limit)
             found.log.compact(self._compacted)
         return found
+
+    def supersede(self, stored: Stored) -> None:
+        """No longer an object's present revision: watchers may ask for its encodings for a while yet."""
+        superseded = self._superseded
+        superseded.append(stored)
+        if len(superseded) > _SUPERSEDED_ENCODED:
+            superseded.popleft().forget_encodings()
 
     def compact(self, revision: int) -> None:
         """Forget history up to `revision`: watches and reads from before it answer 410 (K8-058)."""
