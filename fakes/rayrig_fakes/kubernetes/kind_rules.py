@@ -40,6 +40,8 @@ class Admission:
     #: Paths of fields that the kind does not have, looked for when `looks_for_unknown` is set.
     unknown: list[str] = field(default_factory=list)
     looks_for_unknown: bool = False
+    #: What is read is a configuration to apply: only what it says counts.
+    is_partial: bool = False
     #: The caller answers for what would take long to check.
     trusted: bool = False
     #: Texts for Warning headers.
@@ -74,7 +76,7 @@ class KindRules:
         """A copy of an object, or of some of its fields, of the right types. Raises `Undecodable`."""
         if not admission.type_name:
             return own_copy(body)
-        return decode(body, admission.type_name, admission.unknown)
+        return decode(body, admission.type_name, admission.unknown, whole=not admission.is_partial)
 
     def take_in(self, body: JsonObject, admission: Admission) -> JsonObject:
         """As `decode`, of what a client wants to create."""

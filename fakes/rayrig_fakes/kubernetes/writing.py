@@ -19,6 +19,7 @@ from rayrig_fakes.kubernetes.patch import apply_patch
 from rayrig_fakes.kubernetes.registry import Served
 from rayrig_fakes.kubernetes.state import ServerState
 from rayrig_fakes.kubernetes.store import Stored
+from rayrig_fakes.kubernetes.typed.catalogue import type_of
 
 _NAME_ATTEMPTS = 8
 #: What a write to `/status` may change.
@@ -175,6 +176,9 @@ class Writer:
         admission = self._admission(call)
         if call.patch_type == "apply":
             obj = self._applied(served, old, call)
+            if not served.rules.is_custom:
+                admission.type_name = type_of(served.type) or ""
+                obj = served.rules.decode(obj, admission)
         else:
             obj = self._patched(served, old, call, admission)
         identify(call, obj)
@@ -186,7 +190,9 @@ class Writer:
 
     def _applied(self, served: Served, old: JsonObject | None, call: ApiCall) -> JsonObject:
         """What an applied configuration makes of `old`, with its managedFields."""
-        config = take_in(served, call, self._admission(call), call.body, new=False)
+        admission = self._admission(call)
+        admission.is_partial = True
+        config = take_in(served, call, admission, call.body, new=False)
         meta = identify(call, config)
         if meta.get("managedFields"):
             raise status.bad_request("metadata.managedFields must be nil")

@@ -21,6 +21,10 @@ class FieldType(NamedTuple):
     #: Strategic merge: by this key; empty for plain values; None when it replaces.
     merge_key: str | None = None
     atomic: bool = False
+    #: A scalar (or all of a struct) that is not written when it is empty.
+    drops_zero: bool = False
+    #: Written even when it was not given: its zero value then.
+    always: bool = False
 
 
 @lru_cache(maxsize=1)
@@ -41,13 +45,16 @@ def _field(text: str) -> FieldType:
     kind, tilde, _ = kind.partition("~")
     kind, caret, merge_key = kind.partition("^")
     kind, brace, keys = kind.partition("{")
+    bare = name.removesuffix("!")
     return FieldType(
-        name.removesuffix("!"),
+        bare.rstrip("?+"),
         kind,
         name.endswith("!"),
         tuple(key for key in keys.removesuffix("}").split(",") if key) if brace else None,
         merge_key if caret else None,
         bool(tilde),
+        bare.endswith("?"),
+        bare.endswith("+"),
     )
 
 

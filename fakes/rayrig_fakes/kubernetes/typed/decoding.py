@@ -10,7 +10,7 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Any, TypeAlias
 
-from rayrig_core.objects import Json, JsonObject
+from rayrig_core.objects import Json, JsonObject, copy_json
 from rayrig_core.resources.quantities import canonical
 from rayrig_fakes.kubernetes.typed.catalogue import FieldType, fields_of, go_name
 from rayrig_fakes.kubernetes.typed.times import read_micro_time, read_time
@@ -83,25 +83,26 @@ def _misfit(value: Json, type_text: str, place: Place) -> Undecodable:
     return Undecodable(f"json: cannot unmarshal {found} into Go struct field {struct}.{path} of type {wanted}")
 
 
-def decode(value: Json, type_name: str, unknown: Unknown) -> JsonObject:
+def decode(value: Json, type_name: str, unknown: Unknown, *, whole: bool = True) -> JsonObject:
     """A copy of `value` as an object of the type. Fields it does not have are left out and added to `unknown`.
 
+    A `whole` object is as the server writes it out: with the zero values it always writes, without those it never does.
     Raises `Undecodable`.
     """
-    decoded: JsonObject = _decoder(type_name)(value, None, unknown)
+    decoded: JsonObject = _decoder(type_name, whole)(value, None, unknown)
     return decoded
 
 
-@lru_cache(maxsize=512)
-def _decoder(type_text: str) -> _Decode:
+@lru_cache(maxsize=1024)
+def _decoder(type_text: str, whole: bool) -> _Decode:
     if type_text.startswith("[]"):
-        return _list_decoder(type_text)
+        return _list_decoder(type_text, whole)
     if type_text.startswith("map"):
-        return _map_decoder(type_text)
+        return _map_decoder(type_text, whole)
     if type_text.startswith("string"):
         return _string_decoder(type_text)
     scalar = _SCALARS.get(type_text)
-    return scalar if scalar is not None else _struct_decoder(type_text)
+    return scalar if scalar is not None else _struct_decoder(type_text, whole)
 
 
 #: What needs no look beyond its Python type.
@@ -112,7 +113,7 @@ def _plain(type_text: str) -> type | None:
     return str if type_text.startswith("string") else _PLAIN.get(type_text)
 
 
-def _struct_decoder(type_text: str) -> _Decode:
+def _struct_decoder(type_text: str, whole: bool) -> _Decode:
     known = fields_of(type_text)
     #: By field, compiled when first met: the type that needs no look, the decoder, and whether an empty value is left out.
     fields: dict[str, tuple[type | None, _Decode, bool]] = {}
@@ -123,10 +124,13 @@ def _struct_decoder(type_text: str) -> _Decode:
         is_container = kind.startswith(("[]", "map"))
         entry = fields[field.name] = (
             _plain(kind),
-            _decoder(kind),
-            is_container and not field.required and not keeps_empty,
+            _decoder(kind, whole),
+            (whole and field.drops_zero) or (is_container and not field.required and not keeps_empty),
         )
         return entry
+
+    #: What is written even when it was not given; a nested one is made anew each time.
+    always = [(each.name, _zero_of(each.type)) for each in known.values() if each.always] if whole else []
 
     def decode_struct(value: Any, place: Place, unknown: Unknown) -> JsonObject:
         if type(value) is not dict:
@@ -142,7 +146,8 @@ def _struct_decoder(type_text: str) -> _Decode:
                 entry = compiled(field)
             plain, inner, drops_empty = entry
             if type(item) is plain:
-                decoded[name] = item
+                if item or not drops_empty:
+                    decoded[name] = item
             elif item is None:
                 if known[name].type in ("Time", "MicroTime"):
                     decoded[name] = None
@@ -150,14 +155,27 @@ def _struct_decoder(type_text: str) -> _Decode:
                 part = inner(item, (place, name, type_text), unknown)
                 if part or not drops_empty:
                     decoded[name] = part
+        for name, zero in always:
+            if name not in decoded:
+                decoded[name] = copy_json(zero) if zero.__class__ is dict else zero
         return decoded
 
     return decode_struct
 
 
-def _list_decoder(type_text: str) -> _Decode:
+@lru_cache(maxsize=512)
+def _zero_of(type_text: str) -> Json:
+    """The zero value of a scalar or struct as it is written."""
+    zero = _zero(type_text)
+    if zero is not None:
+        return zero
+    fields = fields_of(type_text).values()
+    return {each.name: _zero_of(each.type) for each in fields if each.always}
+
+
+def _list_decoder(type_text: str, whole: bool) -> _Decode:
     item_type = type_text[2:]
-    plain, inner, zero = _plain(item_type), _decoder(item_type), _zero(item_type)
+    plain, inner, zero = _plain(item_type), _decoder(item_type, whole), _zero(item_type)
 
     def decode_list(value: Any, place: Place, unknown: Unknown) -> list[Any]:
         if type(value) is not list:
@@ -175,9 +193,9 @@ def _list_decoder(type_text: str) -> _Decode:
     return decode_list
 
 
-def _map_decoder(type_text: str) -> _Decode:
+def _map_decoder(type_text: str, whole: bool) -> _Decode:
     item_type = type_text.partition(" ")[2]
-    plain, inner, zero = _plain(item_type), _decoder(item_type), _zero(item_type)
+    plain, inner, zero = _plain(item_type), _decoder(item_type, whole), _zero(item_type)
 
     def decode_map(value: Any, place: Place, unknown: Unknown) -> JsonObject:
         if type(value) is not dict:
