@@ -10,7 +10,6 @@ import base64
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from random import Random
 from typing import Any
 from urllib.parse import urlencode
@@ -45,12 +44,6 @@ class Verdict:
     area: str
     outcome: str
     problems: list[str] = field(default_factory=list)
-
-
-def load(folder: Path) -> list[dict[str, Any]]:
-    """All cases of a folder of recordings (`cases/AREA.json`), or of a single file."""
-    files = [folder] if folder.is_file() else sorted((folder / "cases").glob("*.json"))
-    return [case for file in files for case in json.loads(file.read_text())]
 
 
 class Player:
