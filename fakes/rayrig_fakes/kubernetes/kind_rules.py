@@ -151,6 +151,10 @@ class KindRules:
     def after_removal(self, obj: JsonObject) -> None:
         """The object is gone."""
 
+    def after_restore(self, obj: JsonObject) -> None:
+        """The object is in the store as a saved state had it. Must not write."""
+        self.after_commit(obj, None)
+
     def stored_form(self, obj: JsonObject) -> JsonObject:
         """From the version the caller wrote to the stored one; may change `obj`."""
         return obj

@@ -71,6 +71,11 @@ class RevisionLog:
         self._forget(bisect_right(self._changes, revision, key=_revision))
         self.compacted = max(self.compacted, revision)
 
+    def lose(self) -> None:
+        """Forget everything, so that no place handed out before is in the log any more."""
+        self._first = self.end + 1
+        self._changes.clear()
+
     def _forget(self, count: int) -> None:
         if count:
             self.compacted = max(self.compacted, self._changes[count - 1].revision)

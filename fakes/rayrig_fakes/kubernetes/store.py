@@ -10,7 +10,7 @@ import json
 import marshal
 from bisect import bisect_left, insort
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import cast
 
 from rayrig_core.objects import JsonObject
@@ -18,8 +18,8 @@ from rayrig_core.ports import WatchType
 from rayrig_fakes.kubernetes.event_lines import EventLines
 from rayrig_fakes.kubernetes.revisions import ADDED, DELETED, MODIFIED, Change, RevisionLog
 
-#: Told of each change of a collection; returns False when it wants no more.
-Waiter = Callable[[Change], bool]
+#: Told of each change of a collection, and with None that its history is lost; returns False when it wants no more.
+Waiter = Callable[[Change | None], bool]
 
 #: So many revisions keep their encodings after they were replaced.
 _SUPERSEDED_ENCODED = 1_000
@@ -119,6 +119,15 @@ class Collection:
         """Call `waiter` with each change from now on, until it returns False."""
         self._waiters.append(waiter)
 
+    def replace(self, objects: Iterable[tuple[str, JsonObject]]) -> None:
+        """Hold these objects, by key, with the versions they have, in place of all that is there. Open watches lose their place."""
+        self._items = {key: Stored(obj, int(obj["metadata"]["resourceVersion"])) for key, obj in objects}
+        self._keys = sorted(self._items)
+        self.log.lose()
+        waiters, self._waiters = self._waiters, []
+        for waiter in waiters:
+            waiter(None)
+
     # Writing. The object's metadata.resourceVersion is set here; it must not be changed by anybody afterwards.
 
     def put(self, key: str, obj: JsonObject, unix_ns: int, cause: int | None = None) -> Stored:
@@ -195,6 +204,11 @@ class Store:
         superseded.append(stored)
         if len(superseded) > _SUPERSEDED_ENCODED:
             superseded.popleft().forget_encodings()
+
+    @property
+    def collections(self) -> list[Collection]:
+        """In the order of their names."""
+        return [found for _, found in sorted(self._collections.items())]
 
     def compact(self, revision: int) -> None:
         """Forget history up to `revision`: watches and reads from before it answer 410 (K8-058)."""

@@ -104,10 +104,10 @@ class WatchCursor:
         if ready is not None:
             ready()
 
-    def _told(self, change: Change) -> bool:
+    def _told(self, change: Change | None) -> bool:
         if self._ready is None:
             return False
-        if not self._concerns(change):
+        if change is not None and not self._concerns(change):
             self._place += 1
             return True
         ready, self._ready = self._ready, None

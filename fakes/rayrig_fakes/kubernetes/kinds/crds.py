@@ -236,6 +236,9 @@ class CrdRules(KindRules):
                 )
             )
 
+    def after_restore(self, obj: JsonObject) -> None:
+        self.register(obj)
+
     def after_removal(self, obj: JsonObject) -> None:
         """The objects go with their definition."""
         self._unregister(obj)
