@@ -52,7 +52,7 @@ class Process:
 
     def __exit__(self, *exc: object) -> None:
         self._process.terminate()
-        self._process.wait()
+        self._process.communicate()
 
 
 class Client:
@@ -166,7 +166,7 @@ def with_watchers(port: int, watchers: int, creates: int) -> tuple[float, float]
     fewest = process.stdout.readline().strip()
     took = time.perf_counter() - began
     timer.cancel()
-    process.wait()
+    process.communicate()
     assert int(fewest or 0) >= creates, f"a watcher saw {fewest} of {creates} events"
     return rate, watchers * creates / took
 

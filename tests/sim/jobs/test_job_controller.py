@@ -44,6 +44,7 @@ async def end(cluster: Cluster, pod: str, phase: str) -> None:
     await cluster.sleep(0.01)
 
 
+@pytest.mark.accepts("K8-079")
 def test_a_job_is_complete_when_its_pod_has_succeeded(hollow_cluster: Cluster) -> None:
     cluster = hollow_cluster
 
@@ -90,6 +91,7 @@ def test_without_another_try_the_first_failure_ends_the_job(hollow_cluster: Clus
     cluster.run(story())
 
 
+@pytest.mark.accepts("K8-079")
 def test_a_failed_pod_is_replaced_after_a_pause_that_doubles(hollow_cluster: Cluster) -> None:
     cluster = hollow_cluster
 
@@ -128,6 +130,7 @@ def test_the_deadline_ends_a_job_and_its_pods(hollow_cluster: Cluster) -> None:
     cluster.run(story())
 
 
+@pytest.mark.accepts("K8-079")
 @pytest.mark.parametrize("lost", [1, 2])
 def test_a_pod_that_is_deleted_is_made_anew(hollow_cluster: Cluster, lost: int) -> None:
     cluster = hollow_cluster
