@@ -159,6 +159,7 @@ class ServedKubernetes:
             Calibration(),
             liveness=LeaseHeartbeats(runtime, nodes),
             ownable=self._ownable(),
+            workloads=True,
         )
         plane.start()
         definitions = ObjectCaches(runtime, connect("custom-resources"), component="custom-resources")

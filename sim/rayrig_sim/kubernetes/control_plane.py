@@ -61,7 +61,9 @@ class ControlPlane:
         liveness: NodeLiveness,
         table: ServiceTable | None = None,
         ownable: Sequence[ResourceType] = (*BUILT_IN_OWNABLE, *RAY_OWNABLE),
+        workloads: bool = False,
     ) -> None:
+        """`workloads`: with the controllers of Deployments and their like, of budgets and of Endpoints objects."""
         self._runtime = runtime
         self._ownable = dict.fromkeys(ownable)
         self.table = table or ServiceTable()
@@ -113,6 +115,12 @@ class ControlPlane:
             delay=calibration.garbage_collection_latency,
             rng=streams.stream("namespaces"),
         )
+
+        if workloads:
+            # Worlds without them are not to wait for their import.
+            from rayrig_sim.kubernetes.workload_controllers import WorkloadControllers
+
+            self.workloads = WorkloadControllers(runtime, client, caches)
 
         client = connect("kube-proxy")
         self._proxy_caches = ObjectCaches(runtime, client, component="kube-proxy")

@@ -58,6 +58,11 @@ class ObjectCache:
     def get(self, name: str, namespace: str = "") -> JsonObject | None:
         return self._objects.get((namespace, name))
 
+    @property
+    def version(self) -> int:
+        """Of the newest state that is in here; 0 before the first list."""
+        return int(self._resource_version or 0)
+
     def __iter__(self) -> Iterator[JsonObject]:
         """Objects in the order in which they were first seen."""
         return iter(self._objects.values())

@@ -1,0 +1,1 @@
+"""The Deployment controller: sizes, status, annotations and the actor. ReplicaSets are next door."""

@@ -1,0 +1,30 @@
+"""The controllers of workloads, budgets and Endpoints objects, for worlds in which somebody may make such objects.
+
+They share caches with the rest of the controller manager. None does anything until there is an object for it.
+"""
+
+from __future__ import annotations
+
+from rayrig_core.ports import KubernetesClient, Runtime
+from rayrig_core.resource_types import DEPLOYMENT, POD, REPLICA_SET
+from rayrig_sim.kubernetes.controlled_objects import ControlledObjects
+from rayrig_sim.kubernetes.deployments.controller import DeploymentController
+from rayrig_sim.kubernetes.event_recorder import CoreEventRecorder
+from rayrig_sim.kubernetes.object_cache import ObjectCaches
+from rayrig_sim.kubernetes.replica_sets import ReplicaSetController
+
+
+class WorkloadControllers:
+    """Built at once; all work in the handlers of their caches."""
+
+    def __init__(self, runtime: Runtime, client: KubernetesClient, caches: ObjectCaches) -> None:
+        def recorder(component: str) -> CoreEventRecorder:
+            return CoreEventRecorder(runtime, client, component=component)
+
+        pods = ControlledObjects(caches, POD)
+        sets = ControlledObjects(caches, REPLICA_SET)
+        deployments = ControlledObjects(caches, DEPLOYMENT)
+        self.replica_sets = ReplicaSetController(runtime, client, caches, sets, pods, recorder("replicaset-controller"))
+        self.deployments = DeploymentController(
+            runtime, client, caches, deployments, sets, pods, recorder("deployment-controller")
+        )
