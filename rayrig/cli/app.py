@@ -81,6 +81,46 @@ def kube(context: typer.Context) -> int:
     return kube_command(context.args)
 
 
+@app.command(name="kube-diff")
+def kube_diff(
+    left: Annotated[str, typer.Argument(metavar="URL1", help="Base URL of an API server.")],
+    right: Annotated[str, typer.Argument(metavar="URL2", help="Base URL of the other.")],
+    seed: Annotated[int, typer.Option(help="Where the requests come from.", min=0)] = 0,
+    count: Annotated[int, typer.Option(help="How many requests, about.", min=1)] = 1000,
+    area: Annotated[list[str] | None, typer.Option(help="Only requests of this area; may be repeated.")] = None,
+    token: Annotated[str, typer.Option(help="Bearer token of an administrator of both.")] = "",
+    left_token: Annotated[str, typer.Option(help="Of an administrator of URL1.")] = "",
+    right_token: Annotated[str, typer.Option(help="Of an administrator of URL2.")] = "",
+    reader_token: Annotated[
+        str, typer.Option(help="Token of a user without rights on both, for requests that are forbidden.")
+    ] = "",
+    ca: Annotated[Path | None, typer.Option(help="Certificate authority of https URLs.")] = None,
+    left_ca: Annotated[Path | None, typer.Option(help="Of URL1.")] = None,
+    right_ca: Annotated[Path | None, typer.Option(help="Of URL2.")] = None,
+    insecure_skip_tls_verify: Annotated[bool, typer.Option(help="Do not check certificates.")] = False,
+    known: Annotated[Path | None, typer.Option(help="TOML file of differences that have a reason.")] = None,
+    stories: Annotated[
+        Path | None, typer.Option(help="Tell the shortest stories of this report again, nothing else.")
+    ] = None,
+    report: Annotated[Path | None, typer.Option(help="Write a report as JSON to this file.")] = None,
+    shrink: Annotated[bool, typer.Option(help="Look for the shortest story that shows a difference.")] = True,
+    json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+) -> int:
+    """Send the same generated requests to two API servers and explain each difference (docs/differential.md).
+
+    Exit code 0: none without a reason; 1: some; 2: could not run.
+    """
+    from rayrig.cli.kube_diff import DiffOptions, kube_diff_command
+    from rayrig_backends.differential.sides import Access
+
+    sides = (
+        Access(left.rstrip("/"), left_token or token, reader_token, left_ca or ca, insecure_skip_tls_verify),
+        Access(right.rstrip("/"), right_token or token, reader_token, right_ca or ca, insecure_skip_tls_verify),
+    )
+    options = DiffOptions(seed, count, area or (), known, stories, report, shrink, json)
+    return kube_diff_command(*sides, options)
+
+
 @app.command(name="list")
 def list_(
     json: Annotated[bool, typer.Option("--json", help="Print names and descriptions as JSON.")] = False,

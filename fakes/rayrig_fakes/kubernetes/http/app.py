@@ -29,6 +29,8 @@ from rayrig_fakes.kubernetes.tokens import Tokens
 _log = logging.getLogger("rayrig.kubernetes")
 _NO_QUERY: dict[str, list[str]] = {}
 _WITHOUT_BODY = ("GET", "HEAD")
+#: Every answer that says nothing else of it.
+_CACHE_CONTROL = (b"cache-control", b"no-cache, private")
 _IMPERSONATION = frozenset(("impersonate-user", "impersonate-group", "impersonate-uid"))
 
 
@@ -187,7 +189,10 @@ def _refusal(refused: ApiError) -> ApiResponse:
 
 
 def _encoded(headers: list[tuple[str, str]]) -> list[tuple[bytes, bytes]]:
-    return [(name.encode("latin-1"), value.encode("latin-1", "replace")) for name, value in headers]
+    encoded = [(name.encode("latin-1"), value.encode("latin-1", "replace")) for name, value in headers]
+    if not any(name == "cache-control" for name, _ in headers):
+        encoded.append(_CACHE_CONTROL)
+    return encoded
 
 
 def _joined(sent: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
