@@ -1,6 +1,6 @@
-"""The namespace controller: the contents of a namespace that is being deleted go first, then its finalizer and the namespace.
+"""The namespace controller: what is in a namespace that is being deleted goes first, its pods before all else; then its finalizer.
 
-Source: kubernetes-api.md 7, K8-062.
+Five conditions tell what is left. Source: kubernetes-api.md 7, K8-062; Kubernetes, "Namespaces" (ordered deletion).
 """
 
 from __future__ import annotations
@@ -8,17 +8,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 from random import Random
+from typing import TypeAlias
 
 from rayrig_core.errors import ApiError, NotFound
 from rayrig_core.objects import JsonObject, condition_of, is_being_deleted, name_of, namespace_of, uid_of
 from rayrig_core.ports import KubernetesClient, Runtime, Signal, WatchType
-from rayrig_core.resource_types import NAMESPACE, ResourceType
+from rayrig_core.resource_types import NAMESPACE, POD, ResourceType
 from rayrig_core.timestamps import NS, rfc3339
 from rayrig_sim.calibration import Distribution
 from rayrig_sim.kubernetes.object_cache import ObjectCaches
 
 _FINALIZER = "kubernetes"
 _FIRST_RETRY_NS = 1 * NS
+_Left: TypeAlias = list[tuple[ResourceType, list[JsonObject]]]
 
 
 class NamespaceController:
@@ -68,7 +70,9 @@ class NamespaceController:
         self, resource: ResourceType, type_: WatchType, old: JsonObject | None, new: JsonObject, cause: int | None
     ) -> None:
         wake = self._wakes.get(namespace_of(new))
-        if wake is not None and (type_ is WatchType.DELETED or type_ is WatchType.ADDED):
+        if wake is None:
+            return
+        if type_ is not WatchType.MODIFIED or old is None or _finalizers_of(old) != _finalizers_of(new):
             wake.set(None)
 
     async def _terminate(self, name: str, uid: str) -> None:
@@ -80,12 +84,12 @@ class NamespaceController:
                 try:
                     left = await self._delete_contents(name)
                     namespace = await self._client.get(NAMESPACE, name)
-                    if uid_of(namespace) != uid:
+                    if uid_of(namespace) != uid or not is_being_deleted(namespace):
                         return
+                    namespace = await self._tell(namespace, left)
                     if not left:
                         await self._finalize(namespace)
                         return
-                    await self._tell(namespace, left)
                     failures = 0
                 except NotFound:
                     return
@@ -97,10 +101,14 @@ class NamespaceController:
         finally:
             del self._wakes[name]
 
-    async def _delete_contents(self, name: str) -> list[tuple[ResourceType, list[JsonObject]]]:
-        """Ask for everything to be deleted; what is still there."""
-        left: list[tuple[ResourceType, list[JsonObject]]] = []
-        for resource in self._resources:
+    async def _delete_contents(self, name: str) -> _Left:
+        """Ask for everything to be deleted; what is still there. Nothing else is touched as long as there are pods."""
+        pods = await self._delete_all(name, [each for each in self._resources if each == POD])
+        return pods or await self._delete_all(name, [each for each in self._resources if each != POD])
+
+    async def _delete_all(self, name: str, resources: Sequence[ResourceType]) -> _Left:
+        left: _Left = []
+        for resource in resources:
             found = (await self._client.list(resource, name)).items
             if not found:
                 continue
@@ -111,27 +119,39 @@ class NamespaceController:
                 left.append((resource, found))
         return left
 
-    async def _tell(self, namespace: JsonObject, left: list[tuple[ResourceType, list[JsonObject]]]) -> None:
-        remaining = ", ".join(f"{resource} has {len(objects)} resource instances" for resource, objects in left)
+    async def _tell(self, namespace: JsonObject, left: _Left) -> JsonObject:
+        """Bring the conditions up to date; the namespace as it is then."""
+        remaining = sorted(f"{each.plural}.{each.group} has {len(found)} resource instances" for each, found in left)
         holders: dict[str, int] = {}
         for _, objects in left:
             for obj in objects:
-                for finalizer in obj["metadata"].get("finalizers") or ():
+                for finalizer in _finalizers_of(obj):
                     holders[finalizer] = holders.get(finalizer, 0) + 1
-        held = ", ".join(f"{finalizer} in {count} resource instances" for finalizer, count in sorted(holders.items()))
+        held = sorted(f"{finalizer} in {count} resource instances" for finalizer, count in holders.items())
+        problems = {
+            "NamespaceContentRemaining": ("SomeResourcesRemain", "Some resources are remaining: ", remaining),
+            "NamespaceFinalizersRemaining": (
+                "SomeFinalizersRemain",
+                "Some content in the namespace has finalizers remaining: ",
+                held,
+            ),
+        }
         now = rfc3339(self._runtime.unix_ns())
-        conditions = [
-            _condition(namespace, "NamespaceDeletionDiscoveryFailure", False, "ResourcesDiscovered", "", now),
-            _condition(namespace, "NamespaceContentRemaining", True, "SomeResourcesRemain", remaining, now),
-            _condition(namespace, "NamespaceFinalizersRemaining", bool(held), "SomeFinalizersRemain", held, now),
-        ]
-        await self._client.patch(
-            NAMESPACE,
-            name_of(namespace),
-            {"status": {"conditions": conditions}},
-            patch_type="merge",
-            subresource="status",
-        )
+        conditions: list[JsonObject] = []
+        for kind, (reason, message) in _WHEN_FALSE.items():
+            value = "False"
+            if kind in problems and problems[kind][2]:
+                reason, message = problems[kind][0], problems[kind][1] + ", ".join(problems[kind][2])
+                value = "True"
+            before = condition_of(namespace, kind)
+            since = before["lastTransitionTime"] if before is not None and before.get("status") == value else now
+            conditions.append(
+                {"type": kind, "status": value, "lastTransitionTime": since, "reason": reason, "message": message}
+            )
+        status = {**(namespace.get("status") or {}), "conditions": conditions}
+        if status == namespace.get("status"):
+            return namespace
+        return await self._client.update(NAMESPACE, {**namespace, "status": status}, subresource="status")
 
     async def _finalize(self, namespace: JsonObject) -> None:
         left = [entry for entry in (namespace.get("spec") or {}).get("finalizers") or () if entry != _FINALIZER]
@@ -139,22 +159,21 @@ class NamespaceController:
         await self._client.update(NAMESPACE, namespace, subresource="finalize")
 
 
+#: The conditions in their order, with reason and message of when nothing is wrong.
 _WHEN_FALSE = {
     "NamespaceDeletionDiscoveryFailure": ("ResourcesDiscovered", "All resources successfully discovered"),
+    "NamespaceDeletionGroupVersionParsingFailure": (
+        "ParsedGroupVersions",
+        "All legacy kube types successfully parsed",
+    ),
+    "NamespaceDeletionContentFailure": (
+        "ContentDeleted",
+        "All content successfully deleted, may be waiting on finalization",
+    ),
+    "NamespaceContentRemaining": ("ContentRemoved", "All content successfully removed"),
     "NamespaceFinalizersRemaining": ("ContentHasNoFinalizers", "All content-preserving finalizers finished"),
 }
-_BEFORE_TEXT = {
-    "NamespaceContentRemaining": "Some resources are remaining: ",
-    "NamespaceFinalizersRemaining": "Some content in the namespace has finalizers remaining: ",
-}
 
 
-def _condition(namespace: JsonObject, kind: str, is_true: bool, reason: str, what: str, now: str) -> JsonObject:
-    if is_true:
-        message = _BEFORE_TEXT.get(kind, "") + what
-    else:
-        reason, message = _WHEN_FALSE[kind]
-    status = "True" if is_true else "False"
-    before = condition_of(namespace, kind)
-    since = before["lastTransitionTime"] if before is not None and before.get("status") == status else now
-    return {"type": kind, "status": status, "lastTransitionTime": since, "reason": reason, "message": message}
+def _finalizers_of(obj: JsonObject) -> list[str]:
+    return obj["metadata"].get("finalizers") or []
