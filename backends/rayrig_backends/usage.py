@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 from rayrig_backends.world import Usage, UsagePoint
 from rayrig_core.objects import JsonObject
+from rayrig_fakes.kubernetes.revisions import Change
 from rayrig_fakes.kubernetes.store import Collection
 from rayrig_sim.kubernetes.scheduling.requests import Amounts, amounts, pod_requests
 
@@ -31,14 +32,22 @@ class UsageMeter:
         self._largest = (0, 0, 0, 0)
         for node in nodes.scan():
             self._see_node(node.obj)
-        pods.wait(lambda change: self._see_pod(change.key, change.obj, change.type == "DELETED"))
-        nodes.wait(lambda change: self._see_node(change.obj))
+        pods.listen(self._pod_changed)
+        nodes.listen(self._node_changed)
 
     def usage(self) -> Usage:
         nodes, cpu, memory, gpus = self._largest
         return Usage(tuple(self._points), nodes, cpu, memory, gpus)
 
-    def _see_node(self, node: JsonObject) -> bool:
+    def _node_changed(self, change: Change | None) -> None:
+        if change is not None:
+            self._see_node(change.object)
+
+    def _pod_changed(self, change: Change | None) -> None:
+        if change is not None:
+            self._see_pod(change.key, change.object, change.type == "DELETED")
+
+    def _see_node(self, node: JsonObject) -> None:
         self._capacity[node["metadata"]["name"]] = amounts((node.get("status") or {}).get("capacity"))
         capacity = self._capacity.values()
         now = (
@@ -48,20 +57,18 @@ class UsageMeter:
             sum(_gpus(one) for one in capacity),
         )
         self._largest = max(self._largest, now)
-        return True
 
-    def _see_pod(self, key: str, pod: JsonObject, is_gone: bool) -> bool:
+    def _see_pod(self, key: str, pod: JsonObject, is_gone: bool) -> None:
         node = pod["spec"].get("nodeName")
         is_over = is_gone or (pod.get("status") or {}).get("phase") in _FINISHED
         if is_over:
             if self._counted.pop(key, None) is None:
-                return True
+                return
         elif node and key not in self._counted:
             self._counted[key] = (node, pod_requests(pod).amounts)
         else:
-            return True
+            return
         self._add_point()
-        return True
 
     def _add_point(self) -> None:
         counted = self._counted.values()

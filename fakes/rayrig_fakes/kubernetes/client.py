@@ -23,8 +23,9 @@ from rayrig_core.timestamps import NS
 from rayrig_core.trace import Kind
 from rayrig_fakes.kubernetes import status
 from rayrig_fakes.kubernetes.calls import ApiCall
+from rayrig_fakes.kubernetes.revisions import Change
 from rayrig_fakes.kubernetes.server import ApiServer
-from rayrig_fakes.kubernetes.watch import Delivery, WatchCursor
+from rayrig_fakes.kubernetes.watch import WatchCursor
 
 
 class InProcessClient:
@@ -309,7 +310,7 @@ class InProcessWatch:
                     await self._runtime.sleep(reaction.delay_s)
             return WatchEvent(delivery.type, delivery.object, delivery.cause)
 
-    async def _wait_for(self, delivery: Delivery) -> None:
+    async def _wait_for(self, delivery: Change) -> None:
         """Events arrive `lag` after their write; those of the first list at once."""
         due = delivery.unix_ns + self._lag_ns - self._runtime.unix_ns()
         if due > 0 and delivery.type is not WatchType.BOOKMARK:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from rayrig_core.errors import ApiError
@@ -12,7 +12,7 @@ from rayrig_core.objects import Json, JsonObject
 from rayrig_core.resource_types import POD
 from rayrig_fakes.kubernetes import status
 from rayrig_fakes.kubernetes.calls import ApiCall, Page
-from rayrig_fakes.kubernetes.event_lines import EventLines, event_line
+from rayrig_fakes.kubernetes.event_lines import EventForm, event_line, whole_object
 from rayrig_fakes.kubernetes.identity import ADMIN, UserInfo
 from rayrig_fakes.kubernetes.nonresource import document
 from rayrig_fakes.kubernetes.protobuf_status import protobuf_status
@@ -31,10 +31,11 @@ from rayrig_fakes.kubernetes.requests import (
     resolve,
     verb_of,
 )
+from rayrig_fakes.kubernetes.revisions import Change
 from rayrig_fakes.kubernetes.server import ApiServer
 from rayrig_fakes.kubernetes.store import Stored
 from rayrig_fakes.kubernetes.table import layout, row_conditions
-from rayrig_fakes.kubernetes.watch import Delivery, WatchCursor
+from rayrig_fakes.kubernetes.watch_response import WatchResponse
 
 _META_API = "meta.k8s.io/v1"
 _INITIAL_EVENTS_END = "k8s.io/initial-events-end"
@@ -60,82 +61,6 @@ class ApiResponse:
     def json(self) -> Json:
         """Body parsed as JSON. Raises `ValueError`."""
         return json.loads(self.body)
-
-
-class WatchResponse:
-    """An open watch: status 200, one JSON object a line. Whoever serves it pulls lines and keeps the time.
-
-    `timeout_s` is what the client asked for (None: the server's choice); before it ends the stream with `close`, it sends
-    `bookmark` when `bookmarks` is set.
-    """
-
-    __slots__ = ("_closing", "_ended", "_lines", "_shape", "bookmarks", "cursor", "target", "timeout_s", "warnings")
-
-    def __init__(
-        self,
-        target: Target,
-        cursor: WatchCursor,
-        shape: Callable[[JsonObject], Json] | None,
-        lines: EventLines,
-        *,
-        timeout_s: float | None,
-        bookmarks: bool,
-        warnings: tuple[str, ...],
-        closing: JsonObject | None = None,
-    ) -> None:
-        """`shape` turns objects into another representation, `lines` are the server's for those that are shown as they are;
-        `closing` is the bookmark that ends the initial events."""
-        self.target = target
-        self.cursor = cursor
-        self.timeout_s = timeout_s
-        self.bookmarks = bookmarks
-        self.warnings = warnings
-        self._shape = shape
-        self._lines = lines
-        self._ended = False
-        self._closing = closing
-
-    status = 200
-
-    @property
-    def headers(self) -> list[tuple[str, str]]:
-        return [("content-type", JSON), *(("warning", text) for text in self.warnings)]
-
-    @property
-    def is_ended(self) -> bool:
-        """Nothing more will come."""
-        return self._ended
-
-    def lines(self) -> Iterator[bytes]:
-        """What can be sent now. After a compaction the last line is an ERROR event and the stream has ended."""
-        while not self._ended:
-            initial = self.cursor.has_initial
-            try:
-                delivery = self.cursor.take()
-            except ApiError as gone:
-                self._ended = True
-                yield event_line("ERROR", gone.status)
-                return
-            if not initial and self._closing is not None:
-                closing, self._closing = self._closing, None
-                yield event_line("BOOKMARK", closing)
-            if delivery is None:
-                self._ended = self.cursor.closed
-                return
-            yield self._line(delivery)
-
-    def _line(self, delivery: Delivery) -> bytes:
-        if self._shape is None:
-            return self._lines.line(delivery.type, delivery.object)
-        return event_line(delivery.type, self._shape(delivery.object))
-
-    def call_when_ready(self, ready: Callable[[], None]) -> None:
-        """Call `ready` once when `lines` has more."""
-        self.cursor.call_when_ready(ready)
-
-    def close(self) -> None:
-        self._ended = True
-        self.cursor.close()
 
 
 @dataclass(frozen=True, slots=True)
@@ -356,11 +281,13 @@ def _watch(
     if call.send_initial_events:
         closing = bookmark(target, str(server.revision))
         closing["metadata"]["annotations"] = {_INITIAL_EVENTS_END: "true"}
+    shaped, first = _event_forms(server, target, request, form)
     return WatchResponse(
         target,
         cursor,
-        _shape(server, target, request, form),
-        server.state.store.event_lines,
+        shaped,
+        server.state.store.event_chunks,
+        first=first,
         timeout_s=float(timeout) if timeout else None,
         bookmarks=bookmarks,
         warnings=warnings,
@@ -379,19 +306,26 @@ def bookmark(target: Target, version: str) -> JsonObject:
     return {"kind": kind.kind, "apiVersion": kind.api_version, "metadata": {"resourceVersion": version}}
 
 
-def _shape(server: ApiServer, target: Target, request: HttpRequest, form: _Form) -> Callable[[JsonObject], Json] | None:
+def _event_forms(
+    server: ApiServer, target: Target, request: HttpRequest, form: _Form
+) -> tuple[EventForm, EventForm | None]:
+    """How events are shown, and how the first of them is where that differs."""
     if form.kind == "PartialObjectMetadata":
-        return _partial
+        return _metadata_only, None
     if form.kind != "Table":
-        return None
-    first = True
+        return whole_object, None
 
-    def one_row(obj: JsonObject) -> Json:
-        nonlocal first
-        body = _table(server, target, [obj], request, {"resourceVersion": _version(obj)})
-        if not first:
-            body["columnDefinitions"] = None
-        first = False
-        return body
+    def row(change: Change) -> bytes:
+        body = _table(server, target, [change.object], request, {"resourceVersion": _version(change.object)})
+        body["columnDefinitions"] = None
+        return event_line(change.type, body)
 
-    return one_row
+    def row_with_columns(change: Change) -> bytes:
+        body = _table(server, target, [change.object], request, {"resourceVersion": _version(change.object)})
+        return event_line(change.type, body)
+
+    return row, row_with_columns
+
+
+def _metadata_only(change: Change) -> bytes:
+    return event_line(change.type, _partial(change.object))

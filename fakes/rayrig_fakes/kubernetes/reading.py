@@ -6,18 +6,17 @@ import base64
 import json
 from collections.abc import Iterator
 
-from rayrig_core.errors import ApiError
 from rayrig_core.objects import JsonObject
 from rayrig_fakes.kubernetes import status
 from rayrig_fakes.kubernetes.bodies import Malformed, parse_json
 from rayrig_fakes.kubernetes.calls import Answer, ApiCall, Page
+from rayrig_fakes.kubernetes.feeds import EVERYTHING, Selection
 from rayrig_fakes.kubernetes.registry import Served
-from rayrig_fakes.kubernetes.revisions import ADDED
-from rayrig_fakes.kubernetes.selectors import ObjectPredicate, object_predicate
+from rayrig_fakes.kubernetes.selectors import ObjectPredicate, equal_label, object_predicate, parse_field_selector
 from rayrig_fakes.kubernetes.state import ServerState
 from rayrig_fakes.kubernetes.store import Collection, Stored
 from rayrig_fakes.kubernetes.typed.decoding import json_type
-from rayrig_fakes.kubernetes.watch import Delivery, WatchCursor
+from rayrig_fakes.kubernetes.watch import WatchCursor
 
 _TOKEN_VERSION = "meta.k8s.io/v1"
 
@@ -126,30 +125,39 @@ class Reader:
 
         A revision that is compacted shows when the first event is taken.
         """
-        matches = self.predicate(served, call)
         collection = self._state.collection(served)
-        rules = served.rules
-        present = None if rules.serves_stored_form else rules.served_form
-        namespace = call.namespace if served.type.namespaced else ""
-        lost: ApiError | None = None
+        selection = self._selection(served, call)
         version = call.resource_version
         if version in ("", "0") or call.send_initial_events:
-            initial = []
-            for stored in collection.scan(namespace):
-                obj = stored.obj if present is None else present(stored.obj)
-                if matches is None or matches(obj):
-                    initial.append(Delivery(ADDED, obj, 0, None))
-            place = collection.log.end
-        else:
-            asked = parse_revision(version)
-            initial = []
-            compacted = collection.log.compacted
-            if asked < compacted:
-                lost = status.expired(f"too old resource version: {asked} ({compacted})")
-            place = collection.log.after(asked)
-        return WatchCursor(
-            collection, place, namespace=namespace, matches=matches, present=present, initial=initial, lost=lost
-        )
+            initial = collection.feed.initial(selection, lambda: collection.scan(selection.namespace))
+            return WatchCursor(collection, selection, initial=initial)
+        asked = parse_revision(version)
+        compacted = collection.log.compacted
+        if asked < compacted:
+            return WatchCursor(
+                collection, selection, lost=status.expired(f"too old resource version: {asked} ({compacted})")
+            )
+        return WatchCursor(collection, selection, after=asked)
+
+    def _selection(self, served: Served, call: ApiCall) -> Selection:
+        namespace = call.namespace if served.type.namespaced else ""
+        matches = self.predicate(served, call)
+        present = None if served.rules.serves_stored_form else served.rules.served_form
+        if matches is None and present is None and not namespace:
+            return EVERYTHING
+        key, field, label = "", None, None
+        for path, operator, value in parse_field_selector(call.field_selector):
+            if operator != "=":
+                continue
+            if path == "metadata.name" and (namespace or not served.type.namespaced):
+                key = served.key(namespace, value)
+            elif path not in ("metadata.name", "metadata.namespace") or not namespace:
+                field = (path, served.fields[path], value)
+        if not key and field is None and call.label_selector:
+            label = equal_label(call.label_selector)
+        # The resource as it is served now: a definition that changes makes another.
+        identity = (id(served), namespace, call.label_selector, call.field_selector)
+        return Selection(identity, namespace, matches, present, key, None if key else field, label, served)
 
 
 def too_large(asked: int, now: int) -> Exception:

@@ -178,6 +178,16 @@ def label_predicate(selector: str) -> LabelPredicate | None:
     return lambda labels: all(requirement(labels) for requirement in requirements)
 
 
+def equal_label(selector: str) -> tuple[str, str] | None:
+    """A label that everything selected has; None when the selector does not ask for one. The selector has been parsed before."""
+    tokens = [",", *_TOKEN.findall(selector.rstrip()), ","]
+    for at in range(len(tokens) - 4):
+        before, key, operator, value, after = tokens[at : at + 5]
+        if before == after == "," and operator in ("=", "==") and not _SYMBOLS & {key, value}:
+            return key, value
+    return None
+
+
 def matches_labels(selector: str, labels: Labels) -> bool:
     predicate = label_predicate(selector)
     return predicate is None or predicate(labels)

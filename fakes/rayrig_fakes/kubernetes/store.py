@@ -6,83 +6,39 @@ one from bytes that are made once per revision and only when asked for.
 
 from __future__ import annotations
 
-import json
-import marshal
 from bisect import bisect_left, insort
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from typing import cast
 
 from rayrig_core.objects import JsonObject
 from rayrig_core.ports import WatchType
-from rayrig_fakes.kubernetes.event_lines import EventLines
+from rayrig_fakes.kubernetes.event_lines import EventChunks
+from rayrig_fakes.kubernetes.feeds import Feed
 from rayrig_fakes.kubernetes.revisions import ADDED, DELETED, MODIFIED, Change, RevisionLog
+from rayrig_fakes.kubernetes.stored import Stored
 
-#: Told of each change of a collection, and with None that its history is lost; returns False when it wants no more.
-Waiter = Callable[[Change | None], bool]
+__all__ = ["Collection", "Store", "Stored"]
+
+#: Told of each change of a collection, and with None that its history is lost.
+Listener = Callable[[Change | None], None]
 
 #: So many revisions keep their encodings after they were replaced.
 _SUPERSEDED_ENCODED = 1_000
-_TYPE_FIELDS = {"kind", "apiVersion"}
-
-
-class Stored:
-    """One revision of one object, with its encodings: each is made when first asked for and shared by all who want it."""
-
-    __slots__ = ("_json", "_packed", "obj", "revision")
-
-    def __init__(self, obj: JsonObject, revision: int) -> None:
-        self.obj = obj
-        self.revision = revision
-        self._packed: bytes | None = None
-        self._json: bytes | None = None
-
-    def copy(self) -> JsonObject:
-        """An object that belongs to the caller."""
-        packed = self._packed
-        if packed is None:
-            packed = self._packed = marshal.dumps(self.obj)
-        return cast(JsonObject, marshal.loads(packed))
-
-    def json(self) -> bytes:
-        """The object as JSON."""
-        text = self._json
-        if text is None:
-            text = self._json = json.dumps(self.obj, separators=(",", ":"), ensure_ascii=False).encode()
-        return text
-
-    def item(self) -> bytes:
-        """The object as JSON without its kind and apiVersion, as the items of built-in lists are."""
-        fields = iter(self.obj.items())
-        first, second = next(fields, None), next(fields, None)
-        if first is None or second is None or {first[0], second[0]} != _TYPE_FIELDS or len(self.obj) == 2:
-            rest = {field: value for field, value in self.obj.items() if field not in _TYPE_FIELDS}
-            return json.dumps(rest, separators=(",", ":"), ensure_ascii=False).encode()
-        # {"kind":"Pod","apiVersion":"v1", is 4 quotes, 1 colon and 1 comma for each field, after the brace.
-        head = 13 + sum(len(text.encode()) for text in (*first, *second))
-        return b"{" + self.json()[head:]
-
-    def event(self, kind: WatchType) -> bytes:
-        """A line of a watch: the event as JSON and a line feed."""
-        return b'{"type":"%b","object":%b}\n' % (kind.encode(), self.json())
-
-    def forget_encodings(self) -> None:
-        """Nobody is likely to ask for them again."""
-        self._json = self._packed = None
 
 
 class Collection:
     """The objects of one resource, whatever version they are asked for in. Keys are `namespace/name` or `name`."""
 
-    __slots__ = ("_items", "_keys", "_store", "_waiters", "log", "resource")
+    __slots__ = ("_items", "_keys", "_listeners", "_store", "feed", "log", "resource")
 
     def __init__(self, store: Store, resource: str, history_limit: int) -> None:
         self.resource = resource
         self.log = RevisionLog(history_limit)
+        self.feed = Feed(self.log)
         self._store = store
         self._items: dict[str, Stored] = {}
         self._keys: list[str] = []
-        self._waiters: list[Waiter] = []
+        self._listeners: list[Listener] = []
 
     def __len__(self) -> int:
         return len(self._items)
@@ -112,21 +68,23 @@ class Collection:
             if change.previous is None:
                 then.pop(change.key, None)
             else:
-                then[change.key] = change.previous
+                then[change.key] = change.previous.obj
         return dict(sorted(then.items()))
 
-    def wait(self, waiter: Waiter) -> None:
-        """Call `waiter` with each change from now on, until it returns False."""
-        self._waiters.append(waiter)
+    def listen(self, listener: Listener) -> None:
+        """Call `listener` with each change from now on, as it is written."""
+        self._listeners.append(listener)
 
     def replace(self, objects: Iterable[tuple[str, JsonObject]]) -> None:
-        """Hold these objects, by key, with the versions they have, in place of all that is there. Open watches lose their place."""
+        """Hold these objects, by key, with the versions they have, in place of all that is there. Open watches lose their
+        place."""
         self._items = {key: Stored(obj, int(obj["metadata"]["resourceVersion"])) for key, obj in objects}
         self._keys = sorted(self._items)
         self.log.lose()
-        waiters, self._waiters = self._waiters, []
-        for waiter in waiters:
-            waiter(None)
+        self.feed.lose()
+        for listener in self._listeners:
+            listener(None)
+        self._store.on_change(self.feed)
 
     # Writing. The object's metadata.resourceVersion is set here; it must not be changed by anybody afterwards.
 
@@ -144,7 +102,7 @@ class Collection:
             self._log(ADDED, stored, key, None, unix_ns, cause)
         else:
             self._store.supersede(previous)
-            self._log(MODIFIED, stored, key, previous.obj, unix_ns, cause)
+            self._log(MODIFIED, stored, key, previous, unix_ns, cause)
         return stored
 
     def remove(self, key: str, last: JsonObject, unix_ns: int, cause: int | None = None) -> Stored:
@@ -155,7 +113,7 @@ class Collection:
         stored = self._stamped(last)
         self._store.supersede(previous)
         self._store.supersede(stored)
-        self._log(DELETED, stored, key, previous.obj, unix_ns, cause)
+        self._log(DELETED, stored, key, previous, unix_ns, cause)
         return stored
 
     def _stamped(self, obj: JsonObject) -> Stored:
@@ -165,29 +123,40 @@ class Collection:
         return Stored(obj, revision)
 
     def _log(
-        self, kind: WatchType, stored: Stored, key: str, previous: JsonObject | None, unix_ns: int, cause: int | None
+        self, kind: WatchType, stored: Stored, key: str, previous: Stored | None, unix_ns: int, cause: int | None
     ) -> None:
-        change = Change(stored.revision, kind, key, stored.obj, previous, unix_ns, cause)
-        self.log.append(change)
-        waiters = self._waiters
-        if waiters:
-            # A waiter that is told may begin to wait again, for the next change: it joins the new list.
-            self._waiters = []
-            kept = [waiter for waiter in waiters if waiter(change)]
-            self._waiters = kept + self._waiters
+        change = Change(stored.revision, kind, key, stored.obj, stored, previous, unix_ns, cause)
+        log, feed = self.log, self.feed
+        if log.is_full:
+            feed.before_forgetting()
+            log.forget_half()
+            feed.forget()
+        log.entries.append(change)
+        for listener in self._listeners:
+            listener(change)
+        if feed.is_watched:
+            self._store.on_change(feed)
+
+
+def wake_at_once(feed: Feed) -> None:
+    """Whom a change concerns is told of it in the midst of the write."""
+    for cursor in feed.publish():
+        cursor.wake()
 
 
 class Store:
     """All collections and the revision counter."""
 
-    __slots__ = ("_collections", "_compacted", "_history_limit", "_superseded", "event_lines", "revision")
+    __slots__ = ("_collections", "_compacted", "_history_limit", "_superseded", "event_chunks", "on_change", "revision")
 
     def __init__(self, history_limit: int = 100_000) -> None:
         self.revision = 1
         self._history_limit = history_limit
         self._compacted = 0
         self._collections: dict[str, Collection] = {}
-        self.event_lines = EventLines()
+        self.event_chunks = EventChunks()
+        #: Called after each write to a collection that is watched. It, or somebody it tells, is to `publish` and wake.
+        self.on_change: Callable[[Feed], None] = wake_at_once
         self._superseded: deque[Stored] = deque()
 
     def collection(self, resource: str) -> Collection:
@@ -214,4 +183,6 @@ class Store:
         """Forget history up to `revision`: watches and reads from before it answer 410 (K8-058)."""
         self._compacted = max(self._compacted, revision)
         for collection in self._collections.values():
+            collection.feed.before_forgetting()
             collection.log.compact(revision)
+            collection.feed.forget()

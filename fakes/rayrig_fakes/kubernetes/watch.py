@@ -1,144 +1,179 @@
-"""Cursors over the revision log of a collection: what a watch is before anything waits or blocks.
+"""Cursors over the changes of a collection: what a watch is before anything waits or blocks.
 
-There is no buffer per watcher: the log is the buffer, and a cursor that falls behind its beginning is `Gone`.
+There is no buffer per watcher: the log and its views are the buffer, and a cursor that falls behind their beginning is `Gone`.
 """
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from rayrig_core.errors import ApiError
-from rayrig_core.objects import JsonObject
-from rayrig_core.ports import WatchType
 from rayrig_fakes.kubernetes import status
-from rayrig_fakes.kubernetes.revisions import ADDED, DELETED, MODIFIED, Change
-from rayrig_fakes.kubernetes.selectors import ObjectPredicate
-from rayrig_fakes.kubernetes.store import Collection
+from rayrig_fakes.kubernetes.feeds import EVERYTHING, Cursor, Selection, View
+from rayrig_fakes.kubernetes.revisions import ADDED, Change, Changes
+from rayrig_fakes.kubernetes.stored import Stored
+
+if TYPE_CHECKING:
+    from rayrig_fakes.kubernetes.store import Collection
 
 
-class Delivery:
-    """One event for one watcher. `object` is shared; `unix_ns` the time of the write, `cause` its trace event."""
+class WatchCursor(Cursor):
+    """A place in a log. `take` what is there; `call_when_ready` tells once when there is more.
 
-    __slots__ = ("cause", "object", "type", "unix_ns")
+    What it gives is shared: read only.
+    """
 
-    def __init__(self, kind: WatchType, obj: JsonObject, unix_ns: int, cause: int | None) -> None:
-        self.type = kind
-        self.object = obj
-        self.unix_ns = unix_ns
-        self.cause = cause
-
-
-class WatchCursor:
-    """A place in a log with a filter. `take` what is there; `call_when_ready` tells once when there is more."""
-
-    __slots__ = ("_collection", "_initial", "_lost", "_matches", "_place", "_prefix", "_present", "_ready", "closed")
+    __slots__ = (
+        "_feed",
+        "_initial",
+        "_is_early",
+        "_lost",
+        "_old",
+        "_ready",
+        "_told",
+        "closed",
+    )
 
     def __init__(
         self,
         collection: Collection,
-        place: int,
+        selection: Selection = EVERYTHING,
         *,
-        namespace: str = "",
-        matches: ObjectPredicate | None = None,
-        present: Callable[[JsonObject], JsonObject] | None = None,
-        initial: Iterable[Delivery] = (),
+        after: int | None = None,
+        initial: list[Stored] | None = None,
         lost: ApiError | None = None,
     ) -> None:
-        """`present` turns a stored object into the version the watcher asked for; `lost` is raised instead of any event."""
-        self._collection = collection
-        self._place = place
-        self._prefix = f"{namespace}/" if namespace else ""
-        self._matches = matches
-        self._present = present
-        self._initial = deque(initial)
+        """Changes with a revision greater than `after` (None: those from now on), or first the `initial` objects as added;
+        `lost` is raised instead of any event."""
+        self._feed = feed = collection.feed
+        source = feed.source(selection)
+        super().__init__(source, source.changes.end)
         self._lost = lost
+        self._initial = initial or None
+        self._told = 0
         self._ready: Callable[[], None] | None = None
+        #: Changes from before the view began: places in the log.
+        self._old: tuple[int, int] | None = None
+        if after is not None:
+            place = collection.log.after(after)
+            if isinstance(source, View):
+                self._old = (place, collection.log.end) if place < collection.log.end else None
+            else:
+                self.place = place
+        if isinstance(source, View):
+            source.cursors.add(self)
+        #: Something comes before the changes of the source.
+        self._is_early = lost is not None or self._initial is not None or self._old is not None
         #: No more events come once what is there was taken.
         self.closed = False
 
-    def take(self) -> Delivery | None:
+    def take(self) -> Change | None:
         """The next event, or None when there is none yet. Raises `Gone` when the log no longer reaches back far enough."""
+        if self._is_early:
+            early = self._early()
+            if early is not None:
+                return early
+        changes = self.source.changes
+        index = self.place - changes.begin
+        entries = changes.entries
+        if index >= len(entries):
+            if isinstance(self.source, View):
+                self._feed.route()
+            if index >= len(entries):
+                return None
+        if index < 0:
+            raise self._behind()
+        self.place += 1
+        return entries[index]
+
+    def take_all(self) -> list[Change]:
+        """All events there are. Raises `Gone`."""
+        if not self._is_early:
+            changes = self.source.changes
+            index = self.place - changes.begin
+            entries = changes.entries
+            if 0 <= index < len(entries):
+                self.place = changes.begin + len(entries)
+                return entries[index:]
+        taken: list[Change] = []
+        while (change := self.take()) is not None:
+            taken.append(change)
+        return taken
+
+    @property
+    def changes(self) -> Changes | None:
+        """Where the cursor reads, at `place`, in step with others; None while it has events of its own to give, or an error.
+
+        Who reads there itself moves `place`.
+        """
+        changes = self.source.changes
+        if self._is_early or self.place < changes.begin:
+            return None
+        if isinstance(self.source, View) and self.place == changes.end:
+            self._feed.route()
+        return changes
+
+    def _early(self) -> Change | None:
         if self._lost is not None:
             raise self._lost
-        if self._initial:
-            return self._initial.popleft()
-        log = self._collection.log
-        if self._place < log.first:
-            self._lost = status.expired("too old resource version: the watcher fell behind what is kept")
-            raise self._lost
-        while self._place < log.end:
-            change = log.at(self._place)
-            self._place += 1
-            delivery = self._delivery(change)
-            if delivery is not None:
-                return delivery
+        if self._initial is not None:
+            stored = self._initial[self._told]
+            self._told += 1
+            if self._told == len(self._initial):
+                self._initial = None
+                self._is_early = self._old is not None
+            return Change(stored.revision, ADDED, "", stored.obj, stored, None, 0, None)
+        if self._old is not None:
+            place, end = self._old
+            log, view = self._feed.log, self.source
+            assert isinstance(view, View)
+            if place < log.begin:
+                raise self._behind()
+            begin, entries = log.begin, log.entries
+            while place < end:
+                change = view.of(entries[place - begin])
+                place += 1
+                if change is not None:
+                    self._old = (place, end)
+                    return change
+            self._old = None
+        self._is_early = False
         return None
+
+    def _behind(self) -> ApiError:
+        self._lost = status.expired("too old resource version: the watcher fell behind what is kept")
+        self._is_early = True
+        return self._lost
 
     @property
     def has_initial(self) -> bool:
         """Objects that were there at the beginning are still to be taken."""
-        return bool(self._initial)
+        return self._initial is not None
 
     def call_when_ready(self, ready: Callable[[], None]) -> None:
         """Call `ready` once, when an event for this watcher is written or the cursor is closed.
 
         To be used after `take` returned None. A later call replaces an earlier one.
         """
-        waiting = self._ready is not None
+        is_waiting = self._ready is not None
         self._ready = ready
-        if not waiting:
-            self._collection.wait(self._told)
+        if not is_waiting:
+            self._feed.wait(self)
 
     def fail(self, error: ApiError) -> None:
         """From now on `take` raises `error`: the history is declared lost (K8-058)."""
         self._lost = error
-        self._wake()
+        self._is_early = True
+        self.wake()
 
     def close(self) -> None:
         self.closed = True
-        self._wake()
+        self._feed.leave(self)
+        self.wake()
 
-    def _wake(self) -> None:
+    def wake(self) -> None:
+        """Call who waits."""
         ready, self._ready = self._ready, None
         if ready is not None:
             ready()
-
-    def _told(self, change: Change | None) -> bool:
-        if self._ready is None:
-            return False
-        if change is not None and not self._concerns(change):
-            self._place += 1
-            return True
-        ready, self._ready = self._ready, None
-        ready()
-        return False
-
-    def _concerns(self, change: Change) -> bool:
-        """Whether the change is an event for this watcher."""
-        if self._prefix and not change.key.startswith(self._prefix):
-            return False
-        return self._matches is None or self._delivery(change) is not None
-
-    def _delivery(self, change: Change) -> Delivery | None:
-        if self._prefix and not change.key.startswith(self._prefix):
-            return None
-        kind, obj, matches = change.type, change.obj, self._matches
-        if matches is not None:
-            # An object that begins to match is added for this watcher, one that ceases to match is deleted (K8-053).
-            was = change.previous is not None and matches(change.previous)
-            if kind is DELETED:
-                if not was:
-                    return None
-            elif matches(obj):
-                kind = MODIFIED if was else ADDED
-            elif was and change.previous is not None:
-                # Shown as it last matched, with the version of the change.
-                kind = DELETED
-                meta = {**change.previous["metadata"], "resourceVersion": obj["metadata"]["resourceVersion"]}
-                obj = {**change.previous, "metadata": meta}
-            else:
-                return None
-        if self._present is not None:
-            obj = self._present(obj)
-        return Delivery(kind, obj, change.unix_ns, change.cause)

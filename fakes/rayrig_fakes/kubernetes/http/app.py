@@ -17,7 +17,7 @@ from rayrig_core.faultpoints import FaultCounter, Reaction
 from rayrig_core.http import HttpRequest
 from rayrig_fakes.kubernetes import status
 from rayrig_fakes.kubernetes.authorization.impersonation import impersonated
-from rayrig_fakes.kubernetes.handler import ApiResponse, WatchResponse, bookmark_line, handle
+from rayrig_fakes.kubernetes.handler import ApiResponse, bookmark_line, handle
 from rayrig_fakes.kubernetes.http.fault_points import FaultPoints
 from rayrig_fakes.kubernetes.http.request_info import RequestInfo, request_info
 from rayrig_fakes.kubernetes.http.watch_streams import Receive, Send, WatchStreams
@@ -25,6 +25,7 @@ from rayrig_fakes.kubernetes.identity import AlwaysAllow, UserInfo, check
 from rayrig_fakes.kubernetes.requests import BODY_LIMIT, JSON, PROTOBUF
 from rayrig_fakes.kubernetes.server import ApiServer
 from rayrig_fakes.kubernetes.tokens import Tokens
+from rayrig_fakes.kubernetes.watch_response import WatchResponse
 
 _log = logging.getLogger("rayrig.kubernetes")
 _NO_QUERY: dict[str, list[str]] = {}

@@ -16,7 +16,8 @@ from rayrig_core.http import HttpRequest
 from rayrig_core.objects import JsonObject
 from rayrig_fakes.kubernetes import status
 from rayrig_fakes.kubernetes.http.request_info import RequestInfo
-from rayrig_fakes.kubernetes.watch import Delivery, WatchCursor
+from rayrig_fakes.kubernetes.revisions import Change, Changes
+from rayrig_fakes.kubernetes.watch import WatchCursor
 
 #: Calls back after so many seconds.
 CallLater = Callable[[float, Callable[[], None]], object]
@@ -66,7 +67,7 @@ class StruckCursor(WatchCursor):
         self._inner = inner
         self._strike = strike
         self._call_later = call_later
-        self._held: deque[Delivery] = deque()
+        self._held: deque[Change] = deque()
         self._is_holding = False
         self._ready: Callable[[], None] | None = None
 
@@ -75,10 +76,14 @@ class StruckCursor(WatchCursor):
         return self._inner.closed
 
     @property
+    def changes(self) -> Changes | None:
+        return None
+
+    @property
     def has_initial(self) -> bool:
         return self._inner.has_initial or bool(self._held)
 
-    def take(self) -> Delivery | None:
+    def take(self) -> Change | None:
         if self._is_holding:
             return None
         if self._held:

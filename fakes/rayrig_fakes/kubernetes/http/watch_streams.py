@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from random import Random
 from typing import Any, TypeAlias
 
-from rayrig_fakes.kubernetes.handler import WatchResponse
+from rayrig_fakes.kubernetes.watch_response import WatchResponse
 
 Message: TypeAlias = MutableMapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[Message]]
