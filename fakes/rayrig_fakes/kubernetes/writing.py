@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from weakref import WeakKeyDictionary
+
 from rayrig_core.identifiers import random_uuid
 from rayrig_core.objects import JsonObject
 from rayrig_core.timestamps import rfc3339
 from rayrig_fakes.kubernetes import objectmeta, status
 from rayrig_fakes.kubernetes.apply.configuration import apply_configuration
-from rayrig_fakes.kubernetes.apply.managers import Manager, record_update
-from rayrig_fakes.kubernetes.apply.topology import BuiltinTopology, CustomTopology, Topology
+from rayrig_fakes.kubernetes.apply.managers import Manager, record_create, record_update
+from rayrig_fakes.kubernetes.apply.topology import CustomRoot, Place, builtin_root
 from rayrig_fakes.kubernetes.calls import Answer, ApiCall
 from rayrig_fakes.kubernetes.copies import own_copy
 from rayrig_fakes.kubernetes.intake import take_in, take_patched
@@ -86,7 +88,8 @@ class Writer:
         if applied is not None:
             meta["managedFields"] = applied
         elif call.field_manager:
-            record_update(obj, None, topology_of(served), _updater(served, call), now, custom=rules.is_custom)
+            updater = _updater(served, call)
+            record_create(obj, call.body, root_of(served), updater, now, has_status=rules.has_status)
         rules.warn(obj, None, admission)
         obj = rules.stored_form(obj)
         if call.dry_run:
@@ -208,7 +211,7 @@ class Writer:
             config.pop("status", None)
         manager = Manager(call.field_manager, "Apply", served.type.api_version, call.subresource)
         now = self._state.now_unix_ns()
-        return apply_configuration(old, config, topology_of(served), manager, now, force=call.force)
+        return apply_configuration(old, config, root_of(served), manager, now, force=call.force)
 
     def _patched(self, served: Served, old: JsonObject, call: ApiCall, admission: Admission) -> JsonObject:
         """What the patch makes of `old`, of which parts that the patch does not touch may be shared."""
@@ -268,7 +271,7 @@ class Writer:
             obj["metadata"]["managedFields"] = applied
         elif (call.field_manager or "managedFields" in old_meta) and obj != old:
             updater = _updater(served, call)
-            record_update(obj, old, topology_of(served), updater, admission.unix_ns, custom=rules.is_custom)
+            record_update(obj, old, root_of(served), updater, admission.unix_ns)
         if not subresource:
             rules.warn(obj, old, admission)
         if obj == old:
@@ -299,14 +302,26 @@ class Writer:
         return Answer(code, stored.obj, stored, tuple(admission.warnings))
 
 
-def topology_of(served: Served) -> Topology:
+_CUSTOM_ROOTS: WeakKeyDictionary[CustomRules, Place] = WeakKeyDictionary()
+
+
+def root_of(served: Served) -> Place:
     """How objects of this resource merge."""
     rules = served.rules
-    return CustomTopology(rules.schema) if isinstance(rules, CustomRules) else BuiltinTopology(served.type.kind)
+    if not isinstance(rules, CustomRules):
+        return builtin_root(type_of(served.type) or "")
+    found = _CUSTOM_ROOTS.get(rules)
+    if found is None:
+        found = _CUSTOM_ROOTS[rules] = CustomRoot(rules.schema)
+    return found
+
+
+#: Subresources that managedFields name.
+_RECORDED = ("status", "scale", "resize", "ephemeralcontainers")
 
 
 def _updater(served: Served, call: ApiCall) -> Manager:
-    subresource = call.subresource if call.subresource in ("status", "scale") else ""
+    subresource = call.subresource if call.subresource in _RECORDED else ""
     return Manager(call.field_manager or "unknown", "Update", served.type.api_version, subresource)
 
 

@@ -1,4 +1,4 @@
-"""Fields of an object as paths, and as `FieldsV1`.
+"""Fields of an object as paths, for merging what is applied.
 
 A path is a tuple of steps: `f:NAME` into an object, `k:{…}` to a list item by its keys, `v:…` to one by its value. A path that has
 others below it stands for the place itself (`.` in FieldsV1).
@@ -11,70 +11,44 @@ from collections.abc import Iterable
 from typing import TypeAlias
 
 from rayrig_core.objects import Json, JsonObject
-from rayrig_fakes.kubernetes.apply.topology import Topology
+from rayrig_fakes.kubernetes.apply.topology import UNOWNED_AT_ROOT, UNOWNED_IN_METADATA, Place, text
 
 Path: TypeAlias = tuple[str, ...]
 #: Paths in the order they were found; the values do not count.
 FieldSet: TypeAlias = dict[Path, None]
 
-#: Nobody owns these.
-_UNOWNED = frozenset((("f:apiVersion",), ("f:kind",), ("f:metadata",))) | frozenset(
-    ("f:metadata", f"f:{field}")
-    for field in (
-        "name",
-        "namespace",
-        "uid",
-        "resourceVersion",
-        "generation",
-        "creationTimestamp",
-        "deletionTimestamp",
-        "deletionGracePeriodSeconds",
-        "selfLink",
-        "managedFields",
-    )
+#: Nobody owns these, nor what is below them.
+_UNOWNED = (
+    frozenset(("f:metadata", f"f:{name}") for name in UNOWNED_IN_METADATA)
+    | frozenset((f"f:{name}",) for name in UNOWNED_AT_ROOT)
+    | {("f:metadata",)}
 )
 _INNER = object()
 
 
-def _text(value: Json) -> str:
-    return json.dumps(value, separators=(",", ":"), sort_keys=True, ensure_ascii=False)
-
-
-def item_step(item: Json, topology: Topology) -> str:
-    """The step to an item of a list of kind `map` or `set`; `topology` is the list's."""
-    if topology.list_kind == "set" or not isinstance(item, dict):
-        return f"v:{_text(item)}"
-    keys = {name: item.get(name, default) for name, default in topology.keys.items()}
-    return f"k:{_text({name: value for name, value in keys.items() if value is not None})}"
-
-
-def leaves(obj: JsonObject, topology: Topology, *, places: bool) -> dict[Path, object]:
-    """Value by path. `places`: also the objects and lists on the way, and not only what ends a path."""
+def leaves(obj: JsonObject, root: Place) -> dict[Path, object]:
+    """Value by path, of what ends a path and of list items."""
     found: dict[Path, object] = {}
-    _collect(obj, topology, (), found, places)
+    _collect(obj, root, (), found)
     for path in list(found):
         if path in _UNOWNED or path == () or (path[:2] in _UNOWNED and len(path) > 2):
             del found[path]
     return found
 
 
-def _collect(value: Json, topology: Topology, path: Path, found: dict[Path, object], places: bool) -> None:
-    if isinstance(value, dict) and value and not topology.is_atomic:
-        if places:
-            found[path] = _INNER
+def _collect(value: Json, place: Place, path: Path, found: dict[Path, object]) -> None:
+    if isinstance(value, dict) and value and not place.is_atomic:
         for name, below in value.items():
-            _collect(below, topology.field(name), (*path, f"f:{name}"), found, places)
-    elif isinstance(value, list) and value and topology.list_kind != "atomic":
-        if places:
-            found[path] = _INNER
+            _collect(below, place.field(name), (*path, f"f:{name}"), found)
+    elif isinstance(value, list) and value and place.list_kind != "atomic":
+        inner = place.item
         for item in value:
-            at = (*path, item_step(item, topology))
-            if topology.list_kind == "map" and isinstance(item, dict):
-                below_item = topology.item()
-                found[at] = value if below_item.is_atomic else _INNER
-                if not below_item.is_atomic:
+            at = (*path, place.step(item))
+            if place.list_kind == "map" and isinstance(item, dict):
+                found[at] = value if inner.is_atomic else _INNER
+                if not inner.is_atomic:
                     for name, below in item.items():
-                        _collect(below, below_item.field(name), (*at, f"f:{name}"), found, places)
+                        _collect(below, inner.field(name), (*at, f"f:{name}"), found)
             else:
                 found[at] = item
     else:
@@ -90,7 +64,7 @@ def to_fields_v1(paths: Iterable[Path]) -> JsonObject:
         node = tree
         for step in path:
             node = node.setdefault(step, {})
-        if path in inner or path[-1].startswith("k:"):
+        if path in inner:
             node["."] = {}
     return tree
 
@@ -109,13 +83,13 @@ def from_fields_v1(tree: JsonObject, path: Path = ()) -> FieldSet:
 
 def path_text(path: Path) -> str:
     """As it shows in conflicts: `.spec.containers[name="c"].image`."""
-    text = ""
+    shown = ""
     for step in path:
         kind, rest = step[:2], step[2:]
         if kind == "f:":
-            text += f".{rest}"
+            shown += f".{rest}"
         elif kind == "k:":
-            text += "[" + ",".join(f"{name}={_text(value)}" for name, value in json.loads(rest).items()) + "]"
+            shown += "[" + ",".join(f"{name}={text(value)}" for name, value in json.loads(rest).items()) + "]"
         else:
-            text += f"[={rest}]"
-    return text
+            shown += f"[={rest}]"
+    return shown

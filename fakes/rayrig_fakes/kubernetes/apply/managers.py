@@ -5,31 +5,28 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
-from rayrig_core.objects import JsonObject
+from rayrig_core.objects import Json, JsonObject
 from rayrig_core.timestamps import rfc3339
-from rayrig_fakes.kubernetes.apply.fields import FieldSet, Path, from_fields_v1, leaves, to_fields_v1
-from rayrig_fakes.kubernetes.apply.topology import Topology
+from rayrig_fakes.kubernetes.apply.fields import FieldSet, from_fields_v1, leaves, to_fields_v1
+from rayrig_fakes.kubernetes.apply.topology import Place
+from rayrig_fakes.kubernetes.apply.trees import created, differences, minus, plus
 
 Operation: TypeAlias = Literal["Apply", "Update"]
 
 #: Owner of what was there before anybody kept account.
 BEFORE_FIRST_APPLY = "before-first-apply"
 
-#: Places that are there in an empty object of a built-in kind, so that nobody makes them.
-_ALWAYS_THERE: frozenset[Path] = frozenset(
-    tuple(f"f:{step}" for step in path.split("."))
-    for path in (
-        "spec",
-        "status",
-        "spec.containers",
-        "spec.strategy",
-        "spec.template",
-        "spec.template.metadata",
-        "spec.template.spec",
-        "spec.template.spec.containers",
-        "status.loadBalancer",
-    )
-)
+#: What admission and allocation fill in after the account was taken: nobody's, unless it was sent.
+_ASSIGNED: dict[str, tuple[tuple[str, str], ...]] = {
+    "Pod": (("spec", "priority"), ("spec", "preemptionPolicy"), ("spec", "tolerations")),
+    "Service": (
+        ("spec", "clusterIP"),
+        ("spec", "clusterIPs"),
+        ("spec", "ipFamilies"),
+        ("spec", "ipFamilyPolicy"),
+        ("spec", "healthCheckNodePort"),
+    ),
+}
 
 
 @dataclass(slots=True)
@@ -65,26 +62,14 @@ def read(obj: JsonObject) -> list[Manager]:
 
 
 def write(obj: JsonObject, managers: list[Manager]) -> None:
-    """Entries that own nothing are left out; those that apply come first, then the order of time."""
-    owning = [manager for manager in managers if manager.fields]
-    owning.sort(key=lambda manager: (manager.operation != "Apply", manager.time, manager.name))
+    """Entries that own nothing are left out."""
     entries: list[JsonObject] = []
-    for manager in owning:
-        entry: JsonObject = {
-            "manager": manager.name,
-            "operation": manager.operation,
-            "apiVersion": manager.api_version,
-            "time": manager.time,
-            "fieldsType": "FieldsV1",
-            "fieldsV1": to_fields_v1(manager.fields),
-        }
-        if manager.subresource:
-            entry["subresource"] = manager.subresource
-        entries.append(entry)
-    if entries:
-        obj["metadata"]["managedFields"] = entries
-    else:
-        obj["metadata"].pop("managedFields", None)
+    for manager in managers:
+        if manager.fields:
+            entry = _entry(manager, 0, to_fields_v1(manager.fields))
+            entry["time"] = manager.time
+            entries.append(entry)
+    _put(obj, entries)
 
 
 def one_of(managers: list[Manager], wanted: Manager) -> Manager:
@@ -96,33 +81,86 @@ def one_of(managers: list[Manager], wanted: Manager) -> Manager:
     return wanted
 
 
-def record_update(
-    obj: JsonObject,
-    old: JsonObject | None,
-    topology: Topology,
-    manager: Manager,
-    unix_ns: int,
-    *,
-    custom: bool,
+def record_create(
+    obj: JsonObject, sent: Json, root: Place, manager: Manager, unix_ns: int, *, has_status: bool
 ) -> None:
-    """Account for a create (`old` is None) or an update that is no apply."""
-    before = leaves(old, topology, places=True) if old is not None else {}
-    after = leaves(obj, topology, places=True)
-    absent = object()
-    changed = {path: None for path, value in after.items() if before.get(path, absent) != value}
-    if not custom:
-        changed = {path: None for path in changed if path not in _ALWAYS_THERE}
-    managers = read(old) if old is not None else []
-    for each in managers:
-        each.fields = {path: None for path in each.fields if path in after and path not in changed}
-    if changed:
-        entry = one_of(managers, manager)
-        entry.fields.update(changed)
-        entry.time = rfc3339(unix_ns)
-    write(obj, managers)
+    """Account for a create of what was `sent`, which became `obj`. A status that has its own path is nobody's."""
+    fields = created(obj, root) or {}
+    if has_status:
+        fields.pop("f:status", None)
+    for part, name in _ASSIGNED.get(obj["kind"], ()):
+        below = fields.get(f"f:{part}")
+        if below and f"f:{name}" in below and (sent.get(part) or {}).get(name) is None:
+            below.pop(f"f:{name}")
+            if not below:
+                del fields[f"f:{part}"]
+    if fields:
+        obj["metadata"]["managedFields"] = [_entry(manager, unix_ns, fields)]
 
 
-def everything_before(obj: JsonObject, topology: Topology, api_version: str, unix_ns: int) -> Manager:
+def record_update(obj: JsonObject, old: JsonObject, root: Place, manager: Manager, unix_ns: int) -> None:
+    """Account for an update of `old` to `obj` that is no apply. Entries that do not change are shared."""
+    changed, gone = differences(old, obj, root)
+    entries: list[JsonObject] = []
+    mine: JsonObject | None = None
+    for entry in old["metadata"].get("managedFields") or ():
+        before = entry.get("fieldsV1") or {}
+        left: JsonObject | None = before
+        if changed is not None:
+            left = minus(before, changed)
+        if gone is not None and left is not None:
+            left = minus(left, gone)
+        is_mine = changed is not None and _identity(entry) == manager.identity
+        if is_mine:
+            assert changed is not None
+            left = plus(left, changed) if left is not None else changed
+        if left:
+            kept = entry if left is before else {**entry, "fieldsV1": left}
+            if is_mine:
+                mine = kept = {**kept, "time": rfc3339(unix_ns)}
+            entries.append(kept)
+    if changed is not None and mine is None:
+        entries.append(_entry(manager, unix_ns, changed))
+    _put(obj, entries)
+
+
+def _entry(manager: Manager, unix_ns: int, fields: JsonObject) -> JsonObject:
+    entry: JsonObject = {
+        "manager": manager.name,
+        "operation": manager.operation,
+        "apiVersion": manager.api_version,
+        "time": rfc3339(unix_ns),
+        "fieldsType": "FieldsV1",
+        "fieldsV1": fields,
+    }
+    if manager.subresource:
+        entry["subresource"] = manager.subresource
+    return entry
+
+
+def _identity(entry: JsonObject) -> tuple[str, str, str, str]:
+    return (
+        entry.get("manager", ""),
+        entry.get("operation", "Update"),
+        entry.get("apiVersion", ""),
+        entry.get("subresource", ""),
+    )
+
+
+def _put(obj: JsonObject, entries: list[JsonObject]) -> None:
+    """Those that apply come first, then the order of time."""
+    if entries:
+        entries.sort(key=_order)
+        obj["metadata"]["managedFields"] = entries
+    else:
+        obj["metadata"].pop("managedFields", None)
+
+
+def _order(entry: JsonObject) -> tuple[bool, str, str]:
+    return entry.get("operation") != "Apply", entry.get("time", ""), entry.get("manager", "")
+
+
+def everything_before(obj: JsonObject, root: Place, api_version: str, unix_ns: int) -> Manager:
     """The account of an object of which none was kept."""
-    fields = dict.fromkeys(leaves(obj, topology, places=False))
+    fields = dict.fromkeys(leaves(obj, root))
     return Manager(BEFORE_FIRST_APPLY, "Update", api_version, "", rfc3339(unix_ns), fields)

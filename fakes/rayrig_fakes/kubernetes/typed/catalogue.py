@@ -92,3 +92,17 @@ _GO_NAMES = {
     "IntOrString": "intstr.IntOrString",
     "Any": "interface {}",
 }
+
+
+@lru_cache(maxsize=1)
+def atomic_types() -> frozenset[str]:
+    """Structs that are owned as a whole wherever they occur."""
+    # The catalogue marks fields; this one is only ever an item.
+    names: dict[str, None] = {"meta.v1.OwnerReference": None}
+    for fields in _lines().values():
+        if "~" in fields:
+            for part in fields.split(";"):
+                found = _field(part)
+                if found.atomic and found.type in _lines():
+                    names[found.type] = None
+    return frozenset(names)
