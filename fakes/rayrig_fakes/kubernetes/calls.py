@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 
 from rayrig_core.objects import Json, JsonObject
 from rayrig_core.ports import PatchType, Preconditions, PropagationPolicy
 from rayrig_core.resource_types import ResourceType
 from rayrig_fakes.kubernetes.identity import UserInfo
 from rayrig_fakes.kubernetes.store import Stored
+
+if TYPE_CHECKING:
+    from rayrig_fakes.kubernetes.pod_logs import LogOptions
 
 Verb: TypeAlias = Literal["get", "list", "watch", "create", "update", "patch", "delete", "deletecollection"]
 WRITES: frozenset[str] = frozenset(("create", "update", "patch", "delete", "deletecollection"))
@@ -46,8 +49,10 @@ class ApiCall(NamedTuple):
     duplicates: tuple[str, ...] = ()
     #: A definition whose schemas are known to be good: looking through them takes longer than all else.
     trusted: bool = False
-    #: Of a pod, for its log.
+    #: Of a pod, for what is streamed to it.
     container: str = ""
+    #: Which part of a container's log.
+    log: LogOptions | None = None
     send_initial_events: bool = False
     #: Who calls; None is the administrator, as for everything in this process.
     user: UserInfo | None = None

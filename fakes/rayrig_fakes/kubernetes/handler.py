@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from rayrig_core.errors import ApiError
 from rayrig_core.http import HttpRequest
@@ -14,6 +15,8 @@ from rayrig_fakes.kubernetes import status
 from rayrig_fakes.kubernetes.calls import ApiCall, Page
 from rayrig_fakes.kubernetes.event_lines import EventForm, event_line, whole_object
 from rayrig_fakes.kubernetes.identity import ADMIN, UserInfo
+from rayrig_fakes.kubernetes.log_streams import LogStream
+from rayrig_fakes.kubernetes.methods import verb_of
 from rayrig_fakes.kubernetes.nonresource import document
 from rayrig_fakes.kubernetes.protobuf_status import protobuf_status
 from rayrig_fakes.kubernetes.requests import (
@@ -29,7 +32,6 @@ from rayrig_fakes.kubernetes.requests import (
     number,
     one,
     resolve,
-    verb_of,
 )
 from rayrig_fakes.kubernetes.revisions import Change
 from rayrig_fakes.kubernetes.server import ApiServer
@@ -39,6 +41,7 @@ from rayrig_fakes.kubernetes.watch_response import WatchResponse
 
 _META_API = "meta.k8s.io/v1"
 _INITIAL_EVENTS_END = "k8s.io/initial-events-end"
+_NO_SNIFFING = (("x-content-type-options", "nosniff"),)
 _AVAILABLE = ", ".join((JSON, YAML, PROTOBUF, f"{JSON};stream=watch", f"{PROTOBUF};stream=watch"))
 
 
@@ -55,12 +58,16 @@ class ApiResponse:
 
     @property
     def headers(self) -> list[tuple[str, str]]:
-        headers = [("content-type", self.content_type), *(("warning", text) for text in self.warnings)]
+        headers = [("content-type", self.content_type)] if self.content_type else []
+        headers += [("warning", text) for text in self.warnings]
         return headers + list(self.extra) if self.extra else headers
 
     def json(self) -> Json:
         """Body parsed as JSON. Raises `ValueError`."""
         return json.loads(self.body)
+
+
+Response: TypeAlias = ApiResponse | WatchResponse | LogStream
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,12 +78,12 @@ class _Form:
     yaml: bool = False
 
 
-def handle(server: ApiServer, request: HttpRequest, user: UserInfo = ADMIN) -> ApiResponse | WatchResponse:
+def handle(server: ApiServer, request: HttpRequest, user: UserInfo = ADMIN) -> Response:
     """Answer one request of a user who may make it. Never raises for what a client sends."""
     try:
         return _answer(server, request, user)
     except PlainNotFound:
-        return ApiResponse(404, b"404 page not found\n", "text/plain; charset=utf-8")
+        return ApiResponse(404, b"404 page not found\n", "text/plain; charset=utf-8", extra=_NO_SNIFFING)
     except ApiError as refused:
         if refused.code == 406 and media_type(request.headers.get("accept", "")) == PROTOBUF:
             return ApiResponse(406, protobuf_status(refused.status), PROTOBUF)
@@ -91,13 +98,13 @@ def _json(code: int, value: Json, warnings: tuple[str, ...] = ()) -> ApiResponse
     return ApiResponse(code, body, JSON, warnings)
 
 
-def _answer(server: ApiServer, request: HttpRequest, user: UserInfo) -> ApiResponse | WatchResponse:
+def _answer(server: ApiServer, request: HttpRequest, user: UserInfo) -> Response:
     target = resolve(server.state.registry, request.path)
     if isinstance(target, Discovery):
         found = document(server.state, target.path, request)
         return ApiResponse(found.status, found.body, found.content_type, extra=tuple(found.headers.items()))
     served = target.served
-    verb = verb_of(request.method, target, request.query)
+    verb = verb_of(request, target)
     form = _accepted(request.headers.get("accept", ""), served.rules.is_custom)
     warnings: tuple[str, ...] = (_warning(served.warning),) if served.warning else ()
     call = call_of(request, target, verb)
@@ -121,7 +128,7 @@ def _perform(
     call: ApiCall,
     form: _Form,
     warnings: tuple[str, ...],
-) -> ApiResponse | WatchResponse:
+) -> Response:
     served, verb = target.served, call.verb
     if verb == "watch":
         return _watch(server, request, target, call, form, warnings)
@@ -132,7 +139,13 @@ def _perform(
     answer = server.call(call)
     warnings += tuple(_warning(text) for text in answer.warnings)
     if answer.text is not None:
-        return ApiResponse(200 if answer.text else 204, answer.text.encode(), "text/plain", warnings)
+        if call.log is not None and call.log.follow and target.served.type == POD:
+            pod = server.object(POD, call.name, call.namespace)
+            if pod is not None and pod["spec"].get("nodeName") and not call.log.previous:
+                return LogStream(server, pod, answer.text, call.log)
+        if not answer.text:
+            return ApiResponse(204, b"", "", warnings)
+        return ApiResponse(200, answer.text.encode(), "text/plain", warnings)
     if form.kind == "PartialObjectMetadataList":
         raise _not_acceptable(
             f"you requested {form.kind}, but the requested object is not a list (*core.{served.type.kind})"

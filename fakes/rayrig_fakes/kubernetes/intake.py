@@ -7,15 +7,14 @@ from collections.abc import Iterable
 
 from rayrig_core.errors import ApiError
 from rayrig_core.objects import Json, JsonObject
-from rayrig_fakes.kubernetes import objectmeta, status
+from rayrig_fakes.kubernetes import status
+from rayrig_fakes.kubernetes.body_types import check_type, other_kind
 from rayrig_fakes.kubernetes.calls import ApiCall
 from rayrig_fakes.kubernetes.kind_rules import Admission
 from rayrig_fakes.kubernetes.registry import Served
 from rayrig_fakes.kubernetes.typed.catalogue import type_of
-from rayrig_fakes.kubernetes.typed.decoding import Undecodable, json_type
+from rayrig_fakes.kubernetes.typed.decoding import Undecodable
 
-#: Where the real server says its kinds are registered; clients match on the text.
-_SCHEME = "k8s.io/kubernetes/pkg/api/legacyscheme/scheme.go:30"
 #: Order of the parts of metadata when the server writes them out.
 _META_ORDER = (
     "name",
@@ -57,8 +56,8 @@ def take_patched(served: Served, call: ApiCall, admission: Admission, obj: JsonO
     """Decode, in place, the parts of an object that a patch touched. Raises `ApiError` 422 (400 for another type)."""
     rules, kind = served.rules, served.type
     admission.type_name = type_of(kind) or ""
-    if not rules.is_custom and (why := _other_type(served, obj)):
-        raise bad_patch(call, obj, why[1])
+    if not rules.is_custom and (why := other_kind(kind, obj, served.is_known_kind)):
+        raise bad_patch(call, obj, why)
     check_type(served, obj)
     parts = {field: obj[field] for field in touched if field in obj}
     try:
@@ -73,6 +72,8 @@ def take_patched(served: Served, call: ApiCall, admission: Admission, obj: JsonO
             obj[field] = decoded[field]
         else:
             del obj[field]
+    for field, zero in decoded.items():
+        obj.setdefault(field, zero)
     obj["apiVersion"], obj["kind"] = kind.api_version, kind.kind
 
 
@@ -91,55 +92,6 @@ def unhandled(served: Served, why: str) -> ApiError:
     """400: the body is not what its kind should be."""
     kind = served.type
     return status.bad_request(f'{kind.kind} in version "{kind.version}" cannot be handled as a {kind.kind}: {why}')
-
-
-def check_type(served: Served, obj: JsonObject) -> None:
-    """Raises `ApiError` when apiVersion or kind are given and not the path's."""
-    kind = served.type
-    if obj.get("apiVersion") == kind.api_version and obj.get("kind") == kind.kind:
-        return
-    for field in ("kind", "apiVersion"):
-        value = obj.get(field)
-        if value is not None and not isinstance(value, str):
-            text = f"json: cannot unmarshal {json_type(value)} into Go struct field .{field} of type string"
-            raise status.bad_request(
-                f"the object provided is unrecognized (must be of type {kind.kind}): couldn't get version/kind; "
-                f"json parse error: {text}"
-            )
-    found = _other_type(served, obj)
-    if found is None:
-        return
-    form, why = found
-    if form == "version":
-        raise status.bad_request(why)
-    if form == "custom":
-        name = str(obj["kind"])
-        cause = status.invalid_value("kind", name, f"must be {kind.kind}")
-        named = str(objectmeta.mapping(obj.get("metadata")).get("name", ""))
-        raise status.invalid(name, kind.group, named, [cause])
-    version = str(obj.get("apiVersion") or kind.api_version).rpartition("/")[2]
-    name = str(obj.get("kind") or kind.kind)
-    raise status.bad_request(f'{name} in version "{version}" cannot be handled as a {kind.kind}: {why}')
-
-
-def _other_type(served: Served, obj: JsonObject) -> tuple[str, str] | None:
-    """Why the object is not of the path's type, and which kind of reason it is; None when it is."""
-    kind = served.type
-    version, name = str(obj.get("apiVersion") or kind.api_version), str(obj.get("kind") or kind.kind)
-    if version == kind.api_version and name == kind.kind:
-        return None
-    other_version = (
-        f"the API version in the data ({version}) does not match the expected API version ({kind.api_version})"
-    )
-    if served.rules.is_custom:
-        return ("version", other_version) if version != kind.api_version else ("custom", f"must be {kind.kind}")
-    short = version.rpartition("/")[2]
-    if not served.is_known_kind(version, name):
-        return "type", f'no kind "{name}" is registered for version "{version}" in scheme "{_SCHEME}"'
-    if version != kind.api_version:
-        return "version", other_version
-    package = kind.group.partition(".")[0] or "core"
-    return "type", f"converting ({short}.{name}) to ({package}.{kind.kind}): unknown conversion"
 
 
 # Patches that lead nowhere

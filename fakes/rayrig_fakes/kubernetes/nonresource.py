@@ -61,12 +61,20 @@ class Document:
 def document(state: ServerState, path: str, request: HttpRequest) -> Document:
     """What is at a path (without slashes at its ends). Raises `PlainNotFound`, `ApiError` 405 and 406."""
     found = _find(state, path, request)
-    if request.method not in ("GET", "HEAD"):
+    if request.method != "GET" and _is_for_get(state, path):
         raise status.method_not_allowed()
     etag = found.headers.get("etag")
     if etag is not None and etag in request.headers.get("if-none-match", ""):
         return Document(b"", found.content_type, 304, found.headers)
     return found
+
+
+def _is_for_get(state: ServerState, path: str) -> bool:
+    """What the real server routes by method; the rest answers any method in the same way."""
+    parts = path.split("/")
+    if parts[0] != "apis":
+        return parts[0] in ("version", "api", ".well-known", "openid")
+    return len(parts) == 3 and not state.registry.is_custom_group(parts[1], parts[2])
 
 
 def _find(state: ServerState, path: str, request: HttpRequest) -> Document:
@@ -84,6 +92,8 @@ def _find(state: ServerState, path: str, request: HttpRequest) -> Document:
 
         found = find(state, rest, request)
         if found is None:
+            if rest.startswith("v3/"):
+                return Document(b"", "", 404)
             raise PlainNotFound
         return Document(found.body, found.content_type, found.status, found.headers)
     return _discover(state, path, request)

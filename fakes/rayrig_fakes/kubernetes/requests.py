@@ -9,16 +9,21 @@ from typing import Any, NoReturn, cast
 from rayrig_core.http import HttpRequest
 from rayrig_core.objects import Json, JsonObject
 from rayrig_core.ports import PatchType, Preconditions, PropagationPolicy
+from rayrig_core.resource_types import ResourceType
+from rayrig_core.timestamps import parse_rfc3339
 from rayrig_fakes.kubernetes import status
 from rayrig_fakes.kubernetes.bodies import Malformed, parse_counting, parse_json, parse_yaml
+from rayrig_fakes.kubernetes.body_types import SUBRESOURCE_KINDS, not_text
 from rayrig_fakes.kubernetes.calls import ApiCall, FieldValidation, Verb
 from rayrig_fakes.kubernetes.patch import APPLY_PATCH, JSON_PATCH, MERGE_PATCH, STRATEGIC_PATCH, unsupported_patch
+from rayrig_fakes.kubernetes.pod_logs import LogOptions
 from rayrig_fakes.kubernetes.registry import Registry, Served
-from rayrig_fakes.kubernetes.typed.decoding import Undecodable, decode
+from rayrig_fakes.kubernetes.typed.decoding import Undecodable, decode, json_type
+from rayrig_fakes.kubernetes.typed.times import read_time
 
 BODY_LIMIT = 3 * 1024 * 1024
 JSON, YAML, PROTOBUF = "application/json", "application/yaml", "application/vnd.kubernetes.protobuf"
-_PATCH_TYPES: dict[str, PatchType] = {
+PATCH_TYPES: dict[str, PatchType] = {
     JSON_PATCH: "json",
     MERGE_PATCH: "merge",
     STRATEGIC_PATCH: "strategic",
@@ -26,6 +31,8 @@ _PATCH_TYPES: dict[str, PatchType] = {
 }
 _PROPAGATION = ("Background", "Foreground", "Orphan")
 _TRUE = ("true", "True", "TRUE", "1", "t", "T")
+#: Subresources that are not asked with an object.
+_WITHOUT_BODY = ("attach", "exec", "portforward", "proxy")
 _KIND_OF_OPTIONS = {
     "create": "CreateOptions",
     "update": "UpdateOptions",
@@ -49,6 +56,8 @@ class Target:
     subresource: str = ""
     #: The old `/watch/` prefix.
     watch: bool = False
+    #: What follows the subresource `proxy`, from its slash on.
+    path: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,11 +79,16 @@ def resolve(registry: Registry, path: str) -> Target | Discovery:
         return Discovery("/".join(parts))
     group, version = ("", parts[1]) if parts[0] == "api" else (parts[1], parts[2])
     if not registry.has_group_version(group, version):
+        if parts[0] == "api":
+            raise status.unknown_resource()
         raise PlainNotFound
     rest = parts[depth:]
+    beyond = ""
     watch = rest[0] == "watch"
     if watch:
         rest = rest[1:]
+    if "proxy" in rest:
+        rest, beyond = _cut_at_proxy(rest, path)
     if not all(rest) or not rest:
         _unknown(registry, group, version)
     namespace = ""
@@ -89,37 +103,22 @@ def resolve(registry: Registry, path: str) -> Target | Discovery:
     if served.type.namespaced and not namespace and len(rest) > 1:
         _unknown(registry, group, version)
     name = rest[1] if len(rest) > 1 else ""
-    return Target(served, namespace, name, rest[2] if len(rest) > 2 else "", watch)
+    return Target(served, namespace, name, rest[2] if len(rest) > 2 else "", watch, beyond)
+
+
+def _cut_at_proxy(rest: list[str], path: str) -> tuple[list[str], str]:
+    """The parts up to a subresource `proxy`, and the path behind it as it was sent."""
+    at = 4 if rest[0] == "namespaces" and len(rest) > 4 and rest[4] == "proxy" else 2
+    if len(rest) <= at or rest[at] != "proxy":
+        return rest, ""
+    names = rest[: at + 1]
+    return names, path.split("/".join(names), 1)[1]
 
 
 def _unknown(registry: Registry, group: str, version: str) -> NoReturn:
     if registry.is_custom_group(group, version):
         raise PlainNotFound
     raise status.unknown_resource()
-
-
-def verb_of(method: str, target: Target, query: Mapping[str, list[str]]) -> Verb:
-    """Raises `ApiError` 405."""
-    custom = target.served.rules.is_custom
-    if target.name:
-        verbs: dict[str, Verb] = {"GET": "get", "HEAD": "get", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
-        if target.subresource or custom:
-            # A custom resource can be created at its own path.
-            verbs["POST"] = "create"
-        if target.watch:
-            verbs = {"GET": "watch"}
-    else:
-        verbs = {"GET": "list", "HEAD": "list", "POST": "create", "DELETE": "deletecollection"}
-        if target.watch or flag(query, "watch"):
-            verbs["GET"] = "watch"
-        if target.served.type.namespaced and not target.namespace:
-            if custom and method in ("POST", "DELETE"):
-                raise PlainNotFound
-            verbs = {method: verbs[method] for method in ("GET", "HEAD")}
-    found = verbs.get(method)
-    if found is None or (target.served.verbs and not target.subresource and found not in target.served.verbs):
-        raise status.method_not_allowed()
-    return found
 
 
 def one(query: Mapping[str, list[str]], name: str) -> str:
@@ -137,9 +136,14 @@ def number(query: Mapping[str, list[str]], name: str) -> int | None:
     if not text:
         return None
     try:
-        return int(text)
+        value = int(text) if not text.count("_") else None
     except ValueError:
-        raise status.bad_request(f'strconv.ParseInt: parsing "{text}": invalid syntax') from None
+        value = None
+    if value is None:
+        raise status.bad_request(f'strconv.ParseInt: parsing "{text}": invalid syntax')
+    if not -(1 << 63) <= value < 1 << 63:
+        raise status.bad_request(f'strconv.ParseInt: parsing "{text}": value out of range')
+    return value
 
 
 def call_of(request: HttpRequest, target: Target, verb: Verb) -> ApiCall:
@@ -165,19 +169,51 @@ def call_of(request: HttpRequest, target: Target, verb: Verb) -> ApiCall:
         send_initial_events=flag(query, "sendInitialEvents"),
         container=one(query, "container"),
     )
+    if target.subresource == "log":
+        return call._replace(log=_log_options(query))
     if len(request.body) > BODY_LIMIT:
         text = f"Request entity too large: limit is {BODY_LIMIT}"
         raise status.error(413, "RequestEntityTooLarge", text)
     if verb in ("list", "watch"):
         _check_list_options(query, verb)
     if verb in ("create", "update"):
-        body, duplicates = _object_body(request, served, call.field_validation != "Ignore")
+        if target.subresource in _WITHOUT_BODY:
+            return call
+        kind = SUBRESOURCE_KINDS.get(target.subresource)
+        custom = kind is None and served.rules.is_custom
+        body, duplicates = _object_body(request, kind or served.type, custom, call.field_validation != "Ignore")
         return call._replace(body=body, duplicates=duplicates)
     if verb == "patch":
         return _with_patch(request, served, call)
     if verb in ("delete", "deletecollection"):
         return _with_delete_options(request, call)
     return call
+
+
+def _log_options(query: Mapping[str, list[str]]) -> LogOptions:
+    """Raises `ApiError` 400."""
+    since = one(query, "sinceTime")
+    try:
+        since_unix_ns = parse_rfc3339(read_time(since)) if since else None
+    except ValueError as problem:
+        raise status.bad_request(str(problem)) from None
+    return LogOptions(
+        one(query, "container"),
+        follow=_is_set(query, "follow"),
+        previous=_is_set(query, "previous"),
+        timestamps=_is_set(query, "timestamps"),
+        since_seconds=number(query, "sinceSeconds"),
+        since_unix_ns=since_unix_ns,
+        tail_lines=number(query, "tailLines"),
+        limit_bytes=number(query, "limitBytes"),
+        stream=one(query, "stream"),
+    )
+
+
+def _is_set(query: Mapping[str, list[str]], name: str) -> bool:
+    """A flag as the conversion of parameters reads it: given, and not `false` or `0`."""
+    values = query.get(name)
+    return bool(values) and values is not None and values[0].lower() not in ("false", "0")
 
 
 _MATCHES = ("Exact", "NotOlderThan", "")
@@ -232,29 +268,35 @@ def media_type(header: str) -> str:
 # Bodies
 
 
-def _object_body(request: HttpRequest, served: Served, counting: bool) -> tuple[JsonObject, tuple[str, ...]]:
+def _object_body(
+    request: HttpRequest, kind: ResourceType, custom: bool, counting: bool
+) -> tuple[JsonObject, tuple[str, ...]]:
     media = media_type(request.headers.get("content-type", ""))
     if media not in ("", JSON, YAML):
         raise status.unsupported_media_type((JSON, YAML, PROTOBUF))
-    kind = served.type.kind
-    value, duplicates = _parse(request.body, media, kind, counting=counting)
-    if value is None:
+    value, duplicates = _parse(request.body, media, kind.kind, counting=counting)
+    if value is None and not custom:
         value = {}
-    if not isinstance(value, dict):
+    if value is not None and not isinstance(value, dict):
         shape = (
             'struct { APIVersion string "json:\\"apiVersion,omitempty\\""; Kind string "json:\\"kind,omitempty\\"" }'
         )
-        found = "array" if isinstance(value, list) else "string" if isinstance(value, str) else "number"
-        text = f"json: cannot unmarshal {found} into Go value of type {shape}"
-        raise _unrecognized(kind, f"couldn't get version/kind; json parse error: {text}", request.body.hex())
-    if served.rules.is_custom:
-        text = request.body.decode("utf-8", "replace")
+        text = f"json: cannot unmarshal {json_type(value)} into Go value of type {shape}"
+        raise _unrecognized(kind.kind, f"couldn't get version/kind; json parse error: {text}", request.body)
+    if value is None:
+        raise _unrecognized(kind.kind, "Object 'Kind' is missing in 'null'", request.body)
+    if why := not_text(value):
+        raise _unrecognized(kind.kind, f"couldn't get version/kind; json parse error: {why}", request.body)
+    version = value.get("apiVersion") or ""
+    if version.count("/") > 1:
+        raise _unrecognized(kind.kind, f"unexpected GroupVersion string: {version}", request.body)
+    if custom:
         if not value.get("kind"):
-            raise _unrecognized(kind, f"Object 'Kind' is missing in '{text}'", _short(text))
-        if not value.get("apiVersion"):
-            expected = served.type.api_version
+            text = request.body.decode("utf-8", "replace")
+            raise _unrecognized(kind.kind, f"Object 'Kind' is missing in '{text}'", request.body)
+        if not version:
             raise status.bad_request(
-                f"the API version in the data () does not match the expected API version ({expected})"
+                f"the API version in the data () does not match the expected API version ({kind.api_version})"
             )
     return value, duplicates
 
@@ -268,15 +310,19 @@ def _parse(body: bytes, media: str, kind: str, *, counting: bool = False) -> tup
         return parse_counting(text) if counting else (parse_json(text), ())
     except Malformed as problem:
         why = str(problem) if media == YAML else f"couldn't get version/kind; json parse error: {problem}"
-        raise _unrecognized(kind, why, _short(text) or "<empty>") from None
+        raise _unrecognized(kind, why, body) from None
 
 
-def _short(text: str, limit: int = 30) -> str:
-    return text if len(text) <= limit else f"{text[:limit]} ..."
+_SHOWN = 30
 
 
-def _unrecognized(kind: str, why: str, shown: str) -> Exception:
-    return status.bad_request(f"the object provided is unrecognized (must be of type {kind}): {why} ({shown})")
+def _unrecognized(kind: str, why: str, body: bytes) -> Exception:
+    """400 with the beginning of the body: as text when it looks like an object, otherwise in hexadecimal."""
+    begin = body[:_SHOWN]
+    shown = begin.decode("utf-8", "replace") if body.startswith(b"{") else begin.hex()
+    rest = " ..." if len(body) > _SHOWN else ""
+    text = f"{shown}{rest}" if body else "<empty>"
+    return status.bad_request(f"the object provided is unrecognized (must be of type {kind}): {why} ({text})")
 
 
 def _is_apply(request: HttpRequest) -> bool:
@@ -290,7 +336,7 @@ def _agent(request: HttpRequest) -> str:
 
 def _with_patch(request: HttpRequest, served: Served, call: ApiCall) -> ApiCall:
     media = media_type(request.headers.get("content-type", ""))
-    patch_type = _PATCH_TYPES.get(media)
+    patch_type = PATCH_TYPES.get(media)
     if patch_type is None or (patch_type == "strategic" and served.rules.is_custom):
         raise unsupported_patch(served)
     text = request.body.decode("utf-8", "replace")
@@ -311,8 +357,7 @@ def _with_patch(request: HttpRequest, served: Served, call: ApiCall) -> ApiCall:
 
 
 def _with_delete_options(request: HttpRequest, call: ApiCall) -> ApiCall:
-    query = request.query
-    options: dict[str, Any] = {}
+    # A body is all that counts; parameters of the query say it where there is none.
     if request.body.strip():
         parsed, _ = _parse(request.body, media_type(request.headers.get("content-type", "")), "DeleteOptions")
         try:
@@ -320,8 +365,9 @@ def _with_delete_options(request: HttpRequest, call: ApiCall) -> ApiCall:
         except Undecodable as problem:
             text = f'DeleteOptions in version "v1" cannot be handled as a DeleteOptions: {problem}'
             raise status.bad_request(text) from None
-    grace = options.get("gracePeriodSeconds", number(query, "gracePeriodSeconds"))
-    policy = options.get("propagationPolicy") or one(query, "propagationPolicy") or None
+    else:
+        options = _queried_delete_options(request.query)
+    policy = options.get("propagationPolicy")
     orphan = options.get("orphanDependents")
     if policy is not None and policy not in _PROPAGATION:
         cause = status.not_supported("propagationPolicy", policy, ["Foreground", "Background", "Orphan", "nil"])
@@ -336,8 +382,21 @@ def _with_delete_options(request: HttpRequest, call: ApiCall) -> ApiCall:
     preconditions = Preconditions(wanted.get("uid"), wanted.get("resourceVersion")) if wanted else None
     dry_run = call.dry_run or _dry_run(options.get("dryRun") or [], call.verb)
     return call._replace(
-        grace_period_seconds=grace,
+        grace_period_seconds=options.get("gracePeriodSeconds"),
         propagation_policy=cast("PropagationPolicy | None", policy),
         preconditions=preconditions,
         dry_run=dry_run,
     )
+
+
+def _queried_delete_options(query: Mapping[str, list[str]]) -> dict[str, Any]:
+    options: dict[str, Any] = {}
+    grace = number(query, "gracePeriodSeconds")
+    if grace is not None:
+        options["gracePeriodSeconds"] = grace
+    if "propagationPolicy" in query:
+        options["propagationPolicy"] = one(query, "propagationPolicy")
+    if "orphanDependents" in query:
+        # Anything that isn't a no is a yes, nothing at all included.
+        options["orphanDependents"] = one(query, "orphanDependents").lower() not in ("false", "0")
+    return options

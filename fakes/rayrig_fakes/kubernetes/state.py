@@ -32,7 +32,7 @@ class ServerState:
         #: User of a bearer token other than a service account's.
         self.find_user: Callable[[str], UserInfo | None] = lambda token: None
         #: What containers have written, for whoever asks for logs.
-        self.pod_logs: PodLogs | None = None
+        self.pod_logs = PodLogs()
 
     def collection(self, served: Served) -> Collection:
         return self.store.collection(served.storage)

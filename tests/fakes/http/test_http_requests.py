@@ -86,9 +86,11 @@ def test_queries_and_paths_are_decoded(cluster):
     assert cluster.client.get(cluster.path("configmaps", "h%65re")).status_code == 200
 
 
-def test_head_has_headers_and_no_body(cluster):
+def test_head_is_for_custom_resources_and_some_documents(cluster):
     cluster.config_map("here")
     answer = cluster.client.head(cluster.path("configmaps", "here"))
+    assert (answer.status_code, answer.content) == (405, b"")
+    answer = cluster.client.head("/apis")
     assert (answer.status_code, answer.content) == (200, b"")
 
 

@@ -196,7 +196,7 @@ def test_lists_come_in_pages_and_other_verbs_pass_through() -> None:
         assert [each["metadata"]["name"] for each in (await world.client.list(CONFIG_MAP)).items] == ["b"]
         pod = {"metadata": {"name": "p"}, "spec": {"containers": [{"name": "c", "image": "i"}]}}
         await world.client.create(POD, pod, "default")
-        binding = {"target": {"kind": "Node", "name": "n1"}}
+        binding = {"metadata": {"name": "p"}, "target": {"kind": "Node", "name": "n1"}}
         await world.client.create_subresource(POD, "p", "binding", binding, "default")
         bound = await world.client.get(POD, "p", "default")
         bound["status"]["phase"] = "Running"

@@ -162,7 +162,8 @@ def test_a_pod_is_bound_once(api: Api) -> None:
     api.pod("p", bound=False)
 
     def bind(node: str) -> dict[str, object]:
-        return api.call("create", POD, "p", subresource="binding", body={"target": {"kind": "Node", "name": node}})
+        body = {"metadata": {"name": "p"}, "target": {"kind": "Node", "name": node}}
+        return api.call("create", POD, "p", subresource="binding", body=body)
 
     assert bind("n1")["status"] == "Success"
     pod = api.get(POD, "p")
@@ -178,8 +179,11 @@ def test_a_pod_is_bound_once(api: Api) -> None:
     ]
     with pytest.raises(Conflict, match='pod p is already assigned to node "n1"'):
         bind("n2")
+    other = {"metadata": {"name": "nope"}, "target": {"name": "n1"}}
     with pytest.raises(NotFound):
-        api.call("create", POD, "nope", subresource="binding", body={"target": {"name": "n1"}})
+        api.call("create", POD, "nope", subresource="binding", body=other)
+    with pytest.raises(ApiError, match="name in URL does not match name in Binding object"):
+        api.call("create", POD, "p", subresource="binding", body={"target": {"name": "n1"}})
 
 
 def test_an_eviction_marks_and_deletes(api: Api) -> None:
@@ -190,7 +194,7 @@ def test_an_eviction_marks_and_deletes(api: Api) -> None:
     assert pod["metadata"]["deletionGracePeriodSeconds"] == 30
     assert pod["status"]["conditions"][0]["reason"] == "EvictionByEvictionAPI"
     api.pod("pending", bound=False)
-    api.call("create", POD, "pending", subresource="eviction", body={})
+    api.call("create", POD, "pending", subresource="eviction", body={"metadata": {"name": "pending"}})
     assert api.names(POD) == ["p"]
 
 

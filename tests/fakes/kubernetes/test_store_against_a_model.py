@@ -117,7 +117,8 @@ def test_no_write_to_a_pod_changes_an_earlier_revision(writes: list[str]) -> Non
             elif write == "status":
                 api.patch(POD, "p", {"status": {"podIP": f"10.0.0.{number}"}}, subresource="status")
             elif write == "bind":
-                api.call("create", POD, "p", subresource="binding", body={"target": {"name": "n1"}})
+                binding = {"metadata": {"name": "p"}, "target": {"name": "n1"}}
+                api.call("create", POD, "p", subresource="binding", body=binding)
             elif write == "image":
                 containers = [{"name": "c", "image": f"i:{number}"}]
                 api.patch(POD, "p", {"spec": {"containers": containers}}, patch_type="strategic")

@@ -8,7 +8,7 @@ import logging
 from collections.abc import Callable, Iterable, MutableMapping
 from dataclasses import replace
 from random import Random
-from typing import Any
+from typing import Any, cast
 from urllib.parse import parse_qs
 
 from rayrig_core import faultpoints
@@ -17,7 +17,7 @@ from rayrig_core.faultpoints import FaultCounter, Reaction
 from rayrig_core.http import HttpRequest
 from rayrig_fakes.kubernetes import status
 from rayrig_fakes.kubernetes.authorization.impersonation import impersonated
-from rayrig_fakes.kubernetes.handler import ApiResponse, bookmark_line, handle
+from rayrig_fakes.kubernetes.handler import ApiResponse, Response, bookmark_line, handle
 from rayrig_fakes.kubernetes.http.fault_points import FaultPoints
 from rayrig_fakes.kubernetes.http.request_info import RequestInfo, request_info
 from rayrig_fakes.kubernetes.http.watch_streams import Receive, Send, WatchStreams
@@ -50,7 +50,7 @@ class KubernetesApp:
         asked at each request and each event of a watch."""
         self.server = server
         self.tokens = tokens or Tokens()
-        self.streams = WatchStreams(rng, lambda watch: bookmark_line(server, watch))
+        self.streams = WatchStreams(rng, lambda watch: bookmark_line(server, cast(WatchResponse, watch)))
         self._faults = FaultPoints(faults, _call_later) if faults is not None else None
 
     def close(self) -> None:
@@ -74,7 +74,7 @@ class KubernetesApp:
         except Exception as error:
             _log.exception("%s %s", request.method, request.path)
             answer = _refusal(status.error(500, "InternalError", f"Internal error occurred: {error}"))
-        if isinstance(answer, WatchResponse):
+        if not isinstance(answer, ApiResponse):
             await self.streams.serve(answer, _encoded(answer.headers), receive, send)
             return
         if in_protobuf:
@@ -84,7 +84,7 @@ class KubernetesApp:
         await send({"type": "http.response.start", "status": answer.status, "headers": headers})
         await send({"type": "http.response.body", "body": answer.body})
 
-    async def _answer(self, request: HttpRequest) -> ApiResponse | WatchResponse:
+    async def _answer(self, request: HttpRequest) -> Response:
         try:
             user = self.tokens.user_of(request.headers.get("authorization", ""))
             if request.path.startswith("/rayrig/"):
@@ -118,9 +118,7 @@ class KubernetesApp:
 
     # Faults
 
-    async def _struck(
-        self, faults: FaultPoints, user: UserInfo, info: RequestInfo, request: HttpRequest
-    ) -> ApiResponse | WatchResponse:
+    async def _struck(self, faults: FaultPoints, user: UserInfo, info: RequestInfo, request: HttpRequest) -> Response:
         actor = request.headers.get("user-agent", "").partition("/")[0] if self.tokens.is_open else user.name
         reaction = faults.request(actor, info, request)
         _before(reaction)

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from random import Random
 from typing import Any, TypeAlias
 
-from rayrig_fakes.kubernetes.watch_response import WatchResponse
+from rayrig_fakes.kubernetes.log_streams import StreamResponse
 
 Message: TypeAlias = MutableMapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[Message]]
@@ -70,7 +70,7 @@ class Wakeups:
 class WatchStreams:
     """All open streams of one server."""
 
-    def __init__(self, rng: Random, bookmark_line: Callable[[WatchResponse], bytes]) -> None:
+    def __init__(self, rng: Random, bookmark_line: Callable[[StreamResponse], bytes]) -> None:
         """`rng` draws the length of streams that ask for none; `bookmark_line` makes a BOOKMARK event of now."""
         self._rng = rng
         self._bookmark_line = bookmark_line
@@ -88,7 +88,7 @@ class WatchStreams:
             stream.end()
 
     async def serve(
-        self, watch: WatchResponse, headers: list[tuple[bytes, bytes]], receive: Receive, send: Send
+        self, watch: StreamResponse, headers: list[tuple[bytes, bytes]], receive: Receive, send: Send
     ) -> None:
         """Returns when the stream has ended or the client has gone."""
         loop = asyncio.get_running_loop()
@@ -112,10 +112,10 @@ class _Stream:
 
     def __init__(
         self,
-        watch: WatchResponse,
+        watch: StreamResponse,
         loop: asyncio.AbstractEventLoop,
         wakeups: Wakeups,
-        bookmark_line: Callable[[WatchResponse], bytes],
+        bookmark_line: Callable[[StreamResponse], bytes],
     ) -> None:
         self._watch = watch
         self._loop = loop

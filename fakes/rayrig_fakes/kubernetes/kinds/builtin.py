@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from rayrig_core import resource_types as rt
 from rayrig_core.resource_types import ResourceType
+from rayrig_fakes.kubernetes.bindings import Bindings
 from rayrig_fakes.kubernetes.kind_rules import KindRules
 from rayrig_fakes.kubernetes.kinds.budgets import BudgetRules
 from rayrig_fakes.kubernetes.kinds.crds import CrdRules
@@ -207,6 +208,7 @@ def install(state: ServerState) -> None:
     autoscaler = AUTOSCALER.group_resource
     add(AUTOSCALER, AutoscalerRules(has_status=True), "hpa", categories=everything, storage=autoscaler)
     add(AUTOSCALER_V1, AutoscalerV1Rules(has_status=True), "hpa", categories=everything, storage=autoscaler)
+    add(ResourceType("", "v1", "bindings", "Binding"), Bindings(state), verbs=("create",))
     review = ReviewRules(state)
     for review_kind in _REVIEWS:
         add(review_kind, review, verbs=("create",))
