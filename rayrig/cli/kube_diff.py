@@ -39,7 +39,7 @@ def kube_diff_command(left: Access, right: Access, options: DiffOptions) -> int:
     from rayrig_backends.differential.grammar.areas import stories
     from rayrig_backends.differential.known import read_known
     from rayrig_backends.differential.sides import HttpSide
-    from rayrig_backends.differential.telling import Pair, Unreachable, word_from
+    from rayrig_backends.differential.telling import WORDS, Pair, Unreachable, word_from
     from rayrig_core.errors import InputError
 
     known = read_known(options.known) if options.known is not None else ()
@@ -51,15 +51,16 @@ def kube_diff_command(left: Access, right: Access, options: DiffOptions) -> int:
     sides = HttpSide(left), HttpSide(right)
     # Words of a run are no part of what a seed decides: what an earlier run left behind must not be in the way.
     words = SystemRandom()
-    pair = Pair(*sides, lambda: word_from(words.randrange(20**6)), same=left.url == right.url)
+    pair = Pair(*sides, lambda: word_from(words.randrange(WORDS)), same=left.url == right.url)
     plan = Plan(None if options.stories else options.count, known, 120 if options.shrink else 0)
     outcome = Outcome()
+    cut_short: Unreachable | None = None
     shown, progress = _progress(outcome, options.count)
     try:
         with shown:
             run(pair, chosen, plan, outcome, progress)
     except Unreachable as problem:
-        raise InputError(str(problem), where=f"{left.url} or {right.url}") from None
+        cut_short = problem
     finally:
         pair.close()
         for side in sides:
@@ -72,6 +73,8 @@ def kube_diff_command(left: Access, right: Access, options: DiffOptions) -> int:
         print(text)
     else:
         print_outcome(console(), outcome, left.url, right.url)
+    if cut_short is not None:
+        raise InputError(str(cut_short), where=f"{left.url} or {right.url}")
     if outcome.unexplained:
         return 1
     return 2 if outcome.is_interrupted else 0

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import re
 from dataclasses import dataclass
 
@@ -10,7 +12,7 @@ from rayrig_backends.differential.references import place
 from rayrig_backends.differential.steps import Step
 
 _INDEX = re.compile(r"\[\d+\]")
-_QUOTED = re.compile(r'\\?"(?:[^"\\]|\\.)*?\\?"')
+_QUOTED = re.compile(r'"[^"]*"')
 _NUMBER = re.compile(r"(?<![A-Za-z])-?\d+(?:\.\d+)?")
 _LONG = 240
 
@@ -53,4 +55,7 @@ def action_of(step: Step) -> str:
 
 def _form(text: str) -> str:
     """A text without what is particular in it."""
+    if text.startswith('"') and text.endswith('"'):
+        with contextlib.suppress(ValueError):
+            text = json.loads(text)
     return _NUMBER.sub("#", _QUOTED.sub("…", text))[:_LONG] if len(text) > 2 else text

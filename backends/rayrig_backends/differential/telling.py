@@ -22,6 +22,9 @@ _PATIENCE_S = 2.0
 _SERVED_S = 10.0
 _STEP_S = 0.04
 _LETTERS = "bcdfghjklmnpqrstvwxz"
+_WORD_LENGTH = 9
+#: How many words there are: so many that two stories hardly ever get the same.
+WORDS = len(_LETTERS) ** _WORD_LENGTH
 
 
 class Unreachable(RayrigError):
@@ -113,6 +116,9 @@ class Pair:
         for index, step in enumerate(story.steps):
             left, right = self._both(pair, lambda one, step=step, index=index: _take_step(one, step, index))  # type: ignore[misc]
             telling.requests += 1
+            prefix = _generated_from(step)
+            if prefix:
+                comparison.expect_name(prefix)
             if not judge(index, left, right):
                 return
         for index in sorted({*pair[0].streams, *pair[1].streams}):
@@ -138,10 +144,16 @@ class Pair:
         return left.result(), right.result()
 
 
+def _generated_from(step: Step) -> str:
+    meta = step.body.get("metadata") if isinstance(step.body, dict) else None
+    prefix = meta.get("generateName") if isinstance(meta, dict) and not meta.get("name") else None
+    return prefix if isinstance(prefix, str) else ""
+
+
 def word_from(number: int) -> str:
-    """Six consonants: no word of a message, and no hexadecimal number."""
+    """Nine consonants: no word of a message, and no hexadecimal number. `number` is below `WORDS`."""
     letters = []
-    for _ in range(6):
+    for _ in range(_WORD_LENGTH):
         number, rest = divmod(number, len(_LETTERS))
         letters.append(_LETTERS[rest])
     return "".join(letters)
@@ -228,6 +240,7 @@ def _collection(path: str) -> str:
     resource, name = place(path)
     if not resource:
         return ""
+    path = path.replace("/watch/", "/")
     return path.split("?")[0].partition(f"/{resource}/{name}")[0] + f"/{resource}" if name else path.split("?")[0]
 
 

@@ -27,6 +27,8 @@ class Unknowns:
 
     left: dict[tuple[str, str], str] = field(default_factory=dict)
     right: dict[tuple[str, str], str] = field(default_factory=dict)
+    #: From which names were asked to be generated, whether or not an object came of it.
+    prefixes: list[str] = field(default_factory=list)
     #: Versions of objects, in the order in which they were bound, to see that order is kept.
     _versions: list[tuple[int, int]] = field(default_factory=list)
 
@@ -74,10 +76,13 @@ class Unknowns:
         return self._bind(family, left, right)
 
     def _without_names(self, left: str, right: str) -> tuple[str, str]:
-        """Texts in which generated names that are bound to each other are the same."""
+        """Texts in which generated names that are bound to each other, or that nothing bears, are the same."""
         for (family, one), other in self.left.items():
             if family == "name" and one in left:
                 left, right = left.replace(one, "\0"), right.replace(other, "\0")
+        for prefix in self.prefixes:
+            suffixed = re.compile(re.escape(prefix) + rf"[a-z0-9]{{{_SUFFIX}}}")
+            left, right = suffixed.sub("\0", left), suffixed.sub("\0", right)
         return left, right
 
     def _versions_agree(self, left: str, right: str, of_list: bool) -> bool:

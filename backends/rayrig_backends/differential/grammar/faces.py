@@ -322,5 +322,5 @@ def identity(draw: Draw) -> list[Step]:
             continue
         headers = (("Content-Type", MERGE_PATCH),) if method == "PATCH" else ()
         body = good(draw, kind, "a") if method in ("POST", "PUT", "PATCH") else None
-        steps.append(Step(method, path, query, headers, body, user=user))
+        steps.append(Step(method, path, query, headers, body, user=user, watch=bool(query) and method == "GET"))
     return steps
