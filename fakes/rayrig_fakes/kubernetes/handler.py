@@ -37,6 +37,7 @@ from rayrig_fakes.kubernetes.revisions import Change
 from rayrig_fakes.kubernetes.server import ApiServer
 from rayrig_fakes.kubernetes.store import Stored
 from rayrig_fakes.kubernetes.table import layout, row_conditions
+from rayrig_fakes.kubernetes.warning_headers import warning_headers
 from rayrig_fakes.kubernetes.watch_response import WatchResponse
 
 _META_API = "meta.k8s.io/v1"
@@ -106,7 +107,7 @@ def _answer(server: ApiServer, request: HttpRequest, user: UserInfo) -> Response
     served = target.served
     verb = verb_of(request, target)
     form = _accepted(request.headers.get("accept", ""), served.rules.is_custom)
-    warnings: tuple[str, ...] = (_warning(served.warning),) if served.warning else ()
+    warnings = warning_headers((served.warning,)) if served.warning else ()
     call = call_of(request, target, verb)
     if user is not ADMIN:
         call = call._replace(user=user)
@@ -137,7 +138,7 @@ def _perform(
     if verb == "deletecollection":
         return _list(server, request, target, server.delete_collection(call), form, warnings)
     answer = server.call(call)
-    warnings += tuple(_warning(text) for text in answer.warnings)
+    warnings += warning_headers(answer.warnings)
     if answer.text is not None:
         if call.log is not None and call.log.follow and target.served.type == POD:
             pod = server.object(POD, call.name, call.namespace)
@@ -162,12 +163,6 @@ def _perform(
 
 def _version(obj: JsonObject) -> str:
     return str((obj.get("metadata") or {}).get("resourceVersion", ""))
-
-
-def _warning(text: str) -> str:
-    """Value of a Warning header."""
-    quoted = text.replace("\\", "\\\\").replace('"', '\\"')
-    return f'299 - "{quoted}"'
 
 
 # Representations

@@ -11,6 +11,7 @@ from rayrig_fakes.kubernetes import status
 from rayrig_fakes.kubernetes.body_types import check_type, other_kind
 from rayrig_fakes.kubernetes.calls import ApiCall
 from rayrig_fakes.kubernetes.kind_rules import Admission
+from rayrig_fakes.kubernetes.quoted_text import quoted_text
 from rayrig_fakes.kubernetes.registry import Served
 from rayrig_fakes.kubernetes.typed.catalogue import type_of
 from rayrig_fakes.kubernetes.typed.decoding import Undecodable
@@ -81,8 +82,8 @@ def _strict_problems(call: ApiCall, admission: Admission) -> list[str]:
     """Duplicate and unknown fields; they become warnings when they are not to be refused."""
     if call.field_validation == "Ignore":
         return []
-    problems = [f'duplicate field "{field}"' for field in call.duplicates]
-    problems += [f'unknown field "{field}"' for field in admission.unknown]
+    problems = [f"duplicate field {quoted_text(field)}" for field in call.duplicates]
+    problems += [f"unknown field {quoted_text(field)}" for field in admission.unknown]
     if call.field_validation == "Warn":
         admission.warnings += problems
     return problems

@@ -138,6 +138,24 @@ def test_doubtful_names_are_taken_with_a_warning(api: Api) -> None:
     answer = send(api, "POST", PODS, pod)
     assert answer.status == 201
     (warning,) = warnings(answer)
-    assert warning.startswith('299 - "metadata.name: this is used in the Pod\'s hostname')
+    assert warning.startswith("299 - \"metadata.name: this is used in the Pod's hostname")
     pod["metadata"]["name"] = "ab"  # type: ignore[index]
     assert warnings(send(api, "POST", PODS, pod)) == []
+
+
+@pytest.mark.accepts("K8-018")
+def test_a_warning_is_one_line_whatever_the_client_has_sent(api: Api) -> None:
+    body = {"metadata": {"name": "a"}, 'a\n\x01"\\é': 1}
+    assert warnings(send(api, "POST", CONFIG_MAPS, body)) == [
+        '299 - "unknown field \\"a\\\\n\\\\x01\\\\\\"\\\\\\\\é\\""'
+    ]
+
+
+@pytest.mark.accepts("K8-018")
+def test_long_warnings_are_cut_once_there_are_too_many(api: Api) -> None:
+    body: dict[str, Any] = {"metadata": {"generateName": "a"}, "x" * 400: 1}
+    assert [len(each) for each in warnings(send(api, "POST", CONFIG_MAPS, body))] == [426]
+    body |= {f"f{number}{'x' * 300}": 1 for number in range(100)}
+    told = warnings(send(api, "POST", CONFIG_MAPS, body))
+    assert len(told) == 16
+    assert all(each.count("x") <= 256 for each in told)

@@ -188,7 +188,7 @@ def _refusal(refused: ApiError) -> ApiResponse:
 
 
 def _encoded(headers: list[tuple[str, str]]) -> list[tuple[bytes, bytes]]:
-    encoded = [(name.encode("latin-1"), value.encode("latin-1", "replace")) for name, value in headers]
+    encoded = [(name.encode("latin-1"), value.encode("utf-8", "replace")) for name, value in headers]
     if not any(name == "cache-control" for name, _ in headers):
         encoded.append(_CACHE_CONTROL)
     return encoded
