@@ -52,6 +52,7 @@ class KubernetesOptions:
     authorization: Authorization = "AlwaysAllow"
     definitions: Sequence[JsonObject] = ()
     controllers: bool = True
+    scheduler: bool = True
     faults: FaultCounter | None = None
     seed: int = 0
     history_limit: int = 20_000
@@ -161,7 +162,7 @@ class ServedKubernetes:
             ownable=self._ownable(),
             workloads=True,
         )
-        plane.start()
+        plane.start(scheduler=self.options.scheduler)
         definitions = ObjectCaches(runtime, connect("custom-resources"), component="custom-resources")
 
         def definition_changed(*_: object) -> None:

@@ -14,7 +14,7 @@ from rayrig_controllers.controller import Controller, ControllerContext
 from rayrig_controllers.event_recorder import EventRecorder
 from rayrig_controllers.leader_election import LeaderElector
 from rayrig_controllers.options import OperatorOptions
-from rayrig_core.ports import Cancelled, HttpClient, KubernetesClient, Runtime, Task
+from rayrig_core.ports import Cancelled, HttpClient, KubernetesClient, Runtime, Signal, Task
 from rayrig_core.resource_types import JOB, POD, ResourceType
 from rayrig_core.resources import labels
 
@@ -59,6 +59,8 @@ class Manager:
             actor=name,
         )
         self.elector: LeaderElector | None = None
+        #: Happens when the process has crashed, or lost the Lease.
+        self.ended: Signal[None] = runtime.signal()
         self._tasks: list[Task[Any]] = []
 
     def context(self, controller: str) -> ControllerContext:
@@ -111,6 +113,7 @@ class Manager:
     def crash(self) -> None:
         """Every actor of the process ends now; what they had in memory is lost."""
         self.is_running = False
+        self.ended.set(None)
         tasks = [*self._tasks, *self.cache.tasks()]
         for controller in self.controllers.values():
             tasks += controller.recorder.tasks()

@@ -121,6 +121,55 @@ def kube_diff(
     return kube_diff_command(*sides, options)
 
 
+@app.command()
+def operator(
+    server: Annotated[str, typer.Option(metavar="URL", help="API server to work at.")] = "",
+    kubeconfig: Annotated[Path | None, typer.Option(metavar="FILE", help="Instead of --server.")] = None,
+    context: Annotated[str, typer.Option(help="Of the kubeconfig; its current one when left out.")] = "",
+    token: Annotated[str, typer.Option(help="Bearer token for --server.", envvar="RAYRIG_TOKEN")] = "",
+    certificate_authority: Annotated[Path | None, typer.Option(metavar="FILE", help="For --server by https.")] = None,
+    insecure_skip_tls_verify: Annotated[
+        bool, typer.Option("--insecure-skip-tls-verify", help="Trust whoever answers.")
+    ] = False,
+    use_kubernetes_proxy: Annotated[
+        bool, typer.Option("--use-kubernetes-proxy", help="Reach dashboards and pods through the API server.")
+    ] = False,
+    kuberay: Annotated[str, typer.Option(metavar="1.7|1.1", help="Whose behaviour.")] = "1.7",
+    watch_namespace: Annotated[str, typer.Option(metavar="NAMESPACE", help="Only this one; all when left out.")] = "",
+    feature_gates: Annotated[str, typer.Option(metavar="NAME=BOOL,...", help="As KubeRay's operator has them.")] = "",
+    reconcile_concurrency: Annotated[int, typer.Option(help="Workers per controller.", min=1)] = 1,
+    leader_election: Annotated[
+        bool, typer.Option("--enable-leader-election/--no-leader-election", help="Wait for the Lease before working.")
+    ] = True,
+    leader_election_namespace: Annotated[str, typer.Option(metavar="NAMESPACE", help="Of the Lease.")] = "default",
+    install_crds: Annotated[
+        bool, typer.Option("--install-crds", help="Create the definitions of RayService and RayCluster if missing.")
+    ] = False,
+    port: Annotated[
+        int,
+        typer.Option(help="Of /healthz, /readyz and /metrics on the loopback interface; any free one when 0.", min=0),
+    ] = 0,
+) -> int:
+    """Run the KubeRay controllers against an API server until interrupted. Prints `ready URL` when they work.
+
+    The operator's environment variables count, such as ENABLE_ZERO_DOWNTIME and CLUSTER_DOMAIN.
+    """
+    from rayrig.cli.operator import Reach, operator_command
+
+    return operator_command(
+        Reach(server, kubeconfig, context, token, certificate_authority, insecure_skip_tls_verify),
+        port=port,
+        install_definitions=install_crds,
+        profile=kuberay,
+        feature_gates=feature_gates,
+        use_kubernetes_proxy=use_kubernetes_proxy,
+        watch_namespace=watch_namespace,
+        reconcile_concurrency=reconcile_concurrency,
+        leader_election=leader_election,
+        leader_election_namespace=leader_election_namespace,
+    )
+
+
 @app.command(name="list")
 def list_(
     json: Annotated[bool, typer.Option("--json", help="Print names and descriptions as JSON.")] = False,

@@ -53,6 +53,12 @@ def _parser() -> argparse.ArgumentParser:
         default=True,
         help="run the built-in controllers and the scheduler (default)",
     )
+    add(
+        "--scheduler",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="run the scheduler, unless another one is to bind the pods (default)",
+    )
     add("--seed", type=int, default=0, metavar="N", help="where uids, suffixes and addresses come from (default 0)")
     return parser
 
@@ -85,6 +91,7 @@ def kube_command(arguments: Sequence[str]) -> int:
             authorization=options.authorization,
             definitions=[definition for path in options.crd for definition in definitions_in(path)],
             controllers=options.controllers,
+            scheduler=options.scheduler,
             seed=options.seed,
         )
     )

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from rayrig_core.errors import InputError
+
 
 @dataclass(frozen=True, slots=True)
 class FeatureGates:
@@ -18,5 +20,31 @@ class FeatureGates:
     ray_cluster_mtls: bool = False
     ray_cluster_history_server: bool = False
 
+    @classmethod
+    def parse(cls, text: str) -> FeatureGates:
+        """From `Name=true,Other=false`; gates that are not named keep their defaults. Raises `InputError`."""
+        values: dict[str, bool] = {}
+        for word in filter(None, (each.strip() for each in text.split(","))):
+            name, _, value = word.partition("=")
+            if name not in _FIELDS:
+                raise InputError(
+                    f"there is no feature gate {name!r}", where="--feature-gates", remedy=f"one of {', '.join(_FIELDS)}"
+                )
+            if value.lower() not in ("true", "false"):
+                raise InputError(f"{word!r} is neither on nor off", where="--feature-gates", remedy=f"{name}=true")
+            values[_FIELDS[name]] = value.lower() == "true"
+        return cls(**values)
+
+
+_FIELDS = {
+    "RayClusterStatusConditions": "ray_cluster_status_conditions",
+    "RayServiceIncrementalUpgrade": "ray_service_incremental_upgrade",
+    "RayMultiHostIndexing": "ray_multi_host_indexing",
+    "RayJobDeletionPolicy": "ray_job_deletion_policy",
+    "RayClusterNetworkPolicy": "ray_cluster_network_policy",
+    "GCSFaultToleranceEmbeddedStorage": "gcs_fault_tolerance_embedded_storage",
+    "RayClusterMTLS": "ray_cluster_mtls",
+    "RayClusterHistoryServer": "ray_cluster_history_server",
+}
 
 DEFAULT_GATES = FeatureGates()

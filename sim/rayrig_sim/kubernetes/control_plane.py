@@ -146,10 +146,14 @@ class ControlPlane:
                 self.garbage_collector.follow(resource)
                 self.namespaces.follow(resource)
 
-    def start(self) -> None:
-        """Start what runs as actors; the other controllers work in the handlers of their caches."""
+    def start(self, *, scheduler: bool = True) -> None:
+        """Start what runs as actors; the other controllers work in the handlers of their caches.
+
+        Without the scheduler pods wait for whoever else binds them.
+        """
         spawn = self._runtime.spawn
-        spawn("kube-scheduler", self.scheduler.run())
+        if scheduler:
+            spawn("kube-scheduler", self.scheduler.run())
         spawn("kube-controller-manager/node-taints", self.node_lifecycle.run_taints())
         spawn("kube-controller-manager/node-monitor", self.node_lifecycle.run_monitor())
         spawn("kube-controller-manager/pod-gc", self.pod_gc.run())

@@ -7,15 +7,22 @@ import contextlib
 import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
 from rayrig_core.errors import InputError
-from rayrig_fakes.kubernetes.http.app import KubernetesApp
 
 if TYPE_CHECKING:
     import uvicorn
 
 LOOPBACK = "127.0.0.1"
+
+
+class Application(Protocol):
+    """What is served: an ASGI application that can be told to end its long answers."""
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None: ...
+
+    def close(self) -> None: ...
 
 
 def listening_socket(port: int = 0) -> socket.socket:
@@ -37,7 +44,7 @@ class HttpServer:
 
     def __init__(
         self,
-        app: KubernetesApp,
+        app: Application,
         listener: socket.socket,
         *,
         certificate: tuple[Path, Path] | None = None,
@@ -65,7 +72,7 @@ class HttpServer:
 
 
 def _uvicorn_server(
-    app: KubernetesApp, certificate: tuple[Path, Path] | None, on_ready: Callable[[], None] | None
+    app: Application, certificate: tuple[Path, Path] | None, on_ready: Callable[[], None] | None
 ) -> uvicorn.Server:
     try:
         import uvicorn
