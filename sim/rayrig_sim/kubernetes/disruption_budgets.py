@@ -151,7 +151,9 @@ class DisruptionController:
         if isinstance(least, str):
             expected = await self._expected(budget, pods)
             return Counts(expected, amount_of(least, expected, round_up=True))
-        return Counts(len(pods), least or 0)
+        if least is None:
+            return Counts(0, 0)
+        return Counts(len(pods), least)
 
     async def _expected(self, budget: JsonObject, pods: list[JsonObject]) -> int:
         """The sizes of the workloads above the pods, each counted once. A pod without one is passed over, as if not found."""
@@ -218,12 +220,13 @@ def _plural_guess(kind: str) -> str:
 
 def _selector_text(budget: JsonObject) -> str:
     selector = (budget.get("spec") or {}).get("selector") or {}
-    labels = _labels_text(selector)
-    return f"&LabelSelector{{MatchLabels:map[string]string{{{labels}}},MatchExpressions:[]LabelSelectorRequirement{{}},}}"
-
-
-def _labels_text(selector: JsonObject) -> str:
-    return "".join(f"{name}: {value}," for name, value in sorted((selector.get("matchLabels") or {}).items()))
+    labels = "".join(f"{name}: {value}," for name, value in sorted((selector.get("matchLabels") or {}).items()))
+    expressions = "".join(
+        f"LabelSelectorRequirement{{Key:{each['key']},Operator:{each['operator']},Values:[{' '.join(each.get('values') or ())}],}},"
+        for each in selector.get("matchExpressions") or ()
+    )
+    wanted = f"MatchLabels:map[string]string{{{labels}}},MatchExpressions:[]LabelSelectorRequirement{{{expressions}}},"
+    return f"&LabelSelector{{{wanted}}}"
 
 
 def _believed_until(evicted: str | None) -> int:

@@ -14,8 +14,8 @@ SERVICE_NAME_LABEL = "kubernetes.io/service-name"
 #: Endpoints in one slice at most.
 SLICE_CAPACITY = 100
 
-#: (name, protocol, number) of each port, numbers as resolved on one pod.
-Ports = tuple[tuple[str, str, int], ...]
+#: (name, protocol, number, application protocol) of each port, numbers as resolved on one pod.
+Ports = tuple[tuple[str, str, int, str], ...]
 
 
 def is_terminal(pod: JsonObject) -> bool:
@@ -58,14 +58,21 @@ def endpoint_of(service: JsonObject, pod: JsonObject, node: JsonObject | None = 
 
 def resolve_ports(service: JsonObject, pod: JsonObject) -> Ports:
     """Target ports on this pod. A named one that no container has is left out."""
-    found: list[tuple[str, str, int]] = []
+    found: list[tuple[str, str, int, str]] = []
     for entry in (service.get("spec") or {}).get("ports") or ():
-        protocol = entry.get("protocol") or "TCP"
-        target = entry.get("targetPort", entry["port"])
-        number = _named_port(pod, target, protocol) if isinstance(target, str) and not target.isdigit() else int(target)
+        number = target_port(entry, pod)
         if number is not None:
-            found.append((entry.get("name") or "", protocol, number))
+            name, protocol = entry.get("name") or "", entry.get("protocol") or "TCP"
+            found.append((name, protocol, number, entry.get("appProtocol") or ""))
     return tuple(found)
+
+
+def target_port(port: JsonObject, pod: JsonObject) -> int | None:
+    """The number of a Service's port on this pod; None when the port has a name that the pod doesn't know."""
+    target = port.get("targetPort", port["port"])
+    if isinstance(target, str) and not target.isdigit():
+        return _named_port(pod, target, port.get("protocol") or "TCP")
+    return int(str(target))
 
 
 def _named_port(pod: JsonObject, name: str, protocol: str) -> int | None:
@@ -80,14 +87,24 @@ def _named_port(pod: JsonObject, name: str, protocol: str) -> int | None:
 
 def ports_of_slice(slice_: JsonObject) -> Ports:
     return tuple(
-        (entry.get("name") or "", entry.get("protocol") or "TCP", int(entry.get("port") or 0))
+        (
+            entry.get("name") or "",
+            entry.get("protocol") or "TCP",
+            int(entry.get("port") or 0),
+            entry.get("appProtocol") or "",
+        )
         for entry in slice_.get("ports") or ()
     )
 
 
 def ports_json(ports: Ports) -> list[JsonObject] | None:
     """`ports` of a slice."""
-    return [{"name": name, "protocol": protocol, "port": number} for name, protocol, number in ports] or None
+    shown = []
+    for name, protocol, number, application in ports:
+        shown.append({"name": name, "protocol": protocol, "port": number})
+        if application:
+            shown[-1]["appProtocol"] = application
+    return shown or None
 
 
 @dataclass(slots=True)

@@ -10,6 +10,8 @@ from rayrig_core.resource_types import DEPLOYMENT, POD, REPLICA_SET
 from rayrig_sim.kubernetes.controlled_objects import ControlledObjects
 from rayrig_sim.kubernetes.deployments.controller import DeploymentController
 from rayrig_sim.kubernetes.disruption_budgets import DisruptionController
+from rayrig_sim.kubernetes.endpoint_mirroring import MirroringController
+from rayrig_sim.kubernetes.endpoints_objects import EndpointsController
 from rayrig_sim.kubernetes.event_recorder import CoreEventRecorder
 from rayrig_sim.kubernetes.object_cache import ObjectCaches
 from rayrig_sim.kubernetes.replica_sets import ReplicaSetController
@@ -25,6 +27,8 @@ class WorkloadControllers:
         pods = ControlledObjects(caches, POD)
         sets = ControlledObjects(caches, REPLICA_SET)
         deployments = ControlledObjects(caches, DEPLOYMENT)
+        self.endpoints = EndpointsController(runtime, client, caches, pods)
+        self.mirroring = MirroringController(runtime, client, caches)
         self.replica_sets = ReplicaSetController(runtime, client, caches, sets, pods, recorder("replicaset-controller"))
         self.disruption = DisruptionController(runtime, client, caches, pods, recorder("controllermanager"))
         self.deployments = DeploymentController(

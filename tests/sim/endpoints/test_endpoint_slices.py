@@ -295,7 +295,7 @@ def test_a_slice_that_would_go_becomes_the_one_that_would_come() -> None:
 def test_a_named_port_that_no_container_has_is_left_out() -> None:
     service = {"spec": {"ports": [{"name": "a", "port": 1, "targetPort": "x"}, {"name": "b", "port": 2}]}}
     pod = {"spec": {"containers": [{"name": "main", "ports": [{"name": "y", "containerPort": 5}]}]}}
-    assert resolve_ports(service, pod) == (("b", "TCP", 2),)
+    assert resolve_ports(service, pod) == (("b", "TCP", 2, ""),)
 
 
 def test_an_endpoint_names_zone_and_hostname() -> None:
