@@ -51,7 +51,7 @@ def dns_label(name: str) -> tuple[str, ...]:
     """DNS-1123 label of at most 63 characters."""
     problems = []
     if len(name) > 63:
-        problems.append("must be no more than 63 bytes")
+        problems.append("must be no more than 63 characters")
     if not _LABEL.fullmatch(name):
         problems.append(_LABEL_TEXT)
     return tuple(problems)
@@ -62,7 +62,7 @@ def dns_subdomain(name: str) -> tuple[str, ...]:
     """DNS-1123 subdomain of at most 253 characters."""
     problems = []
     if len(name) > 253:
-        problems.append("must be no more than 253 bytes")
+        problems.append("must be no more than 253 characters")
     if not _SUBDOMAIN.fullmatch(name):
         problems.append(_SUBDOMAIN_TEXT)
     return tuple(problems)
@@ -79,6 +79,7 @@ def qualified_name(key: str) -> tuple[str, ...]:
         if not prefix:
             problems.append("prefix part must be non-empty")
         problems += [f"prefix part {text}" for text in dns_subdomain(prefix)] if prefix else []
+        problems = [text.replace("253 characters", "253 bytes") for text in problems]
     if not name:
         problems.append("name part must be non-empty")
     elif len(name) > 63:

@@ -22,6 +22,11 @@ def validate(meta: JsonObject, name_rule: NameRule, namespaced: bool, standard_f
     `standard_finalizers`: finalizers without a `/` must be among the standard ones.
     """
     causes: list[Cause] = []
+    prefix = meta.get("generateName")
+    if prefix:
+        # What ends in a dash goes on with something else.
+        begun = f"{prefix[:-1]}a" if len(prefix) > 1 and prefix.endswith("-") else prefix
+        causes += [status.invalid_value("metadata.generateName", prefix, text) for text in name_rule(begun)]
     name = meta.get("name")
     if not name:
         causes.append(status.required("metadata.name", "name or generateName is required"))
@@ -77,13 +82,47 @@ def _validate_annotations(annotations: JsonObject) -> list[Cause]:
     return causes
 
 
+#: (apiVersion, kind) of what nothing can belong to.
+_NEVER_OWNERS = (("v1", "Event"),)
+
+
+def drop_repeated_owners(meta: JsonObject) -> str:
+    """Keep the first reference to each owner, in place. Returns what to say of that, empty when there was nothing to do."""
+    references = meta.get("ownerReferences")
+    if not references or len(references) < 2:
+        return ""
+    kept: list[JsonObject] = []
+    uids: list[str] = []
+    repeated: list[str] = []
+    for reference in references:
+        uid = str(reference.get("uid") or "")
+        if reference not in kept:
+            uids.append(uid)
+            kept.append(reference)
+        elif uid not in repeated:
+            repeated.append(uid)
+    if not repeated:
+        return ""
+    meta["ownerReferences"] = kept
+    return (
+        ".metadata.ownerReferences contains duplicate entries; API server dedups owner references in 1.20+, and may "
+        "reject such requests as early as 1.24; please fix your requests; duplicate UID(s) observed: "
+        f"{', '.join(repeated)}"
+    )
+
+
 def _validate_owners(references: list[JsonObject]) -> list[Cause]:
     causes: list[Cause] = []
     controllers: list[JsonObject] = []
     for reference in references:
-        if not reference.get("apiVersion"):
+        version = reference.get("apiVersion") or ""
+        if not version or version.count("/") > 1:
             field = "metadata.ownerReferences.apiVersion"
-            causes.append(status.invalid_value(field, "", "version must not be empty"))
+            causes.append(status.invalid_value(field, version, "version must not be empty"))
+        elif (version, reference.get("kind")) in _NEVER_OWNERS:
+            group, _, version = version.rpartition("/")
+            text = f"{group}/{version}, Kind={reference['kind']} is disallowed from being an owner"
+            causes.append(status.invalid_value("metadata.ownerReferences", reference, text))
         for part in ("kind", "name", "uid"):
             if not reference.get(part):
                 causes.append(status.invalid_value(f"metadata.ownerReferences.{part}", "", "must not be empty"))
@@ -103,8 +142,8 @@ def _validate_finalizers(finalizers: list[str], standard: bool) -> list[Cause]:
     for index, finalizer in enumerate(finalizers):
         field = f"metadata.finalizers[{index}]"
         problems = qualified_name(finalizer)
-        causes += [status.invalid_value(field, finalizer, text) for text in problems]
-        if standard and not problems and "/" not in finalizer and finalizer not in STANDARD_FINALIZERS:
+        causes += [status.invalid_value("metadata.finalizers", finalizer, text) for text in problems]
+        if standard and "/" not in finalizer and finalizer not in STANDARD_FINALIZERS:
             text = "name is neither a standard finalizer name nor is it fully qualified"
             causes.append(status.invalid_value(field, finalizer, text))
     if "orphan" in finalizers and "foregroundDeletion" in finalizers:

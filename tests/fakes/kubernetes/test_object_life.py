@@ -88,7 +88,7 @@ def test_errors_name_the_resource(api: Api) -> None:
     ("metadata", "field", "says"),
     [
         ({"name": "Upper"}, "metadata.name", "a lowercase RFC 1123 subdomain"),
-        ({"name": "x" * 254}, "metadata.name", "must be no more than 253 bytes"),
+        ({"name": "x" * 254}, "metadata.name", "must be no more than 253 characters"),
         ({"name": "a", "labels": {"k": "-x"}}, "metadata.labels", "a valid label must be an empty string"),
         ({"name": "a", "labels": {"k": "x" * 64}}, "metadata.labels", "must be no more than 63 bytes"),
         ({"name": "a", "labels": {"/k": "x"}}, "metadata.labels", "prefix part must be non-empty"),

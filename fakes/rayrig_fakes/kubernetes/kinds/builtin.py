@@ -28,6 +28,7 @@ from rayrig_fakes.kubernetes.kinds.plain import (
     SecretRules,
 )
 from rayrig_fakes.kubernetes.kinds.pods import PodRules
+from rayrig_fakes.kubernetes.kinds.priorities import PriorityClassRules
 from rayrig_fakes.kubernetes.kinds.rbac import BindingRules, ClusterRoleRules, RoleRules
 from rayrig_fakes.kubernetes.kinds.reviews import ReviewRules
 from rayrig_fakes.kubernetes.kinds.services import ServiceRules
@@ -101,9 +102,10 @@ def install(state: ServerState) -> None:
         subresources=("proxy",),
         fields=selectable("spec.unschedulable", spec_unschedulable="false"),
     )
+    priorities = PriorityClassRules()
     add(
         rt.POD,
-        PodRules(),
+        PodRules(priorities),
         "po",
         subresources=(
             "attach",
@@ -153,7 +155,7 @@ def install(state: ServerState) -> None:
         BudgetRules(),
         "pdb",
     )
-    add(rt.PRIORITY_CLASS, PlainRules(has_generation=True), "pc")
+    add(rt.PRIORITY_CLASS, priorities, "pc")
     add(
         rt.DEPLOYMENT,
         WorkloadRules("Deployment"),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import re
 from collections.abc import Sequence
 
 from rayrig_core.kubernetes_names import dns_label
@@ -11,17 +10,13 @@ from rayrig_core.objects import JsonObject
 from rayrig_core.resources.quantities import parse_quantity
 from rayrig_fakes.kubernetes import status
 from rayrig_fakes.kubernetes.kind_rules import Admission, KindRules, keep
+from rayrig_fakes.kubernetes.kinds.checks import config_key, each
 from rayrig_fakes.kubernetes.kinds.pod_validation import is_extended
 from rayrig_fakes.kubernetes.kinds.quantities import normalise_amounts
 from rayrig_fakes.kubernetes.status import Cause
 
 _PROTECTED_NAMESPACES = ("default", "kube-system", "kube-public")
 _DATA_LIMIT = 1024 * 1024
-_CONFIG_KEY = re.compile(r"[-._a-zA-Z0-9]+")
-_CONFIG_KEY_TEXT = (
-    "a valid config key must consist of alphanumeric characters, '-', '_' or '.' (e.g. 'key.name',  or 'KEY_NAME',  or "
-    "'key-name', regex used for validation is '[-._a-zA-Z0-9]+')"
-)
 _EFFECTS = ("NoSchedule", "PreferNoSchedule", "NoExecute")
 
 
@@ -141,8 +136,7 @@ class _DataRules(KindRules):
         binary = obj.get("binaryData") or {}
         for part in ("data", "binaryData"):
             for key, value in (obj.get(part) or {}).items():
-                if not _CONFIG_KEY.fullmatch(key):
-                    causes.append(status.invalid_value(f"{part}[{key}]", key, _CONFIG_KEY_TEXT))
+                causes += each(f"{part}[{key}]", key, config_key(key))
                 if part == "data" and key in binary:
                     text = "duplicate of key present in binaryData"
                     causes.append(status.invalid_value(f"data[{key}]", key, text))

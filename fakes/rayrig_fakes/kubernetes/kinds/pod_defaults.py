@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from rayrig_core.objects import JsonObject
 from rayrig_fakes.kubernetes.kind_rules import setdefault
-from rayrig_fakes.kubernetes.kinds.quantities import normalise_amounts
+from rayrig_fakes.kubernetes.kinds.pod_volumes import default_volume
+from rayrig_fakes.kubernetes.kinds.quantities import in_thousandths, normalise_amounts
 
-_FILE_MODE = 420  # 0644
 _PROBES = ("livenessProbe", "readinessProbe", "startupProbe")
 _PROBE_DEFAULTS: dict[str, Any] = {
     "timeoutSeconds": 1,
@@ -26,7 +27,7 @@ def default_pod_spec(spec: JsonObject, kind: str = "Pod") -> None:
     for container in spec.get("containers") or ():
         default_container(container, kind, host_network)
     for volume in spec.get("volumes") or ():
-        _default_volume(volume)
+        default_volume(volume, _pull_policy)
     setdefault(
         spec,
         restartPolicy="Always",
@@ -40,8 +41,8 @@ def default_pod_spec(spec: JsonObject, kind: str = "Pod") -> None:
     if account:
         spec["serviceAccountName"] = spec["serviceAccount"] = account
     normalise_amounts(spec.get("overhead"), kind)
-    for constraint in spec.get("topologySpreadConstraints") or ():
-        setdefault(constraint, nodeAffinityPolicy="Honor", nodeTaintsPolicy="Ignore")
+    if spec.get("resources"):
+        _default_resources(spec["resources"], kind)
 
 
 def default_container(container: JsonObject, kind: str, host_network: bool = False) -> None:
@@ -54,15 +55,7 @@ def default_container(container: JsonObject, kind: str, host_network: bool = Fal
     if not resources:
         container["resources"] = {}
     else:
-        limits, requests = resources.get("limits"), resources.get("requests")
-        normalise_amounts(limits, kind)
-        normalise_amounts(requests, kind)
-        if limits:
-            if requests is None:
-                requests = resources["requests"] = {}
-            for name, value in limits.items():
-                if name not in requests:
-                    requests[name] = value
+        _default_resources(resources, kind)
     for variable in container.get("env") or ():
         source = variable.get("valueFrom")
         if source and source.get("fieldRef") and not source["fieldRef"].get("apiVersion"):
@@ -72,7 +65,11 @@ def default_container(container: JsonObject, kind: str, host_network: bool = Fal
         if probe is not None:
             _default_probe(probe)
     lifecycle = container.get("lifecycle")
-    if lifecycle:
+    if lifecycle is not None:
+        # Not taken as long as the feature is off.
+        lifecycle.pop("stopSignal", None)
+        if not lifecycle:
+            del container["lifecycle"]
         for hook in ("postStart", "preStop"):
             if lifecycle.get(hook):
                 _default_http(lifecycle[hook].get("httpGet"))
@@ -82,6 +79,24 @@ def default_container(container: JsonObject, kind: str, host_network: bool = Fal
         container["terminationMessagePolicy"] = "File"
     if not container.get("imagePullPolicy"):
         container["imagePullPolicy"] = _pull_policy(container.get("image") or "")
+
+
+def _default_resources(resources: JsonObject, kind: str) -> None:
+    """What is limited is asked for."""
+    limits, requests = resources.get("limits"), resources.get("requests")
+    for amounts in (limits, requests):
+        if amounts:
+            normalise_amounts(amounts, kind)
+            for name, value in amounts.items():
+                if value.endswith(("u", "n")):
+                    amounts[name] = in_thousandths(value)
+    # In a template nothing is asked for yet.
+    if limits and kind == "Pod":
+        if requests is None:
+            requests = resources["requests"] = {}
+        for name, value in limits.items():
+            if name not in requests:
+                requests[name] = value
 
 
 def _default_probe(probe: JsonObject) -> None:
@@ -112,31 +127,16 @@ def _pull_policy(image: str) -> str:
     return "IfNotPresent"
 
 
-def _default_volume(volume: JsonObject) -> None:
-    if len(volume) == 1:
-        volume["emptyDir"] = {}
-        return
-    for source in ("configMap", "secret", "downwardAPI", "projected"):
-        found = volume.get(source)
-        if found is not None and found.get("defaultMode") is None:
-            found["defaultMode"] = _FILE_MODE
-    host = volume.get("hostPath")
-    if host is not None and host.get("type") is None:
-        host["type"] = ""
-    empty = volume.get("emptyDir")
-    if empty and empty.get("sizeLimit") is not None:
-        normalise_amounts(empty_limit := {"sizeLimit": empty["sizeLimit"]}, "Pod")
-        empty["sizeLimit"] = empty_limit["sizeLimit"]
-    for source in (volume.get("projected") or {}).get("sources") or ():
-        token = source.get("serviceAccountToken")
-        if token is not None and token.get("expirationSeconds") is None:
-            token["expirationSeconds"] = 3607
-
-
 def qos_class(spec: JsonObject) -> str:
     """Guaranteed, Burstable or BestEffort (KL-009)."""
     any_amount, guaranteed = False, True
-    for containers in (spec.get("initContainers") or (), spec.get("containers") or ()):
+    whole = spec.get("resources") or {}
+    if whole.get("limits") or whole.get("requests"):
+        # Amounts of the whole pod count alone.
+        parts: tuple[Sequence[JsonObject], ...] = ([{"resources": whole}],)
+    else:
+        parts = (spec.get("initContainers") or (), spec.get("containers") or ())
+    for containers in parts:
         for container in containers:
             resources = container.get("resources") or {}
             limits, requests = resources.get("limits") or {}, resources.get("requests") or {}

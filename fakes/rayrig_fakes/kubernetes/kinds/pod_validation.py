@@ -2,118 +2,203 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
+import re
 
-from rayrig_core.kubernetes_names import dns_label
+from rayrig_core.kubernetes_names import dns_label, dns_subdomain, qualified_name
 from rayrig_core.objects import Json, JsonObject
-from rayrig_core.resources.quantities import parse_quantity
 from rayrig_fakes.kubernetes import status
+from rayrig_fakes.kubernetes.kinds.checks import each, ip_problems, label_without_dots, one_of
+from rayrig_fakes.kubernetes.kinds.container_resources import (
+    amount_problems_of,
+    container_resource_name,
+    pod_resource_problems,
+)
+from rayrig_fakes.kubernetes.kinds.container_resources import is_extended as is_extended
+from rayrig_fakes.kubernetes.kinds.pod_containers import PodContext, container_problems, host_alias_problems
+from rayrig_fakes.kubernetes.kinds.pod_scheduling import scheduling_problems
+from rayrig_fakes.kubernetes.kinds.pod_volumes import volume_problems
+from rayrig_fakes.kubernetes.kinds.security_contexts import pod_security_problems
 from rayrig_fakes.kubernetes.status import Cause
 
 _RESTART_POLICIES = ("Always", "OnFailure", "Never")
-_PULL_POLICIES = ("Always", "IfNotPresent", "Never")
 _DNS_POLICIES = ("ClusterFirstWithHostNet", "ClusterFirst", "Default", "None")
-_STANDARD_RESOURCES = ("cpu", "memory", "ephemeral-storage", "storage")
-_PROBES = ("livenessProbe", "readinessProbe", "startupProbe")
-_EFFECTS = ("NoSchedule", "PreferNoSchedule", "NoExecute")
-
-
-def is_extended(resource: str) -> bool:
-    """Counted in whole units and never overcommitted: `nvidia.com/gpu`, `google.com/tpu`."""
-    return "/" in resource and not resource.startswith("kubernetes.io/") and not resource.startswith("requests.")
+_SEARCH = re.compile(r"_?[a-z0-9]([-_a-z0-9]*[a-z0-9])?(\._?[a-z0-9]([-_a-z0-9]*[a-z0-9])?)*")
+_SEARCH_TEXT = (
+    "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '_', '-' or '.', and must start "
+    "and end with an alphanumeric character (e.g. 'example.com', regex used for validation is "
+    r"'_?[a-z0-9]([-_a-z0-9]*[a-z0-9])?(\._?[a-z0-9]([-_a-z0-9]*[a-z0-9])?)*')"
+)
 
 
 def validate_pod_spec(spec: JsonObject, field: str) -> list[Cause]:
     causes: list[Cause] = []
-    names: list[str] = []
-    volumes = [volume.get("name") for volume in spec.get("volumes") or ()]
-    for index, volume in enumerate(volumes):
-        at = f"{field}.volumes[{index}].name"
-        if not volume:
-            causes.append(status.required(at))
-        else:
-            causes += [status.invalid_value(at, volume, text) for text in dns_label(volume)]
-            if volume in volumes[:index]:
-                causes.append(status.duplicate(at, volume))
-    containers = spec.get("containers")
-    if not containers:
+    grace = spec.get("terminationGracePeriodSeconds")
+    if grace is None:
+        causes.append(status.required(f"{field}.terminationGracePeriodSeconds"))
+    volumes = spec.get("volumes") or []
+    if volumes:
+        causes += volume_problems(volumes, f"{field}.volumes", spec)
+    pod = PodContext(spec, {volume.get("name") or "": volume for volume in volumes})
+    if not spec.get("containers"):
         causes.append(status.required(f"{field}.containers"))
-    for list_name in ("containers", "initContainers"):
-        for index, container in enumerate(spec.get(list_name) or ()):
-            causes += _validate_container(container, f"{field}.{list_name}[{index}]", names, volumes)
+    for index, container in enumerate(spec.get("containers") or ()):
+        causes += container_problems(container, f"{field}.containers[{index}]", pod)
+    # Init containers run one after the other: they may use the same ports of the host.
+    for index, container in enumerate(spec.get("initContainers") or ()):
+        own = PodContext(spec, pod.volumes, pod.names)
+        causes += container_problems(container, f"{field}.initContainers[{index}]", own, init=True)
     policy = spec.get("restartPolicy")
     if policy not in _RESTART_POLICIES:
         causes.append(status.not_supported(f"{field}.restartPolicy", policy, _RESTART_POLICIES))
-    dns = spec.get("dnsPolicy")
-    if dns not in _DNS_POLICIES:
-        causes.append(status.not_supported(f"{field}.dnsPolicy", dns, _DNS_POLICIES))
-    grace = spec.get("terminationGracePeriodSeconds")
-    if grace is not None and grace < 0:
-        text = "must be greater than or equal to 0"
-        causes.append(status.invalid_value(f"{field}.terminationGracePeriodSeconds", grace, text))
+    causes += _dns(spec, field)
     deadline = spec.get("activeDeadlineSeconds")
-    if deadline is not None and deadline < 1:
+    if deadline is not None and not 1 <= deadline <= 0x7FFFFFFF:
         text = "must be between 1 and 2147483647, inclusive"
         causes.append(status.invalid_value(f"{field}.activeDeadlineSeconds", deadline, text))
-    for index, toleration in enumerate(spec.get("tolerations") or ()):
-        causes += _validate_toleration(toleration, f"{field}.tolerations[{index}]")
-    return causes
+    causes += _names(spec, field)
+    causes += _host(spec, field)
+    causes += pod_security_problems(spec.get("securityContext") or {}, f"{field}.securityContext", spec)
+    causes += scheduling_problems(spec, field)
+    for index, gate in enumerate(spec.get("readinessGates") or ()):
+        kind = gate.get("conditionType") or ""
+        causes += each(f"{field}.readinessGates[{index}].conditionType", kind, qualified_name(kind))
+    causes += host_alias_problems(spec.get("hostAliases") or [], f"{field}.hostAliases")
+    for name, amount in (spec.get("overhead") or {}).items():
+        # An overhead is looked at as if it were a limit.
+        at = f"{field}.overhead.limits[{name}]"
+        causes += container_resource_name(name, at) + amount_problems_of(name, amount, at)
+    if spec.get("resources"):
+        causes += pod_resource_problems(spec["resources"], f"{field}.resources")
+    causes += _claims(spec.get("resourceClaims") or [], f"{field}.resourceClaims")
+    return causes + _operating_system(spec, field)
 
 
-def _validate_toleration(toleration: JsonObject, field: str) -> list[Cause]:
-    causes = []
-    operator, effect = toleration.get("operator") or "Equal", toleration.get("effect")
-    if not toleration.get("key") and operator != "Exists":
-        text = 'operator must be Exists when `key` is empty, which means "match all values and all keys"'
-        causes.append(status.invalid_value(f"{field}.operator", operator, text))
-    if operator == "Exists" and toleration.get("value"):
-        text = "value must be empty when `operator` is 'Exists'"
-        causes.append(status.invalid_value(f"{field}.operator", toleration["value"], text))
-    if effect and effect not in _EFFECTS:
-        causes.append(status.not_supported(f"{field}.effect", effect, _EFFECTS))
-    if toleration.get("tolerationSeconds") is not None and effect != "NoExecute":
-        text = "effect must be 'NoExecute' when `tolerationSeconds` is set"
-        causes.append(status.invalid_value(f"{field}.effect", effect or "", text))
-    return causes
-
-
-def _validate_container(container: JsonObject, field: str, names: list[str], volumes: list[Json]) -> list[Cause]:
+def _names(spec: JsonObject, field: str) -> list[Cause]:
     causes: list[Cause] = []
-    name = container.get("name")
-    if not name:
-        causes.append(status.required(f"{field}.name"))
-    else:
-        causes += [status.invalid_value(f"{field}.name", name, text) for text in dns_label(name)]
-        if name in names:
-            causes.append(status.duplicate(f"{field}.name", name))
-        names.append(name)
-    if not container.get("image"):
-        causes.append(status.required(f"{field}.image"))
-    policy = container.get("imagePullPolicy")
-    if policy not in _PULL_POLICIES:
-        causes.append(status.not_supported(f"{field}.imagePullPolicy", policy, _PULL_POLICIES))
-    for index, port in enumerate(container.get("ports") or ()):
-        causes += validate_port(port.get("containerPort"), f"{field}.ports[{index}].containerPort")
-    for index, variable in enumerate(container.get("env") or ()):
-        if not variable.get("name"):
-            causes.append(status.required(f"{field}.env[{index}].name"))
-    for index, mount in enumerate(container.get("volumeMounts") or ()):
-        at = f"{field}.volumeMounts[{index}]"
-        if not mount.get("name"):
+    for part, rule in (
+        ("serviceAccountName", dns_subdomain),
+        ("nodeName", dns_subdomain),
+        ("priorityClassName", dns_subdomain),
+        ("runtimeClassName", dns_subdomain),
+        ("hostname", label_without_dots),
+        ("subdomain", label_without_dots),
+        ("hostnameOverride", dns_subdomain),
+    ):
+        name = spec.get(part)
+        if name:
+            causes += each(f"{field}.{part}", name, rule(name))
+    return causes
+
+
+def _host(spec: JsonObject, field: str) -> list[Cause]:
+    causes: list[Cause] = []
+    if spec.get("shareProcessNamespace") and spec.get("hostPID"):
+        text = "ShareProcessNamespace and HostPID cannot both be enabled"
+        causes.append(status.invalid_value(f"{field}.securityContext.shareProcessNamespace", True, text))
+    if spec.get("hostUsers") is False:
+        for part in ("hostNetwork", "hostPID", "hostIPC"):
+            if spec.get(part):
+                causes.append(status.forbidden_field(f"{field}.{part}", "when `hostUsers` is false"))
+    contexts = [spec, *(spec.get("containers") or ()), *(spec.get("initContainers") or ())]
+    options = [(each_one.get("securityContext") or {}).get("windowsOptions") or {} for each_one in contexts]
+    if any(option.get("hostProcess") for option in options) and not spec.get("hostNetwork"):
+        text = "hostNetwork must be true if pod contains any hostProcess containers"
+        causes.append(status.invalid_value(f"{field}.hostNetwork", False, text))
+    if spec.get("schedulingGates") and spec.get("nodeName"):
+        text = "cannot be set until all schedulingGates have been cleared"
+        causes.append(status.forbidden_field(f"{field}.nodeName", text))
+    return causes
+
+
+def _dns(spec: JsonObject, field: str) -> list[Cause]:
+    causes: list[Cause] = []
+    policy, config = spec.get("dnsPolicy"), spec.get("dnsConfig")
+    if policy not in _DNS_POLICIES:
+        causes.append(status.not_supported(f"{field}.dnsPolicy", policy, _DNS_POLICIES))
+    at = f"{field}.dnsConfig"
+    if policy == "None":
+        if config is None:
+            return [*causes, status.required(at, "must provide `dnsConfig` when `dnsPolicy` is None")]
+        if not config.get("nameservers"):
+            text = "must provide at least one DNS nameserver when `dnsPolicy` is None"
+            return [*causes, status.required(f"{at}.nameservers", text)]
+    if config is None:
+        return causes
+    servers, searches = config.get("nameservers") or [], config.get("searches") or []
+    if len(servers) > 3:
+        causes.append(status.invalid_value(f"{at}.nameservers", servers, "must not have more than 3 nameservers"))
+    for index, server in enumerate(servers):
+        causes += each(f"{at}.nameservers[{index}]", server, ip_problems(server))
+    if len(searches) > 32:
+        causes.append(status.invalid_value(f"{at}.searches", searches, "must not have more than 32 search paths"))
+    for index, search in enumerate(searches):
+        if search != ".":
+            causes += each(f"{at}.searches[{index}]", search, _search(search.removesuffix(".")))
+    for index, option in enumerate(config.get("options") or ()):
+        if not option.get("name"):
+            causes.append(status.required(f"{at}.options[{index}]", "must not be empty"))
+    return causes
+
+
+def _search(path: str) -> tuple[str, ...]:
+    problems = ["must be no more than 253 characters"] if len(path) > 253 else []
+    return (*problems, *(() if _SEARCH.fullmatch(path) else (_SEARCH_TEXT,)))
+
+
+def _claims(claims: list[JsonObject], field: str) -> list[Cause]:
+    causes: list[Cause] = []
+    names: list[Json] = []
+    for index, claim in enumerate(claims):
+        at, name = f"{field}[{index}]", claim.get("name") or ""
+        if not name:
             causes.append(status.required(f"{at}.name"))
-        elif mount["name"] not in volumes:
-            causes.append(status.missing_reference(f"{at}.name", mount["name"]))
-        if not mount.get("mountPath"):
-            causes.append(status.required(f"{at}.mountPath"))
-    resources = container.get("resources")
-    if resources:
-        limits, requests = resources.get("limits") or {}, resources.get("requests") or {}
-        if not _are_plain(tuple(limits.items()), tuple(requests.items())):
-            causes += _validate_resources(limits, requests, f"{field}.resources")
-    for probe_name in _PROBES:
-        probe = container.get(probe_name)
-        if probe is not None:
-            causes += _validate_probe(probe, f"{field}.{probe_name}", probe_name)
+        elif name in names:
+            causes.append(status.duplicate(at, name))
+        else:
+            causes += each(f"{at}.name", name, dns_label(name))
+        names.append(name)
+        direct, template = claim.get("resourceClaimName"), claim.get("resourceClaimTemplateName")
+        shown = {"Name": name, "ResourceClaimName": direct, "ResourceClaimTemplateName": template}
+        if direct is not None and template is not None:
+            text = "at most one of `resourceClaimName` or `resourceClaimTemplateName` may be specified"
+            causes.append(status.invalid_value(at, shown, text))
+        elif direct is None and template is None:
+            text = "must specify one of: `resourceClaimName`, `resourceClaimTemplateName`"
+            causes.append(status.invalid_value(at, shown, text))
+        for part, value in (("resourceClaimName", direct), ("resourceClaimTemplateName", template)):
+            if value is not None:
+                causes += each(f"{at}.{part}", value, dns_subdomain(value))
+    return causes
+
+
+def _operating_system(spec: JsonObject, field: str) -> list[Cause]:
+    system = spec.get("os")
+    if system is None:
+        return []
+    name = system.get("name") or ""
+    if not name:
+        return [status.required(f"{field}.os.name")]
+    causes = one_of(f"{field}.os", name, ("linux", "windows"))
+    if name == "windows":
+        context = spec.get("securityContext") or {}
+        parts = [f"{field}.{part}" for part in ("hostPID", "hostIPC", "shareProcessNamespace") if spec.get(part)]
+        parts += [
+            f"{field}.securityContext.{part}"
+            for part in (
+                "appArmorProfile",
+                "seLinuxOptions",
+                "seccompProfile",
+                "fsGroup",
+                "fsGroupChangePolicy",
+                "sysctls",
+                "runAsUser",
+                "runAsGroup",
+                "supplementalGroups",
+                "supplementalGroupsPolicy",
+            )
+            if context.get(part) is not None
+        ]
+        causes += [status.forbidden_field(part, "cannot be set for a windows pod") for part in parts]
     return causes
 
 
@@ -123,64 +208,3 @@ def validate_port(port: Json, field: str) -> list[Cause]:
     if not isinstance(port, int) or not 1 <= port <= 65535:
         return [status.invalid_value(field, port, "must be between 1 and 65535, inclusive")]
     return []
-
-
-@lru_cache(maxsize=1024)
-def _are_plain(limits: tuple[tuple[str, str], ...], requests: tuple[tuple[str, str], ...]) -> bool:
-    """Whether nothing is wrong with these amounts."""
-    return not _validate_resources(dict(limits), dict(requests), "")
-
-
-def _validate_resources(limits: JsonObject, requests: JsonObject, field: str) -> list[Cause]:
-    causes: list[Cause] = []
-    for part, amounts in (("limits", limits), ("requests", requests)):
-        for name, value in amounts.items():
-            at = f"{field}.{part}.{name}" if "/" in name else f"{field}.{part}[{name}]"
-            amount = parse_quantity(value)
-            if amount < 0:
-                causes.append(status.invalid_value(at, value, "must be greater than or equal to 0"))
-            if is_extended(name):
-                if amount.denominator != 1:
-                    causes.append(status.invalid_value(at, value, "must be an integer"))
-            elif "/" not in name and name not in _STANDARD_RESOURCES and not name.startswith("hugepages-"):
-                text = "must be a standard resource for containers"
-                causes.append(status.invalid_value(at, name, text))
-    for name, value in requests.items():
-        limit = limits.get(name)
-        if limit is None:
-            if is_extended(name):
-                text = "Limit must be set for non overcommitable resources"
-                causes.append(status.required(f"{field}.limits", text))
-            continue
-        if is_extended(name):
-            if limit != value:
-                text = f"must be equal to {name} limit of {limit}"
-                causes.append(status.invalid_value(f"{field}.requests", value, text))
-        elif parse_quantity(value) > parse_quantity(limit):
-            text = f"must be less than or equal to {name} limit of {limit}"
-            causes.append(status.invalid_value(f"{field}.requests", value, text))
-    return causes
-
-
-def _validate_probe(probe: JsonObject, field: str, name: str) -> list[Cause]:
-    causes: list[Cause] = []
-    handlers = [handler for handler in ("exec", "httpGet", "tcpSocket", "grpc") if probe.get(handler) is not None]
-    if not handlers:
-        causes.append(status.required(field, "must specify a handler type"))
-    for handler in handlers[1:]:
-        causes.append(status.forbidden_field(f"{field}.{handler}", "may not specify more than 1 handler type"))
-    for handler in ("httpGet", "tcpSocket", "grpc"):
-        action = probe.get(handler)
-        if action is not None and not isinstance(action.get("port"), str):
-            causes += validate_port(action.get("port", 0), f"{field}.{handler}.port")
-    if probe.get("exec") is not None and not probe["exec"].get("command"):
-        causes.append(status.required(f"{field}.exec.command"))
-    for number in ("initialDelaySeconds", "timeoutSeconds", "periodSeconds", "successThreshold", "failureThreshold"):
-        value = probe.get(number)
-        if value is not None and value < 0:
-            text = "must be greater than or equal to 0"
-            causes.append(status.invalid_value(f"{field}.{number}", value, text))
-    if name != "readinessProbe" and probe.get("successThreshold") not in (None, 1):
-        text = "must be 1"
-        causes.append(status.invalid_value(f"{field}.successThreshold", probe["successThreshold"], text))
-    return causes

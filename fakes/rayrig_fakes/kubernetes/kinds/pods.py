@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from rayrig_core.errors import ApiError
 from rayrig_core.objects import JsonObject
+from rayrig_core.timestamps import rfc3339
 from rayrig_fakes.kubernetes import status
 from rayrig_fakes.kubernetes.copies import packed
 from rayrig_fakes.kubernetes.kind_rules import Admission, KindRules, keep, setdefault
+from rayrig_fakes.kubernetes.kinds.pod_changes import pod_change_problems
 from rayrig_fakes.kubernetes.kinds.pod_defaults import default_pod_spec, qos_class
+from rayrig_fakes.kubernetes.kinds.pod_parts import POD_PARTS, keep_to_part, validate_part
 from rayrig_fakes.kubernetes.kinds.pod_validation import validate_pod_spec
-from rayrig_fakes.kubernetes.kinds.pod_warnings import pod_name_warnings, pod_spec_warnings
+from rayrig_fakes.kubernetes.kinds.pod_warnings import pod_name_warnings, pod_warnings
+from rayrig_fakes.kubernetes.kinds.priorities import PriorityClassRules
 from rayrig_fakes.kubernetes.status import Cause
 
 TERMINAL_PHASES = ("Succeeded", "Failed")
@@ -19,10 +24,10 @@ _REMEMBERED_SPECS = 256
 _DEFAULT_TOLERATIONS = ("node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable")
 _SYSTEM_PRIORITIES = {"system-node-critical": 2_000_001_000, "system-cluster-critical": 2_000_000_000}
 
-_IMMUTABLE = (
-    "pod updates may not change fields other than `spec.containers[*].image`,`spec.initContainers[*].image`,"
-    "`spec.activeDeadlineSeconds`,`spec.tolerations` (only additions to existing tolerations),"
-    "`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was previously negative)"
+_OVERHEADS = ("cpu", "memory", "ephemeral-storage")
+_NOT_YOURS = (
+    "the {} ({}) must not be provided in pod spec; priority admission controller computed {} from the given PriorityClass "
+    "name"
 )
 
 
@@ -32,7 +37,8 @@ class PodRules(KindRules):
     returns_deleted = True
     graceful = True
 
-    def __init__(self) -> None:
+    def __init__(self, classes: PriorityClassRules) -> None:
+        self._classes = classes
         #: Good specs by what was sent: replicas of one template are defaulted and validated once, and share the result.
         self._admitted: dict[bytes, JsonObject] = {}
 
@@ -69,7 +75,7 @@ class PodRules(KindRules):
                     "type": "PodScheduled",
                     "status": "False",
                     "lastProbeTime": None,
-                    "lastTransitionTime": None,
+                    "lastTransitionTime": rfc3339(admission.unix_ns),
                     "reason": "SchedulingGated",
                     "message": "Scheduling is blocked due to non-empty scheduling gates",
                 }
@@ -79,32 +85,42 @@ class PodRules(KindRules):
         if admission.looks_for_unknown:
             if old is None:
                 admission.warnings += pod_name_warnings(obj["metadata"]["name"])
-            admission.warnings += pod_spec_warnings(obj["spec"], "spec")
+            admission.warnings += pod_warnings(obj["metadata"], obj["spec"])
 
     def _admit(self, obj: JsonObject, spec: JsonObject, admission: Admission) -> None:
         default_pod_spec(spec)
         setdefault(spec, enableServiceLinks=True)
+        _end_in_time(spec)
         self._prioritise(obj, spec, admission)
+        _run_in_class(obj, spec, admission)
         _tolerate(spec)
+        if spec.get("ephemeralContainers"):
+            admission.causes.append(status.forbidden_field("spec.ephemeralContainers", "cannot be set on create"))
         admission.causes += validate_pod_spec(spec, "spec")
 
     def _prioritise(self, obj: JsonObject, spec: JsonObject, admission: Admission) -> None:
-        name = spec.get("priorityClassName")
-        if not name:
-            setdefault(spec, priority=0, preemptionPolicy="PreemptLowerPriority")
-            return
+        name = spec.get("priorityClassName") or ""
+        priority, policy = 0, "PreemptLowerPriority"
         if name in _SYSTEM_PRIORITIES:
-            setdefault(spec, priority=_SYSTEM_PRIORITIES[name], preemptionPolicy="PreemptLowerPriority")
-            return
-        found = admission.lookup("priorityclasses.scheduling.k8s.io", name)
-        if found is None:
-            pod = str(obj["metadata"].get("name", ""))
-            text = f'pods "{pod}" is forbidden: no PriorityClass with name {name} was found'
-            raise status.error(403, "Forbidden", text, {"name": pod, "kind": "pods"})
-        spec["priority"] = found.get("value", 0)
-        spec["preemptionPolicy"] = found.get("preemptionPolicy") or "PreemptLowerPriority"
+            priority = _SYSTEM_PRIORITIES[name]
+        else:
+            found = admission.lookup("priorityclasses.scheduling.k8s.io", name) if name else self._classes.default
+            if found is not None:
+                spec["priorityClassName"] = found["metadata"]["name"]
+                priority, policy = found.get("value", 0), found.get("preemptionPolicy") or policy
+            elif name:
+                raise _refused(obj, f"no PriorityClass with name {name} was found")
+        given, given_policy = spec.get("priority"), spec.get("preemptionPolicy")
+        if given is not None and given != priority:
+            raise _refused(obj, _NOT_YOURS.format("integer value of priority", given, priority))
+        if given_policy is not None and given_policy != policy:
+            raise _refused(obj, _NOT_YOURS.format("string value of PreemptionPolicy", given_policy, policy))
+        spec["priority"], spec["preemptionPolicy"] = priority, policy
 
     def before_update(self, obj: JsonObject, old: JsonObject, admission: Admission) -> None:
+        if admission.subresource in POD_PARTS:
+            keep_to_part(obj, old, admission)
+            return
         keep(obj, old, "status")
         spec = obj.get("spec")
         if spec is None:
@@ -115,6 +131,7 @@ class PodRules(KindRules):
         for field in ("enableServiceLinks", "priority", "preemptionPolicy", "nodeName"):
             if spec.get(field) is None and field in old_spec:
                 spec[field] = old_spec[field]
+        _end_in_time(spec)
         _tolerate(spec)
 
     def before_status_update(self, obj: JsonObject, old: JsonObject, admission: Admission) -> None:
@@ -126,16 +143,9 @@ class PodRules(KindRules):
     def validate_update(self, obj: JsonObject, old: JsonObject, admission: Admission) -> Sequence[Cause]:
         if obj["spec"] == old["spec"]:
             return ()
-        causes = validate_pod_spec(obj["spec"], "spec")
-        had = old["spec"].get("tolerations") or []
-        has = obj["spec"].get("tolerations") or []
-        if not all(toleration in has for toleration in had):
-            text = "existing toleration can not be modified except its tolerationSeconds"
-            if not _same_but_seconds(had, has):
-                causes.append(status.forbidden_field("spec.tolerations", text))
-        if _fixed_part(obj["spec"]) != _fixed_part(old["spec"]) and not _only_ungated(obj["spec"], old["spec"]):
-            causes.append(status.forbidden_field("spec", _IMMUTABLE))
-        return causes
+        if admission.subresource in POD_PARTS:
+            return validate_part(obj, old, admission)
+        return [*validate_pod_spec(obj["spec"], "spec"), *pod_change_problems(obj["spec"], old["spec"])]
 
     def grace_period(self, obj: JsonObject, asked: int | None) -> int:
         """Not bound, or finished: gone at once (K8-063)."""
@@ -145,6 +155,40 @@ class PodRules(KindRules):
             return max(0, asked)
         period = obj["spec"].get("terminationGracePeriodSeconds")
         return 30 if period is None else max(1, int(period)) if period < 0 else int(period)
+
+
+def _refused(obj: JsonObject, why: str) -> ApiError:
+    name = str(obj["metadata"].get("name", ""))
+    return status.error(403, "Forbidden", f'pods "{name}" is forbidden: {why}', {"name": name, "kind": "pods"})
+
+
+def _end_in_time(spec: JsonObject) -> None:
+    """A negative grace period stands for the shortest."""
+    grace = spec.get("terminationGracePeriodSeconds")
+    if grace is not None and grace < 0:
+        spec["terminationGracePeriodSeconds"] = 1
+
+
+def _run_in_class(obj: JsonObject, spec: JsonObject, admission: Admission) -> None:
+    """What the pod's RuntimeClass says of overhead and scheduling."""
+    name, overhead = spec.get("runtimeClassName"), spec.get("overhead")
+    found = admission.lookup("runtimeclasses.node.k8s.io", name) if name else None
+    if name and found is None:
+        raise _refused(obj, f'pod rejected: RuntimeClass "{name}" not found')
+    fixed = ((found or {}).get("overhead") or {}).get("podFixed")
+    if overhead and overhead != fixed and all(name in _OVERHEADS for name in overhead):
+        text = "Pod Overhead set without corresponding RuntimeClass defined Overhead"
+        if fixed:
+            text = "Pod's Overhead doesn't match RuntimeClass's defined Overhead"
+        raise _refused(obj, f"pod rejected: {text}")
+    if fixed:
+        spec["overhead"] = dict(fixed)
+    scheduling = (found or {}).get("scheduling") or {}
+    if scheduling.get("nodeSelector"):
+        spec["nodeSelector"] = {**(spec.get("nodeSelector") or {}), **scheduling["nodeSelector"]}
+    added = [each for each in scheduling.get("tolerations") or () if each not in (spec.get("tolerations") or ())]
+    if added:
+        spec["tolerations"] = [*(spec.get("tolerations") or ()), *added]
 
 
 def _tolerate(spec: JsonObject) -> None:
@@ -160,35 +204,3 @@ def _tolerate(spec: JsonObject) -> None:
 
 def _covers(toleration: JsonObject, key: str) -> bool:
     return toleration.get("key") in (key, None, "") and toleration.get("effect") in ("NoExecute", None, "")
-
-
-def _same_but_seconds(had: list[JsonObject], has: list[JsonObject]) -> bool:
-    def identity(toleration: JsonObject) -> JsonObject:
-        return {field: value for field, value in toleration.items() if field != "tolerationSeconds"}
-
-    present = [identity(toleration) for toleration in has]
-    return all(identity(toleration) in present for toleration in had)
-
-
-def _fixed_part(spec: JsonObject) -> JsonObject:
-    """The spec without what an update may change."""
-    free = ("activeDeadlineSeconds", "tolerations", "containers", "initContainers")
-    fixed = {field: value for field, value in spec.items() if field not in free}
-    for containers in ("containers", "initContainers"):
-        fixed[containers] = [
-            {field: value for field, value in container.items() if field != "image"}
-            for container in spec.get(containers) or ()
-        ]
-    return fixed
-
-
-def _only_ungated(spec: JsonObject, old: JsonObject) -> bool:
-    """Gates may be taken away, and a gated pod may get node selectors."""
-    gates, had = spec.get("schedulingGates") or [], old.get("schedulingGates") or []
-    if not had or not all(gate in had for gate in gates):
-        return False
-    free = ("schedulingGates", "nodeSelector", "affinity")
-    new_fixed, old_fixed = _fixed_part(spec), _fixed_part(old)
-    return {f: v for f, v in new_fixed.items() if f not in free} == {
-        f: v for f, v in old_fixed.items() if f not in free
-    }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from rayrig_core.objects import Json, JsonObject
-from rayrig_core.resources.quantities import canonical
+from rayrig_core.resources.quantities import canonical, parse_quantity
 from rayrig_fakes.kubernetes import status
 
 _WORDS = "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'"
@@ -22,3 +22,9 @@ def normalise_amounts(amounts: JsonObject | None, kind: str) -> None:
     if amounts:
         for name, value in amounts.items():
             amounts[name] = canonical_quantity(value, kind)
+
+
+def in_thousandths(value: str) -> str:
+    """An amount of which no finer part than a thousandth counts, rounded up."""
+    thousandths = -((-parse_quantity(value) * 1000) // 1)
+    return canonical(f"{thousandths}m")

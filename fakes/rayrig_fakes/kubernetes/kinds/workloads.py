@@ -9,7 +9,7 @@ from rayrig_fakes.kubernetes import status
 from rayrig_fakes.kubernetes.kind_rules import Admission, KindRules, keep, setdefault
 from rayrig_fakes.kubernetes.kinds.pod_defaults import default_pod_spec
 from rayrig_fakes.kubernetes.kinds.pod_validation import validate_pod_spec
-from rayrig_fakes.kubernetes.kinds.pod_warnings import pod_spec_warnings
+from rayrig_fakes.kubernetes.kinds.pod_warnings import template_warnings
 from rayrig_fakes.kubernetes.status import Cause
 
 
@@ -70,7 +70,7 @@ class WorkloadRules(KindRules):
 
     def warn(self, obj: JsonObject, old: JsonObject | None, admission: Admission) -> None:
         if admission.looks_for_unknown:
-            admission.warnings += pod_spec_warnings(obj["spec"]["template"]["spec"], "spec.template.spec")
+            admission.warnings += template_warnings(obj["spec"]["template"], "spec.template")
 
     def validate_update(self, obj: JsonObject, old: JsonObject, admission: Admission) -> Sequence[Cause]:
         selector = obj["spec"].get("selector")
