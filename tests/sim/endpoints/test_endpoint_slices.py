@@ -255,7 +255,7 @@ def _endpoint(number: int, **conditions: bool) -> dict[str, Any]:
 
 
 def test_slices_hold_a_hundred_endpoints_and_endpoints_stay_where_they_are() -> None:
-    ports = (("", "TCP", 8000),)
+    ports = (("", "TCP", 8000, ""),)
     everyone = [_endpoint(number) for number in range(250)]
     plan = plan_slices([], {ports: everyone})
     assert [len(endpoints) for _, endpoints in plan.create] == [100, 100, 50]
@@ -278,7 +278,7 @@ def test_slices_hold_a_hundred_endpoints_and_endpoints_stay_where_they_are() -> 
 
 
 def test_a_slice_that_would_go_becomes_the_one_that_would_come() -> None:
-    ports = (("", "TCP", 8000),)
+    ports = (("", "TCP", 8000, ""),)
     placeholder = {"metadata": {"name": "s0"}, "ports": None, "endpoints": None}
     first = plan_slices([placeholder], {ports: [_endpoint(1)]})
     assert (first.create, first.delete) == ([], [])
