@@ -25,9 +25,11 @@ from rayrig_fakes.kubernetes.certificates import serving_certificate
 from rayrig_fakes.kubernetes.client import InProcessClient
 from rayrig_fakes.kubernetes.http.app import KubernetesApp
 from rayrig_fakes.kubernetes.http.serving import LOOPBACK, HttpServer, event_loop, listening_socket
+from rayrig_fakes.kubernetes.http.wakeups import Wakeups
 from rayrig_fakes.kubernetes.identity import ADMIN, MASTERS, UserInfo
 from rayrig_fakes.kubernetes.kubeconfig import kubeconfig, write_kubeconfig
 from rayrig_fakes.kubernetes.server import ApiServer
+from rayrig_fakes.kubernetes.store import wake_at_once
 from rayrig_fakes.kubernetes.tokens import Tokens
 from rayrig_sim.randomness import Streams
 
@@ -135,9 +137,12 @@ class ServedKubernetes:
         self._on_ready = on_ready
         self.runtime = runtime = AsyncioRuntime(trace_keep=_TRACE_KEEP, on_failure=self._failed)
         self.api.state.trace = runtime.trace
+        store = self.api.state.store
+        store.on_change = Wakeups(runtime.loop).changed
         try:
             await self._http.serve()
         finally:
+            store.on_change = wake_at_once
             await runtime.stop()
         if self._failure is not None:
             raise RuntimeError(f"actor {self._failure[0]} failed") from self._failure[1]

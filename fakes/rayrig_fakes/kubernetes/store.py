@@ -17,7 +17,7 @@ from rayrig_fakes.kubernetes.feeds import Feed
 from rayrig_fakes.kubernetes.revisions import ADDED, DELETED, MODIFIED, Change, RevisionLog
 from rayrig_fakes.kubernetes.stored import Stored
 
-__all__ = ["Collection", "Store", "Stored"]
+__all__ = ["Collection", "Store", "Stored", "wake_at_once"]
 
 #: Told of each change of a collection, and with None that its history is lost.
 Listener = Callable[[Change | None], None]

@@ -18,6 +18,7 @@ from rayrig_core.http import HttpRequest
 from rayrig_fakes.kubernetes import status
 from rayrig_fakes.kubernetes.authorization.impersonation import impersonated
 from rayrig_fakes.kubernetes.handler import ApiResponse, Response, bookmark_line, handle
+from rayrig_fakes.kubernetes.http.connection import EXTENSION
 from rayrig_fakes.kubernetes.http.fault_points import FaultPoints
 from rayrig_fakes.kubernetes.http.request_info import RequestInfo, request_info
 from rayrig_fakes.kubernetes.http.watch_streams import Receive, Send, WatchStreams
@@ -75,7 +76,8 @@ class KubernetesApp:
             _log.exception("%s %s", request.method, request.path)
             answer = _refusal(status.error(500, "InternalError", f"Internal error occurred: {error}"))
         if not isinstance(answer, ApiResponse):
-            await self.streams.serve(answer, _encoded(answer.headers), receive, send)
+            connection = (scope.get("extensions") or {}).get(EXTENSION)
+            await self.streams.serve(answer, _encoded(answer.headers), receive, send, connection)
             return
         if in_protobuf:
             answer = _to_protobuf(answer)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from rayrig_core.errors import InputError
+from rayrig_fakes.kubernetes.http.connection import protocol
 
 if TYPE_CHECKING:
     import uvicorn
@@ -92,6 +93,7 @@ def _uvicorn_server(
 
     config = uvicorn.Config(
         app,
+        http=protocol(),
         lifespan="off",
         ws="none",
         log_config=None,

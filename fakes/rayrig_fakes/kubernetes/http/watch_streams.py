@@ -11,7 +11,10 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from random import Random
 from typing import Any, TypeAlias
 
+from rayrig_fakes.kubernetes.event_lines import CHUNK_BYTES, framed
+from rayrig_fakes.kubernetes.http.connection import Connection
 from rayrig_fakes.kubernetes.log_streams import StreamResponse
+from rayrig_fakes.kubernetes.watch_response import WatchResponse
 
 Message: TypeAlias = MutableMapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[Message]]
@@ -20,51 +23,6 @@ Send: TypeAlias = Callable[[Message], Awaitable[None]]
 #: A stream without timeoutSeconds ends after a random time between these (kubernetes-api.md 5).
 _LIMITS_S = (1800.0, 3600.0)
 _BOOKMARK_EVERY_S = 60.0
-_CHUNK_BYTES = 64 * 1024
-#: However long sending took, nobody waits longer than this for the next event.
-_LONGEST_PAUSE_S = 0.05
-
-
-class Wakeups:
-    """Wakes watchers together. After sending took some time, the next round begins no sooner than that much later.
-
-    So an event reaches an idle server's watchers at once, and under load writers keep at least half of the time, whatever the
-    number of watchers: events come in larger chunks instead.
-    """
-
-    __slots__ = ("_is_planned", "_loop", "_next_s", "_waiting")
-
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._loop = loop
-        self._waiting: list[Callable[[], None]] = []
-        self._is_planned = False
-        self._next_s = 0.0
-
-    def add(self, wake: Callable[[], None]) -> None:
-        """Call `wake` in the next round."""
-        self._waiting.append(wake)
-        if not self._is_planned:
-            self._is_planned = True
-            self._loop.call_at(self._next_s, self._round)
-
-    def _round(self) -> None:
-        began_s = self._loop.time()
-        waiting, self._waiting = self._waiting, []
-        for wake in waiting:
-            wake()
-        # Runs after the first step of everyone who was woken: callbacks are processed in order.
-        self._loop.call_soon(self._stepped, began_s)
-
-    def _stepped(self, began_s: float) -> None:
-        # What was written is sent at the end of this turn of the loop.
-        self._loop.call_soon(self._ended, began_s)
-
-    def _ended(self, began_s: float) -> None:
-        now_s = self._loop.time()
-        self._next_s = now_s + min(now_s - began_s, _LONGEST_PAUSE_S)
-        self._is_planned = bool(self._waiting)
-        if self._is_planned:
-            self._loop.call_at(self._next_s, self._round)
 
 
 class WatchStreams:
@@ -75,7 +33,6 @@ class WatchStreams:
         self._rng = rng
         self._bookmark_line = bookmark_line
         self._open: dict[_Stream, None] = {}
-        self._wakeups: Wakeups | None = None
         self._is_closing = False
 
     def __len__(self) -> int:
@@ -88,14 +45,17 @@ class WatchStreams:
             stream.end()
 
     async def serve(
-        self, watch: StreamResponse, headers: list[tuple[bytes, bytes]], receive: Receive, send: Send
+        self,
+        watch: StreamResponse,
+        headers: list[tuple[bytes, bytes]],
+        receive: Receive,
+        send: Send,
+        connection: Connection | None = None,
     ) -> None:
-        """Returns when the stream has ended or the client has gone."""
+        """Returns when the stream has ended or the client has gone. With `connection` events are written there."""
         loop = asyncio.get_running_loop()
-        if self._wakeups is None:
-            self._wakeups = Wakeups(loop)
         limit_s = watch.timeout_s if watch.timeout_s is not None else self._rng.uniform(*_LIMITS_S)
-        stream = _Stream(watch, loop, self._wakeups, self._bookmark_line)
+        stream = _Stream(watch, loop, self._bookmark_line, connection)
         self._open[stream] = None
         try:
             await send({"type": "http.response.start", "status": watch.status, "headers": headers})
@@ -114,12 +74,12 @@ class _Stream:
         self,
         watch: StreamResponse,
         loop: asyncio.AbstractEventLoop,
-        wakeups: Wakeups,
         bookmark_line: Callable[[StreamResponse], bytes],
+        connection: Connection | None = None,
     ) -> None:
         self._watch = watch
         self._loop = loop
-        self._wakeups = wakeups
+        self._connection = connection
         self._bookmark_line = bookmark_line
         self._waiter: asyncio.Future[None] | None = None
         self._is_ending = False
@@ -151,14 +111,17 @@ class _Stream:
         bookmarks = loop.call_later(_BOOKMARK_EVERY_S, self._time_for_bookmark) if watch.bookmarks else None
         try:
             while not self._is_gone:
+                if self._connection is not None and self._connection.is_blocked:
+                    await self._connection.unblocked()
+                    continue
                 chunk = self._chunk()
                 if self._bookmark_due and not chunk:
                     self._bookmark_due = False
                     bookmarks = loop.call_later(_BOOKMARK_EVERY_S, self._time_for_bookmark)
-                    chunk = self._bookmark_line(watch)
+                    chunk = self._own_line(self._bookmark_line(watch))
                 if chunk:
-                    await send({"type": "http.response.body", "body": chunk, "more_body": True})
-                    if len(chunk) >= _CHUNK_BYTES:
+                    await self._send(chunk, send)
+                    if len(chunk) >= CHUNK_BYTES:
                         await asyncio.sleep(0)
                     continue
                 if watch.is_ended or self._is_ending:
@@ -176,17 +139,35 @@ class _Stream:
             listener.cancel()
 
     def _ready(self) -> None:
-        self._wakeups.add(self._wake)
+        """There is more. What the socket takes at once is written without waking the stream's task."""
+        connection = self._connection
+        if connection is None or connection.is_blocked or self._is_ending or self._bookmark_due:
+            self._wake()
+            return
+        chunk = self._chunk()
+        if chunk and not connection.is_closing:
+            connection.write(chunk)
+        if len(chunk) >= CHUNK_BYTES or self._watch.is_ended:
+            self._wake()
+        else:
+            self._watch.call_when_ready(self._ready)
 
     def _chunk(self) -> bytes:
-        lines: list[bytes] = []
-        size = 0
-        for line in self._watch.lines():
-            lines.append(line)
-            size += len(line)
-            if size >= _CHUNK_BYTES:
-                break
-        return b"".join(lines)
+        """What can be sent now, framed if it goes to the connection."""
+        watch, is_framed = self._watch, self._connection is not None
+        if isinstance(watch, WatchResponse):
+            return watch.chunk(is_framed)
+        chunk = b"".join(watch.lines())
+        return framed(chunk) if chunk and is_framed else chunk
+
+    def _own_line(self, line: bytes) -> bytes:
+        return framed(line) if self._connection is not None else line
+
+    async def _send(self, chunk: bytes, send: Send) -> None:
+        if self._connection is None:
+            await send({"type": "http.response.body", "body": chunk, "more_body": True})
+        elif not self._connection.is_closing:
+            self._connection.write(chunk)
 
     async def _listen(self, receive: Receive) -> None:
         while True:

@@ -1,0 +1,60 @@
+"""The socket below a response: for streams that many clients get the same bytes of.
+
+ASGI frames each chunk anew for each client and takes a step of a task to hand it over. A stream that has the connection writes
+bytes that were framed once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+#: Where an ASGI scope has it, among its extensions.
+EXTENSION = "rayrig.connection"
+
+
+class Connection:
+    """One client's. What is written is kept until the socket takes it: ask `is_blocked` first."""
+
+    __slots__ = ("_flow", "_transport")
+
+    def __init__(self, transport: asyncio.Transport, flow: Any) -> None:
+        """`flow` is uvicorn's flow control of the transport."""
+        self._transport = transport
+        self._flow = flow
+
+    @property
+    def is_blocked(self) -> bool:
+        """The socket takes no more for now."""
+        blocked: bool = self._flow.write_paused
+        return blocked
+
+    @property
+    def is_closing(self) -> bool:
+        return self._transport.is_closing()
+
+    def write(self, data: bytes) -> None:
+        self._transport.write(data)
+
+    async def unblocked(self) -> None:
+        """Returns when the socket takes more, or is closed."""
+        await self._flow.drain()
+
+
+def protocol() -> Any:
+    """uvicorn's HTTP protocol, with the connection in each scope; its own choice when httptools is not installed."""
+    try:
+        from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+    except ImportError:
+        return "auto"
+
+    class Protocol(HttpToolsProtocol):
+        def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+            super().connection_made(transport)
+            self._extensions = {EXTENSION: Connection(transport, self.flow)}
+
+        def on_message_begin(self) -> None:
+            super().on_message_begin()
+            self.scope["extensions"] = self._extensions  # type: ignore[typeddict-item]
+
+    return Protocol
