@@ -52,7 +52,7 @@ def kube_diff_command(left: Access, right: Access, options: DiffOptions) -> int:
     # Words of a run are no part of what a seed decides: what an earlier run left behind must not be in the way.
     words = SystemRandom()
     pair = Pair(*sides, lambda: word_from(words.randrange(WORDS)), same=left.url == right.url)
-    plan = Plan(None if options.stories else options.count, known, 120 if options.shrink else 0)
+    plan = Plan(None if options.stories else options.count, known, 60 if options.shrink else 0)
     outcome = Outcome()
     cut_short: Unreachable | None = None
     shown, progress = _progress(outcome, options.count)

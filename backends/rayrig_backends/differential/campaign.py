@@ -87,7 +87,7 @@ class Plan:
     requests: int | None = None
     known: Sequence[Known] = ()
     #: How often a story may be told again to shrink it; 0: not at all.
-    shrink_budget: int = 120
+    shrink_budget: int = 60
 
 
 def run(

@@ -18,7 +18,7 @@ from rayrig_core.objects import JsonObject
 
 _T = TypeVar("_T")
 #: How long watches may take to show the same number of events, and new definitions to be served.
-_PATIENCE_S = 2.0
+_PATIENCE_S = 1.0
 _SERVED_S = 10.0
 _STEP_S = 0.04
 _LETTERS = "bcdfghjklmnpqrstvwxz"
