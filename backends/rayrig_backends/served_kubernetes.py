@@ -55,6 +55,7 @@ class KubernetesOptions:
     definitions: Sequence[JsonObject] = ()
     controllers: bool = True
     scheduler: bool = True
+    node_lifecycle: bool = True
     faults: FaultCounter | None = None
     seed: int = 0
     history_limit: int = 20_000
@@ -167,7 +168,7 @@ class ServedKubernetes:
             ownable=self._ownable(),
             workloads=True,
         )
-        plane.start(scheduler=self.options.scheduler)
+        plane.start(scheduler=self.options.scheduler, node_lifecycle=self.options.node_lifecycle)
         definitions = ObjectCaches(runtime, connect("custom-resources"), component="custom-resources")
 
         def definition_changed(*_: object) -> None:

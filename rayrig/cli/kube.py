@@ -59,6 +59,12 @@ def _parser() -> argparse.ArgumentParser:
         default=True,
         help="run the scheduler, unless another one is to bind the pods (default)",
     )
+    add(
+        "--node-lifecycle",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="taint nodes that send no heartbeat, and end their pods (default)",
+    )
     add("--seed", type=int, default=0, metavar="N", help="where uids, suffixes and addresses come from (default 0)")
     return parser
 
@@ -92,6 +98,7 @@ def kube_command(arguments: Sequence[str]) -> int:
             definitions=[definition for path in options.crd for definition in definitions_in(path)],
             controllers=options.controllers,
             scheduler=options.scheduler,
+            node_lifecycle=options.node_lifecycle,
             seed=options.seed,
         )
     )

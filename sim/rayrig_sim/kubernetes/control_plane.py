@@ -146,14 +146,15 @@ class ControlPlane:
                 self.garbage_collector.follow(resource)
                 self.namespaces.follow(resource)
 
-    def start(self, *, scheduler: bool = True) -> None:
+    def start(self, *, scheduler: bool = True, node_lifecycle: bool = True) -> None:
         """Start what runs as actors; the other controllers work in the handlers of their caches.
 
-        Without the scheduler pods wait for whoever else binds them.
+        Without the scheduler pods wait for whoever else binds them; without the node lifecycle nobody minds silent nodes.
         """
         spawn = self._runtime.spawn
         if scheduler:
             spawn("kube-scheduler", self.scheduler.run())
-        spawn("kube-controller-manager/node-taints", self.node_lifecycle.run_taints())
-        spawn("kube-controller-manager/node-monitor", self.node_lifecycle.run_monitor())
+        if node_lifecycle:
+            spawn("kube-controller-manager/node-taints", self.node_lifecycle.run_taints())
+            spawn("kube-controller-manager/node-monitor", self.node_lifecycle.run_monitor())
         spawn("kube-controller-manager/pod-gc", self.pod_gc.run())
