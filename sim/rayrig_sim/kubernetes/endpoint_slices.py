@@ -211,11 +211,17 @@ class EndpointSliceController:
         namespace = namespace_of(service)
         wanted = self._wanted(followed)
         plan = plan_slices(list(followed.slices.values()), wanted)
+        labels = _labels_of_slices(service)
+        touched = [name_of(slice_) for slice_, _ in plan.update] + plan.delete
+        for name, slice_ in followed.slices.items():
+            if labels_of(slice_) != labels and name not in touched:
+                plan.update.append((slice_, slice_.get("endpoints") or []))
         if plan.is_empty:
             return
         self._tell(followed, wanted)
         for slice_, endpoints in plan.update:
             body = {**slice_, "endpoints": endpoints or None}
+            body["metadata"] = {**slice_["metadata"], "labels": labels}
             written = await self._client.update(ENDPOINT_SLICE, body)
             followed.slices[name_of(written)] = written
         for ports, endpoints in plan.create:
@@ -289,11 +295,15 @@ def _version(obj: JsonObject) -> int:
     return int(obj["metadata"].get("resourceVersion") or 0)
 
 
-def _new_slice(service: JsonObject, ports: Ports, endpoints: list[JsonObject]) -> JsonObject:
-    name = name_of(service)
-    labels = {**labels_of(service), SERVICE_NAME_LABEL: name, MANAGED_BY_LABEL: MANAGER}
+def _labels_of_slices(service: JsonObject) -> dict[str, str]:
+    labels = {**labels_of(service), SERVICE_NAME_LABEL: name_of(service), MANAGED_BY_LABEL: MANAGER}
     if (service.get("spec") or {}).get("clusterIP") == "None":
         labels[HEADLESS_LABEL] = ""
+    return labels
+
+
+def _new_slice(service: JsonObject, ports: Ports, endpoints: list[JsonObject]) -> JsonObject:
+    name = name_of(service)
     owner = {
         "apiVersion": "v1",
         "kind": "Service",
@@ -308,7 +318,7 @@ def _new_slice(service: JsonObject, ports: Ports, endpoints: list[JsonObject]) -
         "metadata": {
             "generateName": f"{name}-",
             "namespace": namespace_of(service),
-            "labels": labels,
+            "labels": _labels_of_slices(service),
             "ownerReferences": [owner],
         },
         "addressType": "IPv4",

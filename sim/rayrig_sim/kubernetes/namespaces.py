@@ -82,12 +82,12 @@ class NamespaceController:
                 await self._runtime.sleep(self._delay.draw_ns(self._rng) / NS)
                 self._wakes[name] = self._runtime.signal()
                 try:
-                    left = await self._delete_contents(name)
+                    pods, left = await self._delete_contents(name)
                     namespace = await self._client.get(NAMESPACE, name)
                     if uid_of(namespace) != uid or not is_being_deleted(namespace):
                         return
                     namespace = await self._tell(namespace, left)
-                    if not left:
+                    if not pods and not left:
                         await self._finalize(namespace)
                         return
                     failures = 0
@@ -101,10 +101,14 @@ class NamespaceController:
         finally:
             del self._wakes[name]
 
-    async def _delete_contents(self, name: str) -> _Left:
-        """Ask for everything to be deleted; what is still there. Nothing else is touched as long as there are pods."""
+    async def _delete_contents(self, name: str) -> tuple[_Left, _Left]:
+        """Ask for everything to be deleted; the pods and the rest that are still there.
+
+        As long as there are pods nothing else is touched, and the conditions do not speak of them.
+        """
         pods = await self._delete_all(name, [each for each in self._resources if each == POD])
-        return pods or await self._delete_all(name, [each for each in self._resources if each != POD])
+        rest = [] if pods else await self._delete_all(name, [each for each in self._resources if each != POD])
+        return pods, rest
 
     async def _delete_all(self, name: str, resources: Sequence[ResourceType]) -> _Left:
         left: _Left = []
