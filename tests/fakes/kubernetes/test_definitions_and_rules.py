@@ -1,4 +1,4 @@
-"""Definitions of custom resources: what is refused in them, how they become served, and the rules they bring (kubernetes-api.md 4)."""
+"""Definitions of custom resources: what is refused in them, how they become served, the rules they bring (kubernetes-api.md 4)."""
 
 from __future__ import annotations
 

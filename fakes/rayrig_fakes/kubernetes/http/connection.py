@@ -42,13 +42,10 @@ class Connection:
 
 
 def protocol() -> Any:
-    """uvicorn's HTTP protocol, with the connection in each scope; its own choice when httptools is not installed."""
-    try:
-        from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
-    except ImportError:
-        return "auto"
+    """uvicorn's HTTP protocol, with limits for requests that are not whole, and with the connection in each scope."""
+    from rayrig_fakes.kubernetes.http.request_limits import LimitedProtocol
 
-    class Protocol(HttpToolsProtocol):
+    class Protocol(LimitedProtocol):
         def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
             super().connection_made(transport)
             self._extensions = {EXTENSION: Connection(transport, self.flow)}

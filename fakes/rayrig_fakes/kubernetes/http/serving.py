@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     import uvicorn
 
 LOOPBACK = "127.0.0.1"
+#: uvicorn ticks ten times a second.
+_LOOKED_AFTER_EVERY_TICKS = 20
 
 
 class Application(Protocol):
@@ -77,14 +79,21 @@ def _uvicorn_server(
 ) -> uvicorn.Server:
     try:
         import uvicorn
+
+        from rayrig_fakes.kubernetes.http.request_limits import end_late_connections
     except ImportError:
-        raise InputError("uvicorn is not installed", remedy="pip install 'rayrig[kube]'") from None
+        raise InputError("uvicorn or httptools is not installed", remedy="pip install 'rayrig[kube]'") from None
 
     class Server(uvicorn.Server):
         async def startup(self, sockets: list[socket.socket] | None = None) -> None:
             await super().startup(sockets)
             if on_ready is not None:
                 on_ready()
+
+        async def on_tick(self, counter: int) -> bool:
+            if counter % _LOOKED_AFTER_EVERY_TICKS == 0:
+                end_late_connections(self.server_state.connections, asyncio.get_running_loop().time())
+            return await super().on_tick(counter)
 
         @contextlib.contextmanager
         def capture_signals(self) -> Iterator[None]:
