@@ -21,6 +21,7 @@ from rayrig_core.faultpoints import FaultCounter
 from rayrig_core.objects import JsonObject
 from rayrig_core.resource_types import CUSTOM_RESOURCE_DEFINITION, ResourceType
 from rayrig_fakes.kubernetes.authorization import service_account_tokens
+from rayrig_fakes.kubernetes.bootstrap import add_own_objects
 from rayrig_fakes.kubernetes.certificates import serving_certificate
 from rayrig_fakes.kubernetes.client import InProcessClient
 from rayrig_fakes.kubernetes.http.app import KubernetesApp
@@ -96,6 +97,7 @@ class ServedKubernetes:
         )
         listener = listening_socket(options.port)
         self.port: int = listener.getsockname()[1]
+        add_own_objects(self.api, self.port)
         self._authority = b""
         self._on_ready: Callable[[], None] = lambda: None
         self._failure: tuple[str, Exception] | None = None

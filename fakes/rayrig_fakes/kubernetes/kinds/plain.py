@@ -15,6 +15,7 @@ from rayrig_fakes.kubernetes.kinds.pod_validation import is_extended
 from rayrig_fakes.kubernetes.kinds.quantities import normalise_amounts
 from rayrig_fakes.kubernetes.status import Cause
 
+_NAMESPACE_FINALIZER = "kubernetes"
 _PROTECTED_NAMESPACES = ("default", "kube-system", "kube-public")
 _DATA_LIMIT = 1024 * 1024
 _EFFECTS = ("NoSchedule", "PreferNoSchedule", "NoExecute")
@@ -52,7 +53,10 @@ class NamespaceRules(KindRules):
     def before_create(self, obj: JsonObject, admission: Admission) -> None:
         meta = obj["metadata"]
         meta["labels"] = {**(meta.get("labels") or {}), "kubernetes.io/metadata.name": meta.get("name", "")}
-        obj["spec"] = {"finalizers": ["kubernetes"]}
+        finalizers = list((obj.get("spec") or {}).get("finalizers") or ())
+        if _NAMESPACE_FINALIZER not in finalizers:
+            finalizers.append(_NAMESPACE_FINALIZER)
+        obj["spec"] = {"finalizers": finalizers}
         obj["status"] = {"phase": "Active"}
 
     def before_update(self, obj: JsonObject, old: JsonObject, admission: Admission) -> None:
@@ -61,6 +65,17 @@ class NamespaceRules(KindRules):
             keep(obj, old, "spec")
         meta = obj["metadata"]
         meta["labels"] = {**(meta.get("labels") or {}), "kubernetes.io/metadata.name": meta["name"]}
+
+    def validate_status(self, obj: JsonObject, old: JsonObject, admission: Admission) -> Sequence[Cause]:
+        phase = (obj.get("status") or {}).get("phase")
+        if obj["metadata"].get("deletionTimestamp"):
+            wanted, when = "Terminating", "not empty"
+        else:
+            wanted, when = "Active", "empty"
+        if phase == wanted:
+            return ()
+        text = f"may only be '{wanted}' if `deletionTimestamp` is {when}"
+        return [status.invalid_value("status.Phase", phase or "", text)]
 
     def check_deletion(self, obj: JsonObject) -> None:
         name = obj["metadata"]["name"]
