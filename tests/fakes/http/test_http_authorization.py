@@ -72,3 +72,12 @@ def test_a_document_is_not_sent_again_to_whoever_has_it(client):
     first = ask(client, "GET", "/openapi/v3/apis/apps/v1", "rd")
     again = ask(client, "GET", "/openapi/v3/apis/apps/v1", "rd", headers=[("if-none-match", first.headers["etag"])])
     assert (first.status_code, again.status_code, again.content) == (200, 304, b"")
+
+
+def test_groups_without_a_user_cannot_be_impersonated(client):
+    refused = ask(client, "GET", PODS, headers=[("impersonate-group", "g"), ("impersonate-group", "h")])
+    assert refused.status_code == 400
+    assert refused.json()["message"] == (
+        'requested &user.DefaultInfo{Name:"", UID:"", Groups:[]string{"g", "h"}, Extra:map[string][]string(nil)} '
+        "without impersonating a user name"
+    )

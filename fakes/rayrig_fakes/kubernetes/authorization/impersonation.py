@@ -14,6 +14,7 @@ from rayrig_fakes.kubernetes.identity import (
     check,
     service_account_user,
 )
+from rayrig_fakes.kubernetes.quoted_text import quoted_text
 
 _ACCOUNT = "system:serviceaccount:"
 
@@ -21,14 +22,14 @@ _ACCOUNT = "system:serviceaccount:"
 def impersonated(authorizer: Authorizer, user: UserInfo, headers: Mapping[str, str]) -> UserInfo:
     """The user to act as: `user` itself when no header asks for another.
 
-    Several groups are separated by commas. Raises `ApiError` 500 for groups or a uid without a user, 403 when `user` may not
+    Several groups are separated by commas. Raises `ApiError` 400 for groups or a uid without a user, 403 when `user` may not
     impersonate these.
     """
     name, uid = headers.get("impersonate-user", ""), headers.get("impersonate-uid", "")
     wanted = tuple(group.strip() for group in headers.get("impersonate-group", "").split(",") if group.strip())
     if not name:
         if wanted or uid:
-            raise status.error(500, "InternalError", "requested groups or uid without impersonating a user")
+            raise status.bad_request(f"requested {_printed(uid, wanted)} without impersonating a user name")
         return user
     if name.startswith(_ACCOUNT) and name.count(":") == 3:
         namespace, account = name.removeprefix(_ACCOUNT).split(":")
@@ -50,3 +51,9 @@ def impersonated(authorizer: Authorizer, user: UserInfo, headers: Mapping[str, s
     if name != ANONYMOUS.name and AUTHENTICATED not in shown:
         shown = (*shown, AUTHENTICATED)
     return UserInfo(name, uid, ANONYMOUS.groups if name == ANONYMOUS.name and not wanted else shown)
+
+
+def _printed(uid: str, groups: tuple[str, ...]) -> str:
+    """A user without a name, as the real server prints one."""
+    listed = f"{{{', '.join(map(quoted_text, groups))}}}" if groups else "(nil)"
+    return f'&user.DefaultInfo{{Name:"", UID:{quoted_text(uid)}, Groups:[]string{listed}, Extra:map[string][]string(nil)}}'
