@@ -6,6 +6,8 @@ import json
 import re
 from typing import Any, NoReturn
 
+import orjson
+
 from rayrig_core.objects import Json
 
 _LONE_SURROGATE = re.compile(r"\\u[dD][89abAB]", re.ASCII)
@@ -33,6 +35,31 @@ _DECODER = json.JSONDecoder(parse_constant=_refuse_constant, parse_float=_float)
 
 class _Pairs(list[tuple[str, Any]]):
     """An object as its fields in order, doubles and all."""
+
+
+#: Every digit as `0` and all else as a space.
+_DIGITS = bytes(ord("0") if chr(code) in "0123456789" else ord(" ") for code in range(256))
+#: Only longer ones can be more than 64 bits take.
+_LONG_NUMBER = b"0" * 19
+_SLOW = object()
+
+
+def parse_body(body: bytes) -> tuple[Json, tuple[str, ...]]:
+    """As `parse_counting`; bytes that are not UTF-8 are read as the replacement character. Raises `Malformed`."""
+    value = _parse_quickly(body)
+    return parse_counting(body.decode("utf-8", "replace")) if value is _SLOW else (value, ())
+
+
+def _parse_quickly(body: bytes) -> Json:
+    """`_SLOW` for whatever the quick parser could read in another way, and for what it does not take."""
+    if b"\\u" in body or body.count(b"[") + body.count(b"{") > _DEEPEST or _LONG_NUMBER in body.translate(_DIGITS):
+        return _SLOW
+    try:
+        value = orjson.loads(body)
+    except ValueError:
+        return _SLOW
+    # Colons that are not there again belong to fields that occur twice.
+    return value if orjson.dumps(value).count(b":") == body.count(b":") else _SLOW
 
 
 def parse_json(text: str) -> Json:

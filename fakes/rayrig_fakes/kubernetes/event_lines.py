@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from typing import TypeAlias
 
 from rayrig_core.objects import Json
 from rayrig_core.ports import WatchType
+from rayrig_fakes.kubernetes.json_bytes import to_json
 from rayrig_fakes.kubernetes.revisions import Change, Changes
 
 #: Makes the line of a change: the event as JSON and a line feed. Watchers with the same one share its lines.
@@ -21,7 +21,7 @@ _LIMIT_CHUNKS = 1024
 
 def event_line(kind: WatchType | str, obj: Json) -> bytes:
     """One event of a watch: a JSON object and a line feed."""
-    return json.dumps({"type": str(kind), "object": obj}, separators=(",", ":"), ensure_ascii=False).encode() + b"\n"
+    return to_json({"type": str(kind), "object": obj}) + b"\n"
 
 
 def whole_object(change: Change) -> bytes:

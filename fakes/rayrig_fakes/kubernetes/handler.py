@@ -15,6 +15,7 @@ from rayrig_fakes.kubernetes import status
 from rayrig_fakes.kubernetes.calls import ApiCall, Page
 from rayrig_fakes.kubernetes.event_lines import EventForm, event_line, whole_object
 from rayrig_fakes.kubernetes.identity import ADMIN, UserInfo
+from rayrig_fakes.kubernetes.json_bytes import to_json
 from rayrig_fakes.kubernetes.log_streams import LogStream
 from rayrig_fakes.kubernetes.methods import verb_of
 from rayrig_fakes.kubernetes.nonresource import document
@@ -95,8 +96,7 @@ def handle(server: ApiServer, request: HttpRequest, user: UserInfo = ADMIN) -> R
 
 
 def _json(code: int, value: Json, warnings: tuple[str, ...] = ()) -> ApiResponse:
-    body = json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode()
-    return ApiResponse(code, body, JSON, warnings)
+    return ApiResponse(code, to_json(value), JSON, warnings)
 
 
 def _answer(server: ApiServer, request: HttpRequest, user: UserInfo) -> Response:
@@ -260,9 +260,9 @@ def _list(
         items = [_partial(each.obj) for each in page.items]
         body = {"kind": form.kind, "apiVersion": _META_API, "metadata": metadata, "items": items}
         return _json(200, body, warnings)
-    head = json.dumps({"kind": f"{kind.kind}List", "apiVersion": kind.api_version, "metadata": metadata})
+    head = to_json({"kind": f"{kind.kind}List", "apiVersion": kind.api_version, "metadata": metadata})
     body_items = b",".join(_item(each, custom) for each in page.items)
-    return ApiResponse(200, head[:-1].encode() + b',"items":[' + body_items + b"]}", JSON, warnings)
+    return ApiResponse(200, head[:-1] + b',"items":[' + body_items + b"]}", JSON, warnings)
 
 
 def _item(stored: Stored, custom: bool) -> bytes:

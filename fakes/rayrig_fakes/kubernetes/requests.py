@@ -12,7 +12,7 @@ from rayrig_core.ports import PatchType, Preconditions, PropagationPolicy
 from rayrig_core.resource_types import ResourceType
 from rayrig_core.timestamps import parse_rfc3339
 from rayrig_fakes.kubernetes import status
-from rayrig_fakes.kubernetes.bodies import Malformed, parse_counting, parse_json, parse_yaml
+from rayrig_fakes.kubernetes.bodies import Malformed, parse_body, parse_yaml
 from rayrig_fakes.kubernetes.body_types import SUBRESOURCE_KINDS, not_text
 from rayrig_fakes.kubernetes.calls import ApiCall, FieldValidation, Verb
 from rayrig_fakes.kubernetes.patch import APPLY_PATCH, JSON_PATCH, MERGE_PATCH, STRATEGIC_PATCH, unsupported_patch
@@ -303,11 +303,11 @@ def _object_body(
 
 def _parse(body: bytes, media: str, kind: str, *, counting: bool = False) -> tuple[Json, tuple[str, ...]]:
     """The value, and (`counting`) which fields occur twice in it."""
-    text = body.decode("utf-8", "replace")
     try:
         if media == YAML:
-            return parse_yaml(text), ()
-        return parse_counting(text) if counting else (parse_json(text), ())
+            return parse_yaml(body.decode("utf-8", "replace")), ()
+        value, doubles = parse_body(body)
+        return value, doubles if counting else ()
     except Malformed as problem:
         why = str(problem) if media == YAML else f"couldn't get version/kind; json parse error: {problem}"
         raise _unrecognized(kind, why, body) from None
@@ -339,7 +339,6 @@ def _with_patch(request: HttpRequest, served: Served, call: ApiCall) -> ApiCall:
     patch_type = PATCH_TYPES.get(media)
     if patch_type is None or (patch_type == "strategic" and served.rules.is_custom):
         raise unsupported_patch(served)
-    text = request.body.decode("utf-8", "replace")
     if patch_type == "apply":
         if not call.field_manager:
             cause = status.required("fieldManager", "is required for apply patch")
@@ -350,7 +349,7 @@ def _with_patch(request: HttpRequest, served: Served, call: ApiCall) -> ApiCall:
         cause = status.forbidden_field("force", "may not be specified for non-apply patch")
         raise status.invalid("PatchOptions", "meta.k8s.io", "", [cause])
     try:
-        patch = parse_json(text)
+        patch, _ = parse_body(request.body)
     except Malformed as problem:
         raise status.bad_request(f"error decoding patch: {problem}") from None
     return call._replace(body=patch, patch_type=patch_type)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import marshal
 from typing import cast
 
+import orjson
+
 from rayrig_core.objects import JsonObject
 from rayrig_core.ports import WatchType
+from rayrig_fakes.kubernetes.json_bytes import quick_json, to_json
 
 _TYPE_FIELDS = {"kind", "apiVersion"}
 
@@ -27,6 +29,11 @@ class Stored:
         """An object that belongs to the caller."""
         packed = self._packed
         if packed is None:
+            text = self._json
+            if text is None:
+                text = self._json = quick_json(self.obj)
+            if text is not None:
+                return cast(JsonObject, orjson.loads(text))
             packed = self._packed = marshal.dumps(self.obj)
         return cast(JsonObject, marshal.loads(packed))
 
@@ -34,7 +41,12 @@ class Stored:
         """The object as JSON."""
         text = self._json
         if text is None:
-            text = self._json = json.dumps(self.obj, separators=(",", ":"), ensure_ascii=False).encode()
+            text = quick_json(self.obj)
+            if text is None:
+                # Reading it back would not give the same: numbers are too large.
+                self._packed = marshal.dumps(self.obj)
+                text = to_json(self.obj)
+            self._json = text
         return text
 
     def item(self) -> bytes:
@@ -43,7 +55,7 @@ class Stored:
         first, second = next(fields, None), next(fields, None)
         if first is None or second is None or {first[0], second[0]} != _TYPE_FIELDS or len(self.obj) == 2:
             rest = {field: value for field, value in self.obj.items() if field not in _TYPE_FIELDS}
-            return json.dumps(rest, separators=(",", ":"), ensure_ascii=False).encode()
+            return to_json(rest)
         # {"kind":"Pod","apiVersion":"v1", is 4 quotes, 1 colon and 1 comma for each field, after the brace.
         head = 13 + sum(len(text.encode()) for text in (*first, *second))
         return b"{" + self.json()[head:]
