@@ -6,6 +6,7 @@ import os
 import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
+from ipaddress import ip_address
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -22,6 +23,14 @@ class Connection:
     server: str
     tls: ssl.SSLContext | None = None
     authorization: Callable[[], str] = lambda: ""
+
+    @property
+    def is_loopback(self) -> bool:
+        host = urlsplit(self.server).hostname or ""
+        try:
+            return ip_address(host).is_loopback
+        except ValueError:
+            return host == "localhost"
 
 
 def is_in_cluster() -> bool:

@@ -42,6 +42,8 @@ class HttpKubernetesClient:
             base_url=connection.server,
             verify=connection.tls if connection.tls is not None else True,
             headers={"user-agent": user_agent, "accept": "application/json"},
+            # As in Go, no proxy stands between a machine and itself.
+            trust_env=not connection.is_loopback,
             # As many connections as there are informers and workers.
             limits=httpx.Limits(max_connections=None, max_keepalive_connections=64),
             timeout=_TIMEOUT_S,

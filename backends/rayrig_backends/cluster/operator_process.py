@@ -50,13 +50,13 @@ class OperatorProcess:
         self._lost_lease = False
         self._failure: tuple[str, Exception] | None = None
         self._on_ready: Callable[[], None] = lambda: None
-        listener: socket.socket = listening_socket(settings.port)
+        self._listener: socket.socket = listening_socket(settings.port)
         try:
             self._server = HttpServer(
-                OperatorEndpoints(self._metrics, self._is_ready), listener, on_ready=lambda: self._on_ready()
+                OperatorEndpoints(self._metrics, self._is_ready), self._listener, on_ready=lambda: self._on_ready()
             )
         except BaseException:
-            listener.close()
+            self._listener.close()
             raise
         self.url = self._server.url
 
@@ -89,6 +89,7 @@ class OperatorProcess:
             runtime.spawn("operator/lease", self._end_with(manager))
             await self._server.serve()
         finally:
+            self._listener.close()
             await runtime.stop()
             await http.aclose()
             await client.aclose()
