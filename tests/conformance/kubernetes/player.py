@@ -1,14 +1,14 @@
-"""Plays recorded exchanges with an API server through the fake's HTTP-shaped face, in this process and in virtual time.
+"""Plays recorded exchanges with an API server through the fake's HTTP face, in this process and in virtual time.
 
-A step that waits (`until`, `timeout`, `settle`, `sleep`) advances the clock instead. Cases that need what is not in the process
-(controllers, a scheduler, protobuf) are reported as not played, with the reason.
+The built-in controllers and the scheduler run beside the server, as in the recorded cluster. A step that waits (`until`, `timeout`,
+`settle`, `sleep`) lets them work while the clock is moved on.
 """
 
 from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, MutableMapping
 from dataclasses import dataclass, field
 from random import Random
 from typing import Any
@@ -16,29 +16,25 @@ from urllib.parse import urlencode
 
 from rayrig_core.errors import ApiError
 from rayrig_core.http import HttpRequest
-from rayrig_fakes.kubernetes.authorization.bootstrap import enforce_rbac
 from rayrig_fakes.kubernetes.handler import ApiResponse, WatchResponse, bookmark_line, handle
+from rayrig_fakes.kubernetes.http.app import KubernetesApp
 from rayrig_fakes.kubernetes.http.request_info import request_info
 from rayrig_fakes.kubernetes.identity import ADMIN, UserInfo, check
-from rayrig_fakes.kubernetes.server import ApiServer
 from rayrig_fakes.kubernetes.tokens import Tokens
+from tests.conformance.kubernetes.cluster import Cluster
 from tests.conformance.kubernetes.comparer import compare, fill, pointer, text_matches
 
-_START_NS = 1_767_225_600 * 1_000_000_000
-#: What cases may require, and why it is not there yet.
-NOT_SERVED = {
-    "controllers": "the built-in controllers are actors outside the API server",
-    "scheduler": "the scheduler is an actor outside the API server",
-    "protobuf": "protobuf is not served",
-    "bootstrap-service": "the service default/kubernetes is not made yet",
-}
+#: Between a request and the next one, and between two looks at what a step waits for.
+_REQUEST_S, _LOOK_S = 0.005, 0.1
+#: How long a step waits for events that it expects, unless it says otherwise.
+_EVENTS_S = 10.0
 #: Who the recordings speak of, by token; without a token a request is anonymous.
 _USERS = {"admin": ADMIN, "reader": UserInfo("reader")}
 
 
 @dataclass(slots=True)
 class Verdict:
-    """Outcome of one case: `passed`, `failed` (with the differences) or `not played` (with the reason)."""
+    """Outcome of one case: `passed`, `failed` (with the differences) or `absent` (with the reason)."""
 
     name: str
     area: str
@@ -47,24 +43,18 @@ class Verdict:
 
 
 class Player:
-    """One server for all cases, as in the recording."""
+    """One cluster for all cases, as in the recording."""
 
     def __init__(self, fixtures: list[dict[str, Any]], seed: int = 0) -> None:
-        self._now_ns = _START_NS
         self._random = Random(seed)
-        self.server = ApiServer(lambda: self._now_ns, Random(seed + 1))
-        self.server.add_definitions(fixtures)
-        enforce_rbac(self.server.state)
+        self._cluster = Cluster(fixtures, seed)
+        self.server = self._cluster.server
         self._tokens = Tokens(_USERS, anonymous=True)
+        self._app = KubernetesApp(self.server, Random(seed + 1), tokens=self._tokens)
         self._watches: dict[str, WatchResponse] = {}
-        self._watch_starts: dict[str, int] = {}
 
     def play(self, case: dict[str, Any]) -> Verdict:
         verdict = Verdict(case["name"], case["area"], "passed")
-        for feature in case.get("requires") or []:
-            if feature in NOT_SERVED:
-                verdict.outcome, verdict.problems = "not played", [NOT_SERVED[feature]]
-                return verdict
         variables: dict[str, Any] = {"u": self._word()}
         for name in case.get("namespaces") or []:
             variables[name] = f"golden-{self._word()}"
@@ -119,6 +109,9 @@ class Player:
             target += "?" + urlencode([(key, fill(str(value), variables)) for key, value in pairs])
         request = HttpRequest.of(step.get("method", "GET"), target, headers=headers, body=content)
         who = step.get("as", "admin")
+        self._cluster.advance(_REQUEST_S)
+        if "watch" not in request.query and step.get("op") != "watch":
+            return self._ask(request, who)
         try:
             user = self._tokens.user_of("" if who == "none" else f"Bearer {who}")
             check(self.server.state.authorizer, user, request_info(request.method, request.path, request.query))
@@ -126,22 +119,61 @@ class Player:
             return ApiResponse(refused.code, json.dumps(refused.status).encode())
         return handle(self.server, request, user)
 
+    def _ask(self, request: HttpRequest, who: str) -> ApiResponse:
+        """Through the whole HTTP face, protobuf and all."""
+        headers = [(name.encode(), value.encode()) for name, value in request.headers.items()]
+        if who != "none":
+            headers.append((b"authorization", f"Bearer {who}".encode()))
+        scope = {
+            "type": "http",
+            "method": request.method,
+            "path": request.path,
+            "query_string": urlencode(request.query, doseq=True).encode(),
+            "headers": headers,
+        }
+        sent: list[MutableMapping[str, Any]] = []
+
+        async def receive() -> dict[str, Any]:
+            return {"type": "http.request", "body": request.body}
+
+        async def send(message: MutableMapping[str, Any]) -> None:
+            sent.append(message)
+
+        serving = self._app(scope, receive, send)
+        try:
+            # Nothing in it waits: what would, is a watch.
+            serving.send(None)
+        except StopIteration:
+            pass
+        else:
+            serving.close()
+            raise RuntimeError(f"{request.method} {request.path} does not end")
+        shown = [(name.decode(), value.decode()) for name, value in sent[0]["headers"]]
+        media = next((value for name, value in shown if name == "content-type"), "")
+        warnings = tuple(value for name, value in shown if name == "warning")
+        extra = tuple(pair for pair in shown if pair[0] not in ("content-type", "warning"))
+        body = b"".join(message.get("body", b"") for message in sent[1:])
+        return ApiResponse(sent[0]["status"], body, media, warnings, extra)
+
     def _step(self, step: dict[str, Any], variables: dict[str, Any]) -> list[str]:
         op = step.get("op", "request")
         if op == "request":
-            answer = self._send(step, variables)
-            if isinstance(answer, WatchResponse):
-                answer = _drained(answer)
-            if step.get("until"):
-                self._now_ns += round(step["until"] * 1e9)
-            self._capture(step, answer, variables)
-            return _judge(step, answer, variables)
+            left_s = float(step.get("until", 0))
+            while True:
+                answer = self._send(step, variables)
+                if isinstance(answer, WatchResponse):
+                    answer = _drained(answer)
+                problems = _judge(step, answer, variables)
+                if not problems or left_s <= 0:
+                    self._capture(step, answer, variables)
+                    return problems
+                self._cluster.advance(_LOOK_S)
+                left_s -= _LOOK_S
         if op == "watch":
             opened = self._send(step, variables)
             if isinstance(opened, ApiResponse):
                 return _judge(step, opened, variables)
             self._watches[step["id"]] = opened
-            self._watch_starts[step["id"]] = self._now_ns
             expected = (step.get("expect") or {}).get("status", 200)
             return [] if expected == 200 else [f"status: expected {expected}, got 200"]
         if op == "events":
@@ -149,7 +181,7 @@ class Player:
         if op == "assert":
             return [problem for check in step["checks"] for problem in _assert(fill(check, variables))]
         if op == "sleep":
-            self._now_ns += round(step["seconds"] * 1e9)
+            self._cluster.advance(step["seconds"])
             return []
         if op == "hook":
             self.server.compact(int(variables[step["revision"]]) if step.get("revision") else None)
@@ -166,14 +198,24 @@ class Player:
     def _events(self, step: dict[str, Any], variables: dict[str, Any]) -> list[str]:
         watch = self._watches[step["watch"]]
         expected = step["expect"]
+        wanted = fill(expected["events"], variables)
         lines = [json.loads(line) for line in watch.lines()]
+        left_s = 0.0 if step.get("until_closed") else float(step.get("timeout", _EVENTS_S))
+        count = step.get("count")
+        while left_s > 0 and (count is None or sum(_counts(line, step) for line in lines) < count):
+            self._cluster.advance(_LOOK_S)
+            left_s -= _LOOK_S
+            lines += [json.loads(line) for line in watch.lines()]
+        if step.get("settle"):
+            self._cluster.advance(step["settle"])
+            lines += [json.loads(line) for line in watch.lines()]
         if step.get("until_closed") and not watch.is_ended and watch.timeout_s:
-            self._now_ns += round(watch.timeout_s * 1e9)
+            self._cluster.advance(watch.timeout_s)
+            lines += [json.loads(line) for line in watch.lines()]
             if watch.bookmarks:
                 lines.append(json.loads(bookmark_line(self.server, watch)))
             watch.close()
-        got = [line for line in lines if _counts(line, step)]
-        wanted = fill(expected["events"], variables)
+        got = [line for line in lines if _counts(line, step)][: step.get("take")]
         if expected.get("sort"):
             wanted, got = sorted(wanted, key=_event_key), sorted(got, key=_event_key)
         if [each["type"] for each in wanted] != [each.get("type") for each in got]:
