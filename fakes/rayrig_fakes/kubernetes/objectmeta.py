@@ -156,7 +156,7 @@ STANDARD_FINALIZERS = ("orphan", "foregroundDeletion", "kubernetes")
 
 
 def validate_update(new: JsonObject, old: JsonObject, *, twice: bool) -> list[Cause]:
-    """Causes against a change of metadata. Built-in kinds say of finalizers `twice` what is wrong with them."""
+    """Causes against a change of metadata. Built-in kinds say `twice` what is wrong. A changed time of creation is passed over."""
     causes: list[Cause] = []
     if old.get("deletionTimestamp"):
         had = old.get("finalizers") or ()
@@ -168,10 +168,14 @@ def validate_update(new: JsonObject, old: JsonObject, *, twice: bool) -> list[Ca
                 f"found new finalizers []string{{{quoted}}}"
             )
             causes += [status.forbidden_field("metadata.finalizers", text)] * (2 if twice else 1)
-    for field in ("uid", "name", "namespace", "creationTimestamp"):
+    for field in ("name", "namespace", "uid"):
         sent = new.get(field)
         if sent and sent != old.get(field):
-            causes.append(status.invalid_value(f"metadata.{field}", sent, IMMUTABLE))
+            causes += [status.invalid_value(f"metadata.{field}", sent, IMMUTABLE)] * (2 if twice else 1)
+    for field in ("deletionTimestamp", "deletionGracePeriodSeconds"):
+        sent = new.get(field)
+        if sent is not None and sent != old.get(field):
+            causes += [status.invalid_value(f"metadata.{field}", sent, IMMUTABLE)] * (2 if twice else 1)
     return causes
 
 

@@ -158,13 +158,7 @@ class Writer:
         uid = meta.get("uid")
         if uid and uid != old_meta["uid"]:
             raise status.other_object(served.type, namespace, name, uid, old_meta["uid"])
-        version = meta.get("resourceVersion")
-        if version in (None, "", "0"):
-            if not served.rules.unconditional_update:
-                cause = status.invalid_value("metadata.resourceVersion", 0, "must be specified for an update")
-                raise status.invalid(served.type.plural, served.type.group, name, [cause])
-        elif version != old_meta["resourceVersion"]:
-            raise status.conflict(served.type, name)
+        _check_version(served, name, meta.get("resourceVersion"), old_meta)
         return self.replace(served, current, old, obj, call, admission)
 
     def patch(self, served: Served, call: ApiCall) -> Answer:
@@ -184,11 +178,11 @@ class Writer:
                 obj = served.rules.decode(obj, admission)
         else:
             obj = self._patched(served, old, call, admission)
-        identify(call, obj)
-        meta = obj["metadata"]
-        version = meta.get("resourceVersion")
-        if version not in (None, "") and version != old["metadata"]["resourceVersion"]:
-            raise status.conflict(kind, call.name)
+        meta = identify(call, obj)
+        if not meta.get("name"):
+            text = f"the name of the object ({call.name} based on URL) was undeterminable: name must be provided"
+            raise status.bad_request(text)
+        _check_version(served, call.name, meta.get("resourceVersion"), old["metadata"])
         return self.replace(served, current, old, obj, call, admission)
 
     def _applied(self, served: Served, old: JsonObject | None, call: ApiCall) -> JsonObject:
@@ -244,6 +238,7 @@ class Writer:
         meta, old_meta = obj["metadata"], old["metadata"]
         name, namespace = old_meta["name"], old_meta.get("namespace", "")
         applied = meta.pop("managedFields", None) if call.patch_type == "apply" else None
+        is_reset = applied is None and meta.get("managedFields") == [{}]
         _keep(meta, old_meta, "managedFields")
         causes = [] if subresource else objectmeta.validate_update(meta, old_meta, twice=not rules.is_custom)
         for field in (*objectmeta.SERVER_OWNED, "resourceVersion", "name", "namespace"):
@@ -269,6 +264,8 @@ class Writer:
         _share(obj, old)
         if applied is not None:
             obj["metadata"]["managedFields"] = applied
+        elif is_reset:
+            obj["metadata"].pop("managedFields", None)
         elif (call.field_manager or "managedFields" in old_meta) and obj != old:
             updater = _updater(served, call)
             record_update(obj, old, root_of(served), updater, admission.unix_ns)
@@ -349,6 +346,19 @@ def _keep(meta: JsonObject, old: JsonObject, field: str) -> None:
         meta[field] = old[field]
     else:
         meta.pop(field, None)
+
+
+def _check_version(served: Served, name: str, version: object, old_meta: JsonObject) -> None:
+    """Whether a write is one of the present object. Raises `ApiError` 409, 422, and 500 for what is no version at all."""
+    if version in (None, "", "0"):
+        if not served.rules.unconditional_update:
+            cause = status.invalid_value("metadata.resourceVersion", 0, "must be specified for an update")
+            raise status.invalid(served.type.plural, served.type.group, name, [cause])
+    elif version != old_meta["resourceVersion"]:
+        text = str(version)
+        if not text.isdecimal():
+            raise status.error(500, "", f'strconv.ParseUint: parsing "{text}": invalid syntax')
+        raise status.conflict(served.type, name)
 
 
 def identify(call: ApiCall, obj: JsonObject) -> JsonObject:

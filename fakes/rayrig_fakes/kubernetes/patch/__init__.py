@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from rayrig_core.errors import ApiError
 from rayrig_core.merge_patch import apply_merge_patch
-from rayrig_core.objects import JsonObject
+from rayrig_core.objects import Json, JsonObject
 from rayrig_fakes.kubernetes import status
 from rayrig_fakes.kubernetes.calls import ApiCall
 from rayrig_fakes.kubernetes.patch.json_patch import PatchFailed, apply_json_patch
 from rayrig_fakes.kubernetes.patch.strategic import apply_strategic_patch
 from rayrig_fakes.kubernetes.registry import Served
+from rayrig_fakes.kubernetes.typed.decoding import json_type
 
 JSON_PATCH = "application/json-patch+json"
 MERGE_PATCH = "application/merge-patch+json"
@@ -31,21 +32,21 @@ def apply_patch(served: Served, obj: JsonObject, call: ApiCall) -> JsonObject:
     """The patched object; `obj` is changed. Raises `ApiError` 400, 415, 422."""
     patch = call.body
     if call.patch_type == "json":
-        if not isinstance(patch, list):
-            text = "json: cannot unmarshal object into Go value of type []handlers.jsonPatchOp"
-            raise status.bad_request(f"error decoding patch: {text}")
         try:
-            patched = apply_json_patch(obj, patch)
+            patched = apply_json_patch(obj, _operations(patch))
         except PatchFailed:
             text = "the server rejected our request due to an error in our request"
             raise status.error(422, "Invalid", text, {}) from None
         if not isinstance(patched, dict):
             raise status.error(422, "Invalid", "the server rejected our request due to an error in our request", {})
         return patched
+    if patch is None and call.patch_type == "strategic":
+        return obj
+    if patch is None:
+        raise status.bad_request("Invalid JSON Patch")
     if not isinstance(patch, dict):
-        found = "array" if isinstance(patch, list) else "string" if isinstance(patch, str) else "number"
-        text = f"json: cannot unmarshal {found} into Go value of type map[string]interface {{}}"
-        raise status.bad_request(f"error decoding patch: {text}")
+        text = f"json: cannot unmarshal {json_type(patch)} into Go value of type map[string]interface {{}}"
+        raise status.bad_request(text if call.patch_type == "strategic" else f"error decoding patch: {text}")
     if call.patch_type == "strategic":
         if served.rules.is_custom:
             raise unsupported_patch(served)
@@ -53,3 +54,25 @@ def apply_patch(served: Served, obj: JsonObject, call: ApiCall) -> JsonObject:
     patched = apply_merge_patch(obj, patch)
     assert isinstance(patched, dict)
     return patched
+
+
+def _operations(patch: Json) -> list[Json]:
+    """Raises `ApiError` 400 for what is no list of operations by its types."""
+    if patch is None:
+        return []
+    wrong = ""
+    if not isinstance(patch, list):
+        wrong = f"{json_type(patch)} into Go value of type []handlers.jsonPatchOp"
+    else:
+        for operation in patch:
+            if operation is not None and not isinstance(operation, dict):
+                wrong = wrong or f"{json_type(operation)} into Go value of type handlers.jsonPatchOp"
+                continue
+            for field in ("op", "path", "from"):
+                value = (operation or {}).get(field)
+                if value is not None and not isinstance(value, str):
+                    wrong = wrong or f"{json_type(value)} into Go struct field jsonPatchOp.{field} of type string"
+    if wrong:
+        raise status.bad_request(f"error decoding patch: json: cannot unmarshal {wrong}")
+    assert isinstance(patch, list)
+    return patch

@@ -1,11 +1,18 @@
-"""JSON patch (RFC 6902)."""
+"""JSON patch (RFC 6902), as the API server takes it, which is laxer in places.
+
+A field that an object lacks counts as null, so `replace` adds it; an operation without a value has null; indices may be negative,
+counted from the end; whatever stands before the first `/` of a pointer is not looked at.
+"""
 
 from __future__ import annotations
 
 import marshal
+import re
 from typing import Any
 
 from rayrig_core.objects import Json
+
+_INDEX = re.compile(r"[+-]?[0-9]+", re.ASCII)
 
 
 class PatchFailed(Exception):
@@ -22,45 +29,32 @@ def apply_json_patch(document: Json, operations: list[Json]) -> Json:
 
 
 def _apply(document: Json, operation: dict[str, Any]) -> Json:
-    verb, path = operation.get("op"), _parse(operation["path"])
-    if verb == "add":
-        return _add(document, path, _value(operation))
-    if verb == "remove":
-        _, document = _remove(document, path)
-        return document
-    if verb == "replace":
-        value = _value(operation)
-        if not path:
-            return value
-        parent = _resolve(document, path[:-1])
-        _get(parent, path[-1])
-        _put(parent, path[-1], value)
-        return document
-    if verb == "move":
-        source = _parse(_from(operation))
-        if path[: len(source)] == source and len(path) > len(source):
-            raise PatchFailed("cannot move a value into itself")
-        moved, document = _remove(document, source)
-        return _add(document, path, moved)
-    if verb == "copy":
-        return _add(document, path, _copy(_resolve(document, _parse(_from(operation)))))
+    verb, path = operation.get("op"), operation["path"]
+    if verb == "replace" and path == "":
+        return _copy(operation.get("value"))
     if verb == "test":
-        try:
-            found = _resolve(document, path)
-        except PatchFailed:
-            if operation.get("value") is None:
-                return document
-            raise
+        found = document if path == "" else _get(*_holder(document, path))
         if not _same(found, operation.get("value")):
             raise PatchFailed("test failed")
         return document
-    raise PatchFailed(f"unknown operation {verb!r}")
-
-
-def _value(operation: dict[str, Any]) -> Json:
-    if "value" not in operation:
-        raise PatchFailed("operation without value")
-    return _copy(operation["value"])
+    if verb == "add":
+        _add(*_holder(document, path), _copy(operation.get("value")))
+    elif verb == "remove":
+        _remove(*_holder(document, path))
+    elif verb == "replace":
+        _put(*_holder(document, path), _copy(operation.get("value")))
+    elif verb == "move":
+        source = _from(operation)
+        if path.startswith(f"{source}/"):
+            raise PatchFailed("cannot move a value into itself")
+        moved = _remove(*_holder(document, source))
+        _add(*_holder(document, path), moved)
+    elif verb == "copy":
+        copied = _copy(_get(*_holder(document, _from(operation))))
+        _add(*_holder(document, path), copied)
+    else:
+        raise PatchFailed(f"unknown operation {verb!r}")
+    return document
 
 
 def _from(operation: dict[str, Any]) -> str:
@@ -85,65 +79,55 @@ def _same(left: Json, right: Json) -> bool:
     return bool(left == right)
 
 
-def _parse(pointer: str) -> list[str]:
-    if not pointer:
-        return []
-    if not pointer.startswith("/"):
-        raise PatchFailed("a pointer begins with /")
-    return [part.replace("~1", "/").replace("~0", "~") for part in pointer[1:].split("/")]
+def _holder(document: Json, pointer: str) -> tuple[Json, str]:
+    """The object or list that a pointer ends in, and the last part of the pointer."""
+    _, *parts = (part.replace("~1", "/").replace("~0", "~") for part in pointer.split("/"))
+    if not parts:
+        raise PatchFailed("a pointer to nothing in particular")
+    for part in parts[:-1]:
+        document = _get(document, part)
+        if not isinstance(document, (dict, list)):
+            raise PatchFailed(f"no {part!r}")
+    return document, parts[-1]
 
 
-def _index(items: list[Json], part: str, limit: int) -> int:
-    if not part.isdecimal() or (len(part) > 1 and part[0] == "0"):
+def _index(part: str, size: int) -> int:
+    """A place below `size`."""
+    if _INDEX.fullmatch(part) is None:
         raise PatchFailed(f"{part!r} is no index")
     index = int(part)
-    if index > limit:
+    if not -size <= index < size:
         raise PatchFailed("index out of range")
-    return index
+    return index % size
 
 
-def _get(parent: Json, part: str) -> Json:
-    if isinstance(parent, dict) and part in parent:
-        return parent[part]
-    if isinstance(parent, list):
-        return parent[_index(parent, part, len(parent) - 1)]
-    raise PatchFailed(f"no {part!r}")
+def _get(holder: Json, part: str) -> Json:
+    if isinstance(holder, dict):
+        return holder.get(part)
+    assert isinstance(holder, list)
+    return holder[_index(part, len(holder))]
 
 
-def _resolve(document: Json, path: list[str]) -> Json:
-    for part in path:
-        document = _get(document, part)
-    return document
-
-
-def _put(parent: Json, part: str, value: Json) -> None:
-    if isinstance(parent, dict):
-        parent[part] = value
+def _put(holder: Json, part: str, value: Json) -> None:
+    if isinstance(holder, dict):
+        holder[part] = value
     else:
-        parent[int(part)] = value
+        assert isinstance(holder, list)
+        holder[_index(part, len(holder))] = value
 
 
-def _add(document: Json, path: list[str], value: Json) -> Json:
-    if not path:
-        return value
-    parent, last = _resolve(document, path[:-1]), path[-1]
-    if isinstance(parent, dict):
-        parent[last] = value
-    elif isinstance(parent, list):
-        parent.insert(len(parent) if last == "-" else _index(parent, last, len(parent)), value)
+def _add(holder: Json, part: str, value: Json) -> None:
+    if isinstance(holder, dict):
+        holder[part] = value
     else:
-        raise PatchFailed("parent is no object or list")
-    return document
+        assert isinstance(holder, list)
+        holder.insert(len(holder) if part == "-" else _index(part, len(holder) + 1), value)
 
 
-def _remove(document: Json, path: list[str]) -> tuple[Json, Json]:
-    """(what was there, the document without it)."""
-    if not path:
-        return document, None
-    parent, last = _resolve(document, path[:-1]), path[-1]
-    removed = _get(parent, last)
-    if isinstance(parent, dict):
-        del parent[last]
-    else:
-        del parent[int(last)]
-    return removed, document
+def _remove(holder: Json, part: str) -> Json:
+    if isinstance(holder, dict):
+        if part not in holder:
+            raise PatchFailed(f"no {part!r}")
+        return holder.pop(part)
+    assert isinstance(holder, list)
+    return holder.pop(_index(part, len(holder)))
