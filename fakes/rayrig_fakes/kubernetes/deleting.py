@@ -97,11 +97,12 @@ class Deleter:
             meta["deletionGracePeriodSeconds"] = period
             if meta.get("generation"):
                 meta["generation"] += 1
-            rules.on_deletion_marked(obj)
         if finalizers:
             meta["finalizers"] = finalizers
         else:
             meta.pop("finalizers", None)
+        if marks and not old_meta.get("deletionTimestamp"):
+            rules.on_deletion_marked(obj)
         gone = not finalizers and not holders and period == 0
         if call.dry_run:
             return gone, Stored(obj, stored.revision)

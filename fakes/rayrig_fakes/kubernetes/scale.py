@@ -31,7 +31,10 @@ def scale_of(served: Served, obj: JsonObject) -> JsonObject:
         "spec": {},
         "status": {"replicas": _first(obj, paths.get("statusReplicasPath"), 0)},
     }
-    wanted = _first(obj, paths.get("specReplicasPath"), 0)
+    wanted = _first(obj, paths.get("specReplicasPath"), 0 if served.scale is None else None)
+    if wanted is None:
+        text = f'the spec replicas field "{paths.get("specReplicasPath")}" does not exist'
+        raise status.error(500, "InternalError", f"Internal error occurred: {text}", {"causes": [{"message": text}]})
     if wanted:
         scale["spec"]["replicas"] = wanted
     selector = _first(obj, paths.get("labelSelectorPath"), None)

@@ -138,7 +138,7 @@ def _custom_cell(obj: JsonObject, path: str, kind: str, now: int) -> Cell:
         return None
     value = found[0]
     if kind == "string":
-        return " ".join(_text(each) for each in found)
+        return _text(value)
     if kind == "date":
         return age(value, now)
     if kind == "integer":
@@ -153,7 +153,9 @@ def _custom_cell(obj: JsonObject, path: str, kind: str, now: int) -> Cell:
 def _text(value: Json) -> str:
     if isinstance(value, str):
         return value
-    return json.dumps(value, separators=(",", ":"))
+    if value is None:
+        return "<no value>"
+    return json.dumps(value, separators=(",", ":"), sort_keys=True, ensure_ascii=False)
 
 
 # Built-in kinds

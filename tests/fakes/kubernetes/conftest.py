@@ -86,7 +86,7 @@ def widget_definition(**version: Any) -> JsonObject:
                         {"name": "Colour", "type": "string", "jsonPath": ".spec.colour"},
                         {"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"},
                     ],
-                    "selectableFields": [{"jsonPath": ".spec.colour"}],
+                    **({} if "schema" in version else {"selectableFields": [{"jsonPath": ".spec.colour"}]}),
                     **version,
                 }
             ],

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from rayrig_core.objects import JsonObject, copy_json
+from rayrig_core.resource_types import ResourceType
 from rayrig_fakes.kubernetes import status
 from rayrig_fakes.kubernetes.copies import own_copy
 from rayrig_fakes.kubernetes.kind_rules import Admission, KindRules, keep
 from rayrig_fakes.kubernetes.objectmeta import STANDARD_FINALIZERS
 from rayrig_fakes.kubernetes.scale_paths import scale_problems
-from rayrig_fakes.kubernetes.schema.nodes import SchemaNode, has_rules
+from rayrig_fakes.kubernetes.schema.nodes import SchemaNode, has_embedded, has_rules
 from rayrig_fakes.kubernetes.schema.rules import RuleNode, rule_tree
 from rayrig_fakes.kubernetes.status import Cause
 from rayrig_fakes.kubernetes.typed.decoding import decode
@@ -39,9 +40,9 @@ class CustomRules(KindRules):
 
     def __init__(
         self,
+        kind: ResourceType,
         schema: JsonObject,
         *,
-        api_version: str,
         storage_version: str,
         has_status: bool,
         scale: JsonObject | None = None,
@@ -50,16 +51,20 @@ class CustomRules(KindRules):
         """`scale`: JSON paths of the scale subresource. `changed_at`: objects written up to this revision were admitted by
         an older schema and are defaulted on reading."""
         self.has_status = has_status
+        self.type = kind
         self.schema = schema
         self.scale = scale
         self.root = SchemaNode(schema)
-        self._api_version = api_version
+        self._api_version = kind.api_version
         self._storage_version = storage_version
         self._changed_at = changed_at
         self._rules: RuleNode | None = None
         self._rules_read = False
         self._has_rules: bool | None = None
-        self.serves_stored_form = api_version == storage_version and not changed_at
+        self._has_embedded: bool | None = None
+        #: Set when the definition is being deleted: called after each removal of an object.
+        self.on_removal: Callable[[], None] | None = None
+        self.serves_stored_form = kind.api_version == storage_version and not changed_at
 
     def decode(self, body: JsonObject, admission: Admission) -> JsonObject:
         meta = body.get("metadata")
@@ -71,11 +76,24 @@ class CustomRules(KindRules):
             obj = own_copy({field: value for field, value in body.items() if field != "metadata"})
             obj["metadata"] = typed
             admission.unknown += [f"metadata.{field}" for field in unknown]
+        if self._has_embedded is None:
+            self._has_embedded = has_embedded(self.schema)
+        unknown_inside: list[str] = []
+        if self._has_embedded:
+            self.root.coerce_embedded(obj, unknown_inside)
         if admission.looks_for_unknown:
-            admission.unknown += sorted(self.unknown_fields(body))
+            admission.unknown += sorted(self.unknown_fields(body)) + unknown_inside
         return obj
 
+    def after_removal(self, obj: JsonObject) -> None:
+        if self.on_removal is not None:
+            self.on_removal()
+
     def before_create(self, obj: JsonObject, admission: Admission) -> None:
+        if self.on_removal is not None:
+            name = str(obj["metadata"].get("name", ""))
+            why = "create not allowed while custom resource definition is terminating"
+            raise status.forbidden(self.type, name, why)
         if self.has_status:
             obj.pop("status", None)
         self._admit(obj, admission, lambda field: True)

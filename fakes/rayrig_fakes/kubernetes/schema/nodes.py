@@ -7,6 +7,8 @@ from typing import Any, TypeAlias
 
 from rayrig_core.objects import Json, JsonObject
 from rayrig_fakes.kubernetes import status
+from rayrig_fakes.kubernetes.schema.embedded import coerce
+from rayrig_fakes.kubernetes.schema.embedded import problems as embedded_problems
 from rayrig_fakes.kubernetes.schema.values import Check, checks_of
 from rayrig_fakes.kubernetes.status import Cause
 
@@ -40,6 +42,15 @@ METADATA_FIELDS = (
     "finalizers",
     "managedFields",
 )
+
+
+#: Greatest whole number that a float holds exactly.
+_EXACT = (1 << 53) - 1
+
+
+def _is_huge(value: int) -> bool:
+    """No 64 bits hold it: it was read as a number with a fraction."""
+    return not -(1 << 63) <= value < 1 << 63
 
 
 def render(path: Path) -> str:
@@ -81,6 +92,7 @@ class SchemaNode:
         "_checks",
         "_children",
         "_defaults",
+        "_embedded",
         "_items",
         "_keys",
         "_prunes",
@@ -118,7 +130,7 @@ class SchemaNode:
         self._additional: SchemaNode | None = None
         self._items: SchemaNode | None = None
         self._defaults: list[tuple[str, SchemaNode]] = []
-        embedded = bool(schema.get("x-kubernetes-embedded-resource"))
+        self._embedded = embedded = bool(schema.get("x-kubernetes-embedded-resource"))
         self._prunes = (
             structural
             and name == "object"
@@ -139,7 +151,7 @@ class SchemaNode:
         if embedded:
             self._required = tuple(dict.fromkeys((*self._required, "apiVersion", "kind")))
             for field in _EMBEDDED:
-                if not properties or field not in properties:
+                if field == "metadata" or not properties or field not in properties:
                     self._children[field] = _EMBEDDED_METADATA if field == "metadata" else _EMBEDDED_STRING
 
     def _compile(self, field: str, schema: JsonObject) -> SchemaNode:
@@ -161,13 +173,12 @@ class SchemaNode:
         """Prune and default `value` in place, and add to `causes` what is wrong with it. A null in a field that
         admits none is dropped like an unknown field."""
         kind = type(value)
-        if kind is self.plain:
+        if kind is self.plain and not (kind is int and _is_huge(value)):
             return
         types = self._types
-        if types and kind not in types and not self._admits_whole_number(value):
+        if types and (kind not in types or (kind is int and _is_huge(value))) and not self._admits_whole_number(value):
             self._refuse_type(value, path, causes)
-            return
-        if kind is dict:
+        elif kind is dict:
             self._admit_object(value, path, causes)
         elif kind is list:
             self._admit_list(value, path, causes)
@@ -179,8 +190,10 @@ class SchemaNode:
             self._check_alternatives(value, path, causes)
 
     def _admits_whole_number(self, value: Json) -> bool:
-        """2.0 is an integer."""
-        return int in self._types and isinstance(value, float) and value.is_integer()
+        """2.0 is an integer, as far as such numbers are exact; greater ones are numbers."""
+        if isinstance(value, float):
+            return int in self._types and value.is_integer() and abs(value) <= _EXACT
+        return type(value) is int and float in self._types
 
     def _refuse_type(self, value: Json, path: Path, causes: list[Cause]) -> None:
         at = render(path)
@@ -188,11 +201,13 @@ class SchemaNode:
         wanted, found = str(schema.get("type", "")), type_name(value)
         if schema.get("x-kubernetes-int-or-string"):
             wanted = "integer,string"
-        elif isinstance(value, float) and schema.get("format") in ("int32", "int64"):
-            form = schema["format"]
-            causes.append(status.wrong_type(at, "float64", f'{at} in body must be of type {form}: "float64"'))
-            text = f"Checked value must be of type integer with format {form} in {at}"
-            causes.append(status.invalid_value("<nil>", "", text))
+        elif wanted == "integer" and type(value) in (int, float):
+            form, found = schema.get("format"), "number"
+            if form in ("int32", "int64"):
+                wanted, found = form, "float64"
+            causes.append(status.wrong_type(at, found, f'{at} in body must be of type {wanted}: "{found}"'))
+            text = f"with format {form}" if found == "float64" else "(default format)"
+            causes.append(status.invalid_value("<nil>", "", f"Checked value must be of type integer {text} in {at}"))
             return
         causes.append(status.wrong_type(at, found, f'{at} in body must be of type {wanted}: "{found}"'))
 
@@ -233,7 +248,7 @@ class SchemaNode:
                 if self._structural and not node_or_none.nullable and node_or_none._types:
                     unwanted.append(field)
                 continue
-            if type(item) is not node_or_none.plain:
+            if type(item) is not node_or_none.plain or type(item) is int:
                 node_or_none.admit(item, (path, field), causes)
         for field in unwanted:
             del value[field]
@@ -242,6 +257,8 @@ class SchemaNode:
                 continue
             if field not in value:
                 causes.append(status.required(render((path, field))))
+        if self._embedded:
+            causes += embedded_problems(value, render(path))
 
     def _admit_list(self, value: list[Json], path: Path, causes: list[Cause]) -> None:
         node = self._items
@@ -258,7 +275,8 @@ class SchemaNode:
                 node.admit(item, (path, index), causes)
         if self._schema.get("x-kubernetes-list-type") == "set" or self._schema.get("uniqueItems"):
             for index, item in enumerate(value):
-                if item in value[:index]:
+                # Each value is spoken of once, where it comes for the second time.
+                if value[:index].count(item) == 1:
                     causes.append(status.duplicate(render((path, index)), item))
         elif self._keys is not None:
             self._check_keys(value, path, causes)
@@ -268,9 +286,11 @@ class SchemaNode:
         seen: list[JsonObject] = []
         for index, item in enumerate(value):
             if not isinstance(item, dict):
+                text = "must be an object for an array of list-type map"
+                causes.append(status.invalid_value(render((path, index)), item, text))
                 continue
             identity = {key: item[key] for key in keys if key in item}
-            if identity in seen:
+            if seen.count(identity) == 1:
                 causes.append(status.duplicate(render((path, index)), identity))
             seen.append(identity)
 
@@ -282,26 +302,48 @@ class SchemaNode:
                 node.admit(value, path, found)
                 failures.append(found)
             good = sum(1 for found in failures if not found)
-            at = render(path)
+            text = ""
             if keyword == "allOf":
-                for found in failures:
-                    causes += found
-            elif keyword == "anyOf" and not good:
-                causes.append(status.invalid_value(at, "", f'"{at}" must validate at least one schema (anyOf)'))
-                fewest: list[Cause] = min(failures, key=len)
-                causes += fewest
-            elif keyword == "oneOf" and good != 1:
-                found_text = "Found none valid" if not good else f"Found {good} valid alternatives"
-                text = f'"{at}" must validate one and only one schema (oneOf). {found_text}'
-                causes.append(status.invalid_value(at, "", text))
-            elif keyword == "not" and good:
-                causes.append(status.invalid_value(at, "", f'"{at}" must not validate the schema (not)'))
+                if good != len(failures):
+                    text = "must validate all the schemas (allOf)" + ("" if good else ". None validated")
+                    causes += [cause for found in failures for cause in found]
+            elif keyword == "anyOf":
+                text = "" if good else "must validate at least one schema (anyOf)"
+            elif keyword == "oneOf":
+                if good != 1:
+                    found_text = "Found none valid" if not good else f"Found {good} valid alternatives"
+                    text = f"must validate one and only one schema (oneOf). {found_text}"
+            elif good:
+                text = "must not validate the schema (not)"
+            if text:
+                causes.append(status.invalid_value("<nil>", "", f'"{render(path)}" {text}'))
+                if keyword in ("anyOf", "oneOf") and not good:
+                    # Of the alternatives the one that came nearest is explained.
+                    nearest: list[Cause] = min(failures, key=_distance)
+                    causes += nearest
+
+    def coerce_embedded(self, value: Json, unknown: list[str], path: Path = None) -> None:
+        """As `embedded.coerce`, of all embedded objects. Raises `Undecodable`."""
+        if isinstance(value, dict):
+            if self._embedded:
+                coerce(value, render(path), unknown)
+            for field, item in value.items():
+                node = self.child(field) or self._additional
+                if node is not None and isinstance(item, (dict, list)):
+                    node.coerce_embedded(item, unknown, (path, field))
+        elif isinstance(value, list) and isinstance(self._schema.get("items"), dict):
+            if self._items is None:
+                self._items = SchemaNode(self._schema["items"], structural=self._structural)
+            for index, item in enumerate(value):
+                self._items.coerce_embedded(item, unknown, (path, index))
 
     def unknown_fields(self, value: Json, path: Path = None) -> list[str]:
         """Paths of the fields `admit` would prune, for fieldValidation (K8-017)."""
         found: list[str] = []
         if isinstance(value, dict):
             for field, item in value.items():
+                if self._embedded and field == "metadata":
+                    continue
                 node = self.child(field) or self._additional
                 if node is not None:
                     found += node.unknown_fields(item, (path, field))
@@ -319,11 +361,22 @@ def _alternatives(schema: JsonObject) -> tuple[tuple[str, tuple[SchemaNode, ...]
     found = []
     for keyword in ("allOf", "anyOf", "oneOf", "not"):
         parts = schema.get(keyword)
-        if parts is None or (keyword == "anyOf" and schema.get("x-kubernetes-int-or-string")):
+        if parts is None:
             continue
         listed: list[Any] = parts if isinstance(parts, list) else [parts]
         found.append((keyword, tuple(SchemaNode(part, structural=False) for part in listed)))
     return tuple(found)
+
+
+def _distance(causes: list[Cause]) -> int:
+    return sum(1 for cause in causes if cause.field != "<nil>")
+
+
+def has_embedded(schema: Json) -> bool:
+    """Whether objects are embedded anywhere in what a schema describes."""
+    if isinstance(schema, dict):
+        return bool(schema.get("x-kubernetes-embedded-resource")) or any(map(has_embedded, schema.values()))
+    return isinstance(schema, list) and any(map(has_embedded, schema))
 
 
 def has_rules(schema: Json) -> bool:

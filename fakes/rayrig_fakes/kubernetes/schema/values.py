@@ -2,77 +2,19 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
-import ipaddress
-import re
 from collections.abc import Callable
-from functools import lru_cache
 
 from rayrig_core.objects import Json, JsonObject
 from rayrig_fakes.kubernetes import status
+from rayrig_fakes.kubernetes.schema.formats import FORMATS
+from rayrig_fakes.kubernetes.schema.go_regexp import compiled
 from rayrig_fakes.kubernetes.status import Cause
 
 #: A check of one value; the path is rendered only when something is wrong.
 Check = Callable[[Json, Callable[[], str]], Cause | None]
 
 _INT32 = 1 << 31
-_INT64 = 1 << 63
-_DATE_TIME = re.compile(r"\d{4}-\d\d-\d\d[tT ]\d\d:\d\d:\d\d(\.\d+)?([zZ]|[+-]\d\d:\d\d)")
-_DATE = re.compile(r"\d{4}-\d\d-\d\d")
-_EMAIL = re.compile(r"[^@\s]+@[^@\s]+")
-_UUID = re.compile(r"[0-9a-fA-F]{8}-?[0-9a-fA-F]{4}-?[0-9a-fA-F]{4}-?[0-9a-fA-F]{4}-?[0-9a-fA-F]{12}")
-_DURATION = re.compile(
-    r"[+-]?(\d+(\.\d*)?|\.\d+)(ns|us|µs|ms|s|m|h|d|w)((\d+(\.\d*)?|\.\d+)(ns|us|µs|ms|s|m|h|d|w))*|0"
-)
-_HOSTNAME = re.compile(r"[a-zA-Z0-9]([-a-zA-Z0-9]{0,61}[a-zA-Z0-9])?(\.[a-zA-Z0-9]([-a-zA-Z0-9]{0,61}[a-zA-Z0-9])?)*")
-_MAC = re.compile(r"[0-9a-fA-F]{2}([:-][0-9a-fA-F]{2}){5}")
-_URI = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*:.*|/.*")
-
-
-@lru_cache(maxsize=512)
-def _compiled(pattern: str) -> re.Pattern[str]:
-    return re.compile(pattern.replace(r"\z", r"\Z"))
-
-
-def _is_base64(text: str) -> bool:
-    try:
-        base64.b64decode(text, validate=True)
-    except (binascii.Error, ValueError):
-        return False
-    return True
-
-
-def _parses(parse: Callable[[str], object]) -> Callable[[str], bool]:
-    def accepts(text: str) -> bool:
-        try:
-            parse(text)
-        except ValueError:
-            return False
-        return True
-
-    return accepts
-
-
-def _matches(pattern: re.Pattern[str]) -> Callable[[str], bool]:
-    return lambda text: pattern.fullmatch(text) is not None
-
-
-#: Formats of strings that are checked; others are taken as they come.
-_FORMATS: dict[str, Callable[[str], bool]] = {
-    "date-time": _matches(_DATE_TIME),
-    "date": _matches(_DATE),
-    "email": _matches(_EMAIL),
-    "uuid": _matches(_UUID),
-    "duration": _matches(_DURATION),
-    "hostname": _matches(_HOSTNAME),
-    "mac": _matches(_MAC),
-    "uri": _matches(_URI),
-    "byte": _is_base64,
-    "ipv4": _parses(ipaddress.IPv4Address),
-    "ipv6": _parses(ipaddress.IPv6Address),
-    "cidr": _parses(lambda text: ipaddress.ip_network(text, strict=False)),
-}
+_MAX_SINGLE = 3.4028234663852886e38
 
 
 def checks_of(schema: JsonObject) -> tuple[Check, ...]:
@@ -105,11 +47,15 @@ def _first_of(checks: tuple[Check, ...]) -> Check:
     return check
 
 
+def _is_number(value: Json) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
 def _minimum(bound: Json, schema: JsonObject) -> Check:
     exclusive = bool(schema.get("exclusiveMinimum"))
 
     def check(value: Json, path: Callable[[], str]) -> Cause | None:
-        if isinstance(value, str) or (value > bound if exclusive else value >= bound):
+        if not _is_number(value) or (value > bound if exclusive else value >= bound):
             return None
         at = path()
         words = "greater than" if exclusive else "greater than or equal to"
@@ -122,7 +68,7 @@ def _maximum(bound: Json, schema: JsonObject) -> Check:
     exclusive = bool(schema.get("exclusiveMaximum"))
 
     def check(value: Json, path: Callable[[], str]) -> Cause | None:
-        if isinstance(value, str) or (value < bound if exclusive else value <= bound):
+        if not _is_number(value) or (value < bound if exclusive else value <= bound):
             return None
         at = path()
         words = "less than" if exclusive else "less than or equal to"
@@ -133,13 +79,18 @@ def _maximum(bound: Json, schema: JsonObject) -> Check:
 
 def _multiple_of(factor: Json, schema: JsonObject) -> Check:
     def check(value: Json, path: Callable[[], str]) -> Cause | None:
-        if isinstance(value, str):
+        if not _is_number(value):
             return None
-        if not value:
-            at = path()
-            text = f"factor MultipleOf declared for {at} must be positive: {status.go_value(value)}"
-            return status.invalid_value(at, value, text)
-        if abs(value / factor - round(value / factor)) < 1e-9:
+        if isinstance(value, int):
+            # Whole numbers are divided by the whole part of the factor.
+            whole = int(factor)
+            if whole <= 0:
+                at = path()
+                text = f"factor MultipleOf declared for {at} must be positive: {whole}"
+                return status.invalid_value(at, whole, text)
+            if value % whole == 0:
+                return None
+        elif abs(value / factor - round(value / factor)) < 1e-9:
             return None
         at = path()
         return status.invalid_value(at, value, f"{at} in body should be a multiple of {status.go_value(factor)}")
@@ -168,7 +119,7 @@ def _max_length(limit: int, schema: JsonObject) -> Check:
 
 def _pattern(pattern: str, schema: JsonObject) -> Check:
     def check(value: Json, path: Callable[[], str]) -> Cause | None:
-        if not isinstance(value, str) or _compiled(pattern).search(value):
+        if not isinstance(value, str) or compiled(pattern).search(value):
             return None
         at = path()
         return status.invalid_value(at, value, f"{at} in body should match '{pattern}'")
@@ -177,27 +128,38 @@ def _pattern(pattern: str, schema: JsonObject) -> Check:
 
 
 def _enum(choices: list[Json], schema: JsonObject) -> Check:
+    named = [choice if isinstance(choice, str) else status.go_value(choice) for choice in choices]
+
     def check(value: Json, path: Callable[[], str]) -> Cause | None:
         if value in choices:
             return None
-        return status.not_supported(path(), value, choices)
+        return status.not_supported(path(), value, named)
 
     return check
 
 
 def _format(name: str, schema: JsonObject) -> Check | None:
-    if name in ("int32", "int64"):
-        bound = _INT32 if name == "int32" else _INT64
+    if name == "int32":
 
         def in_range(value: Json, path: Callable[[], str]) -> Cause | None:
-            if isinstance(value, str) or -bound <= value < bound:
+            if not _is_number(value) or -_INT32 <= value < _INT32 or not float(value).is_integer():
                 return None
             return status.invalid_value(
                 "<nil>", "", f"Checked value must be of type integer with format {name} in {path()}"
             )
 
         return in_range
-    accepts = _FORMATS.get(name)
+    if name == "float":
+
+        def is_single(value: Json, path: Callable[[], str]) -> Cause | None:
+            if not _is_number(value) or abs(value) <= _MAX_SINGLE:
+                return None
+            return status.invalid_value(
+                "<nil>", "", f"Checked value must be of type number with format float in {path()}"
+            )
+
+        return is_single
+    accepts = FORMATS.get(name)
     if accepts is None:
         return None
 
