@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from rayrig_core.errors import ApiError
@@ -89,7 +89,9 @@ def handle(server: ApiServer, request: HttpRequest, user: UserInfo = ADMIN) -> R
     except ApiError as refused:
         if refused.code == 406 and media_type(request.headers.get("accept", "")) == PROTOBUF:
             return ApiResponse(406, protobuf_status(refused.status), PROTOBUF)
-        return _json(refused.code, refused.status)
+        answer = _json(refused.code, refused.status)
+        retry_after = (refused.status.get("details") or {}).get("retryAfterSeconds")
+        return replace(answer, extra=(("retry-after", str(retry_after)),)) if retry_after else answer
     except RecursionError:
         too_deep = status.bad_request("the object provided is nested too deeply")
         return _json(too_deep.code, too_deep.status)

@@ -6,6 +6,7 @@ import base64
 import json
 from collections.abc import Iterator
 
+from rayrig_core.errors import ApiError
 from rayrig_core.objects import JsonObject
 from rayrig_fakes.kubernetes import status
 from rayrig_fakes.kubernetes.bodies import Malformed, parse_json
@@ -32,6 +33,10 @@ class Reader:
         self._state = state
 
     def get(self, served: Served, call: ApiCall) -> Answer:
+        if call.resource_version:
+            asked, now = parse_revision(call.resource_version), self._state.store.revision
+            if asked > now:
+                raise too_large(asked, now)
         stored = self.stored(served, call.namespace, call.name)
         if served.rules.serves_stored_form:
             return Answer(200, stored.obj, stored)
@@ -113,7 +118,8 @@ class Reader:
             return now, ""
         asked = parse_revision(call.resource_version)
         if asked > now:
-            raise too_large(asked, now)
+            # Pages and exact versions are read where there is nothing to wait for.
+            raise too_large(asked, now, waits=not call.limit and call.resource_version_match != "Exact")
         if call.resource_version_match == "Exact":
             if asked < collection.log.compacted:
                 raise status.expired("The resourceVersion for the provided list is too old.")
@@ -128,6 +134,9 @@ class Reader:
         collection = self._state.collection(served)
         selection = self._selection(served, call)
         version = call.resource_version
+        now = self._state.store.revision
+        if call.send_initial_events and version and (asked := parse_revision(version)) > now:
+            return WatchCursor(collection, selection, lost=too_large(asked, now), waits_for=asked)
         if version in ("", "0") or call.send_initial_events:
             initial = collection.feed.initial(selection, lambda: collection.scan(selection.namespace))
             return WatchCursor(collection, selection, initial=initial)
@@ -160,12 +169,14 @@ class Reader:
         return Selection(identity, namespace, matches, present, key, None if key else field, label, served)
 
 
-def too_large(asked: int, now: int) -> Exception:
+def too_large(asked: int, now: int, *, waits: bool = True) -> ApiError:
+    """`waits`: who serves requests waits for the version a while, and asks again, before it says so."""
     details: JsonObject = {
         "causes": [{"reason": "ResourceVersionTooLarge", "message": "Too large resource version"}],
-        "retryAfterSeconds": 1,
     }
-    return status.error(504, "Timeout", f"Too large resource version: {asked}, current: {now}", details)
+    if waits:
+        details["retryAfterSeconds"] = 1
+    return status.error(504, "Timeout", f"Timeout: Too large resource version: {asked}, current: {now}", details)
 
 
 def parse_revision(version: str) -> int:

@@ -43,6 +43,11 @@ class Collection:
     def __len__(self) -> int:
         return len(self._items)
 
+    @property
+    def revision(self) -> int:
+        """The store's, not that of the last change here."""
+        return self._store.revision
+
     def get(self, key: str) -> Stored | None:
         return self._items.get(key)
 
@@ -119,6 +124,8 @@ class Collection:
     def _stamped(self, obj: JsonObject) -> Stored:
         store = self._store
         store.revision = revision = store.revision + 1
+        if store.awaited:
+            store.tell_reached()
         obj["metadata"]["resourceVersion"] = str(revision)
         return Stored(obj, revision)
 
@@ -147,7 +154,16 @@ def wake_at_once(feed: Feed) -> None:
 class Store:
     """All collections and the revision counter."""
 
-    __slots__ = ("_collections", "_compacted", "_history_limit", "_superseded", "event_chunks", "on_change", "revision")
+    __slots__ = (
+        "_collections",
+        "_compacted",
+        "_history_limit",
+        "_superseded",
+        "awaited",
+        "event_chunks",
+        "on_change",
+        "revision",
+    )
 
     def __init__(self, history_limit: int = 100_000) -> None:
         self.revision = 1
@@ -158,6 +174,8 @@ class Store:
         #: Called after each write to a collection that is watched. It, or somebody it tells, is to `publish` and wake.
         self.on_change: Callable[[Feed], None] = wake_at_once
         self._superseded: deque[Stored] = deque()
+        #: Revisions that somebody waits for, and whom to call.
+        self.awaited: list[tuple[int, Callable[[], None]]] = []
 
     def collection(self, resource: str) -> Collection:
         """The collection of a group-qualified plural, made when first asked for."""
@@ -178,6 +196,23 @@ class Store:
     def collections(self) -> list[Collection]:
         """In the order of their names."""
         return [found for _, found in sorted(self._collections.items())]
+
+    def call_when_reached(self, revision: int, reached: Callable[[], None]) -> None:
+        """Call `reached` once, when the revision is given out."""
+        self.awaited.append((revision, reached))
+
+    def forget_call(self, reached: Callable[[], None]) -> None:
+        """Nobody waits there any more."""
+        self.awaited = [each for each in self.awaited if each[1] != reached]
+
+    def tell_reached(self) -> None:
+        """Call those whose revision is reached."""
+        now = self.revision
+        told = [reached for revision, reached in self.awaited if revision <= now]
+        if told:
+            self.awaited = [each for each in self.awaited if each[0] > now]
+            for reached in told:
+                reached()
 
     def compact(self, revision: int) -> None:
         """Forget history up to `revision`: watches and reads from before it answer 410 (K8-058)."""

@@ -25,6 +25,7 @@ class WatchCursor(Cursor):
     """
 
     __slots__ = (
+        "_after",
         "_feed",
         "_initial",
         "_is_early",
@@ -33,6 +34,7 @@ class WatchCursor(Cursor):
         "_ready",
         "_told",
         "closed",
+        "waits_for",
     )
 
     def __init__(
@@ -43,9 +45,10 @@ class WatchCursor(Cursor):
         after: int | None = None,
         initial: list[Stored] | None = None,
         lost: ApiError | None = None,
+        waits_for: int = 0,
     ) -> None:
         """Changes with a revision greater than `after` (None: those from now on), or first the `initial` objects as added;
-        `lost` is raised instead of any event."""
+        `lost` is raised instead of any event. `waits_for`: asked again when this revision is reached, it would not be."""
         self._feed = feed = collection.feed
         source = feed.source(selection)
         super().__init__(source, source.changes.end)
@@ -63,8 +66,11 @@ class WatchCursor(Cursor):
                 self.place = place
         if isinstance(source, View):
             source.cursors.add(self)
+        #: Changes up to this revision, which may lie in the future, are passed over.
+        self._after = after if after is not None and after > collection.revision else 0
+        self.waits_for = waits_for
         #: Something comes before the changes of the source.
-        self._is_early = lost is not None or self._initial is not None or self._old is not None
+        self._is_early = bool(lost or self._initial or self._old or self._after)
         #: No more events come once what is there was taken.
         self.closed = False
 
@@ -138,6 +144,14 @@ class WatchCursor(Cursor):
                     self._old = (place, end)
                     return change
             self._old = None
+        if self._after:
+            changes = self.source.changes
+            if isinstance(self.source, View):
+                self._feed.route()
+            self.place = max(self.place, min(changes.after(self._after), changes.end))
+            if self.place == changes.end:
+                return None
+            self._after = 0
         self._is_early = False
         return None
 

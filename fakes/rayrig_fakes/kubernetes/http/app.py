@@ -17,9 +17,11 @@ from rayrig_core.faultpoints import FaultCounter, Reaction
 from rayrig_core.http import HttpRequest
 from rayrig_fakes.kubernetes import status
 from rayrig_fakes.kubernetes.authorization.impersonation import impersonated
-from rayrig_fakes.kubernetes.handler import ApiResponse, Response, bookmark_line, handle
+from rayrig_fakes.kubernetes.handler import ApiResponse, Response, bookmark_line
+from rayrig_fakes.kubernetes.http.compression import compressed
 from rayrig_fakes.kubernetes.http.connection import EXTENSION
 from rayrig_fakes.kubernetes.http.fault_points import FaultPoints
+from rayrig_fakes.kubernetes.http.future_versions import handled
 from rayrig_fakes.kubernetes.http.request_info import RequestInfo, request_info
 from rayrig_fakes.kubernetes.http.watch_streams import Receive, Send, WatchStreams
 from rayrig_fakes.kubernetes.identity import AlwaysAllow, UserInfo, check
@@ -81,10 +83,11 @@ class KubernetesApp:
             return
         if in_protobuf:
             answer = _to_protobuf(answer)
-        headers = _encoded(answer.headers)
-        headers.append((b"content-length", b"%d" % len(answer.body)))
+        body, encoding = compressed(request.path, request.headers.get("accept-encoding", ""), answer)
+        headers = _encoded(answer.headers) + encoding
+        headers.append((b"content-length", b"%d" % len(body)))
         await send({"type": "http.response.start", "status": answer.status, "headers": headers})
-        await send({"type": "http.response.body", "body": answer.body})
+        await send({"type": "http.response.body", "body": body})
 
     async def _answer(self, request: HttpRequest) -> Response:
         try:
@@ -98,12 +101,12 @@ class KubernetesApp:
                 user = impersonated(authorizer, user, request.headers)
             is_open = isinstance(authorizer, AlwaysAllow)
             if is_open and self._faults is None:
-                return handle(self.server, request, user)
+                return await handled(self.server, request, user)
             info = request_info(request.method, request.path, request.query)
             if not is_open:
                 check(authorizer, user, info)
             if self._faults is None:
-                return handle(self.server, request, user)
+                return await handled(self.server, request, user)
             return await self._struck(self._faults, user, info, request)
         except ApiError as refused:
             return _refusal(refused)
@@ -126,7 +129,7 @@ class KubernetesApp:
         _before(reaction)
         if isinstance(reaction, faultpoints.Delay):
             await asyncio.sleep(reaction.delay_s)
-        answer = handle(self.server, request, user)
+        answer = await handled(self.server, request, user)
         if isinstance(answer, WatchResponse):
             answer.cursor = faults.watched(actor, info, answer.cursor)
             if isinstance(reaction, faultpoints.ExpireWatch):

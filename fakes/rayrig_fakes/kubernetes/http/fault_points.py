@@ -70,6 +70,7 @@ class StruckCursor(WatchCursor):
         self._held: deque[Change] = deque()
         self._is_holding = False
         self._ready: Callable[[], None] | None = None
+        self.waits_for = 0
 
     @property
     def closed(self) -> bool:  # type: ignore[override]
