@@ -31,10 +31,10 @@ class Admission:
     subresource: str = ""
     #: What hooks that default and validate in one pass found wrong.
     causes: list[Cause] = field(default_factory=list)
-    #: What was sent is known to be good as it was taken in, defaults and all.
-    is_settled: bool = False
-    #: Under which to remember what becomes of it.
-    memo: bytes | None = None
+    #: What was sent, for the kind to remember what becomes of it.
+    sent: Any = None
+    #: What the kind knows of what was sent: that it is good as it was taken in, defaults and all.
+    settled: Any = None
     #: Of the kind, in the catalogue of built-in types; "" when it has none.
     type_name: str = ""
     #: Paths of fields that the kind does not have, looked for when `looks_for_unknown` is set.

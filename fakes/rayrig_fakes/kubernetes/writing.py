@@ -89,7 +89,8 @@ class Writer:
             meta["managedFields"] = applied
         elif call.field_manager:
             updater = _updater(served, call)
-            record_create(obj, call.body, root_of(served), updater, now, has_status=rules.has_status)
+            root, known = root_of(served), admission.settled
+            record_create(obj, call.body, root, updater, now, has_status=rules.has_status, known=known)
         rules.warn(obj, None, admission)
         obj = rules.stored_form(obj)
         if call.dry_run:

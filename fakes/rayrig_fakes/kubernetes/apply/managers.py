@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal, TypeAlias
+from typing import Literal, Protocol, TypeAlias
 
 from rayrig_core.objects import Json, JsonObject
 from rayrig_core.timestamps import rfc3339
@@ -81,21 +81,44 @@ def one_of(managers: list[Manager], wanted: Manager) -> Manager:
     return wanted
 
 
+class KnownFields(Protocol):
+    """Remembers what the sender of a spec like this one owns in it."""
+
+    fields: JsonObject | None
+
+
 def record_create(
-    obj: JsonObject, sent: Json, root: Place, manager: Manager, unix_ns: int, *, has_status: bool
+    obj: JsonObject,
+    sent: Json,
+    root: Place,
+    manager: Manager,
+    unix_ns: int,
+    *,
+    has_status: bool,
+    known: KnownFields | None = None,
 ) -> None:
     """Account for a create of what was `sent`, which became `obj`. A status that has its own path is nobody's."""
-    fields = created(obj, root) or {}
+    if known is not None and known.fields is not None:
+        fields = created({name: value for name, value in obj.items() if name != "spec"}, root) or {}
+        fields["f:spec"] = known.fields
+    else:
+        fields = created(obj, root) or {}
+        _drop_assigned(fields, obj["kind"], sent)
+        if known is not None:
+            known.fields = fields.get("f:spec")
     if has_status:
         fields.pop("f:status", None)
-    for part, name in _ASSIGNED.get(obj["kind"], ()):
+    if fields:
+        obj["metadata"]["managedFields"] = [_entry(manager, unix_ns, fields)]
+
+
+def _drop_assigned(fields: JsonObject, kind: str, sent: Json) -> None:
+    for part, name in _ASSIGNED.get(kind, ()):
         below = fields.get(f"f:{part}")
         if below and f"f:{name}" in below and (sent.get(part) or {}).get(name) is None:
             below.pop(f"f:{name}")
             if not below:
                 del fields[f"f:{part}"]
-    if fields:
-        obj["metadata"]["managedFields"] = [_entry(manager, unix_ns, fields)]
 
 
 def record_update(obj: JsonObject, old: JsonObject, root: Place, manager: Manager, unix_ns: int) -> None:

@@ -56,4 +56,6 @@ def impersonated(authorizer: Authorizer, user: UserInfo, headers: Mapping[str, s
 def _printed(uid: str, groups: tuple[str, ...]) -> str:
     """A user without a name, as the real server prints one."""
     listed = f"{{{', '.join(map(quoted_text, groups))}}}" if groups else "(nil)"
-    return f'&user.DefaultInfo{{Name:"", UID:{quoted_text(uid)}, Groups:[]string{listed}, Extra:map[string][]string(nil)}}'
+    return (
+        f'&user.DefaultInfo{{Name:"", UID:{quoted_text(uid)}, Groups:[]string{listed}, Extra:map[string][]string(nil)}}'
+    )

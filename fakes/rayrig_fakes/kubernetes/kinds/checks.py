@@ -111,6 +111,7 @@ def config_key(key: str) -> tuple[str, ...]:
     return tuple(problems)
 
 
+@lru_cache(maxsize=4096)
 def environment_name(name: str) -> tuple[str, ...]:
     if name and all(" " <= letter <= "~" and letter != "=" for letter in name):
         return ()

@@ -52,6 +52,10 @@ def template_warnings(template: JsonObject, field: str) -> list[str]:
     return pod_warnings(template.get("metadata") or {}, template.get("spec") or {}, f"{field}.")
 
 
+def has_doubtful_annotations(meta: JsonObject) -> bool:
+    return not _ANNOTATIONS.keys().isdisjoint(meta.get("annotations") or ())
+
+
 def pod_warnings(meta: JsonObject, spec: JsonObject, prefix: str = "") -> list[str]:
     """`prefix`: path of what holds the metadata and the spec, with its dot."""
     field = f"{prefix}spec"

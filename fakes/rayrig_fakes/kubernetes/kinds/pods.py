@@ -8,19 +8,18 @@ from rayrig_core.errors import ApiError
 from rayrig_core.objects import JsonObject
 from rayrig_core.timestamps import rfc3339
 from rayrig_fakes.kubernetes import status
-from rayrig_fakes.kubernetes.copies import packed
 from rayrig_fakes.kubernetes.kind_rules import Admission, KindRules, keep, setdefault
 from rayrig_fakes.kubernetes.kinds.pod_changes import pod_change_problems
 from rayrig_fakes.kubernetes.kinds.pod_defaults import default_pod_spec, qos_class
 from rayrig_fakes.kubernetes.kinds.pod_parts import POD_PARTS, keep_to_part, validate_part
+from rayrig_fakes.kubernetes.kinds.pod_patterns import Patterns, taken_apart
 from rayrig_fakes.kubernetes.kinds.pod_validation import validate_pod_spec
-from rayrig_fakes.kubernetes.kinds.pod_warnings import pod_name_warnings, pod_warnings
+from rayrig_fakes.kubernetes.kinds.pod_warnings import has_doubtful_annotations, pod_name_warnings, pod_warnings
 from rayrig_fakes.kubernetes.kinds.priorities import PriorityClassRules
 from rayrig_fakes.kubernetes.status import Cause
 
 TERMINAL_PHASES = ("Succeeded", "Failed")
 _TOLERATED_S = 300
-_REMEMBERED_SPECS = 256
 _DEFAULT_TOLERATIONS = ("node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable")
 _SYSTEM_PRIORITIES = {"system-node-critical": 2_000_001_000, "system-cluster-critical": 2_000_000_000}
 
@@ -39,35 +38,36 @@ class PodRules(KindRules):
 
     def __init__(self, classes: PriorityClassRules) -> None:
         self._classes = classes
-        #: Good specs by what was sent: replicas of one template are defaulted and validated once, and share the result.
-        self._admitted: dict[bytes, JsonObject] = {}
+        self._patterns = Patterns()
 
     def take_in(self, body: JsonObject, admission: Admission) -> JsonObject:
         spec = body.get("spec")
-        if not isinstance(spec, dict) or spec.get("priorityClassName"):
+        if not isinstance(spec, dict) or self._looks_elsewhere(spec):
             return self.decode(body, admission)
-        sent = packed(spec)
-        known = self._admitted.get(sent)
-        if known is None:
+        sent = taken_apart(spec)
+        known = self._patterns.find(sent) if sent is not None else None
+        if sent is None or known is None:
             obj = self.decode(body, admission)
             # What is not known is to be remarked on each time.
-            admission.memo = None if admission.unknown else sent
+            admission.sent = None if admission.unknown else sent
             return obj
         obj = self.decode({field: value for field, value in body.items() if field != "spec"}, admission)
-        obj["spec"] = known
-        admission.is_settled = True
+        obj["spec"] = known.with_words(sent.words)
+        admission.settled = known
         return obj
+
+    def _looks_elsewhere(self, spec: JsonObject) -> bool:
+        """What becomes of the spec depends on other objects."""
+        return bool(spec.get("priorityClassName") or spec.get("runtimeClassName") or self._classes.default is not None)
 
     def before_create(self, obj: JsonObject, admission: Admission) -> None:
         spec = obj.get("spec")
         if spec is None:
             spec = obj["spec"] = {}
-        if not admission.is_settled:
+        if admission.settled is None:
             self._admit(obj, spec, admission)
-            if admission.memo is not None and not admission.causes:
-                if len(self._admitted) >= _REMEMBERED_SPECS:
-                    del self._admitted[next(iter(self._admitted))]
-                self._admitted[admission.memo] = spec
+            if admission.sent is not None and not admission.causes:
+                admission.settled = self._patterns.remember(admission.sent, spec)
         obj["status"] = {"phase": "Pending", "qosClass": qos_class(spec)}
         if spec.get("schedulingGates"):
             obj["status"]["conditions"] = [
@@ -85,7 +85,13 @@ class PodRules(KindRules):
         if admission.looks_for_unknown:
             if old is None:
                 admission.warnings += pod_name_warnings(obj["metadata"]["name"])
-            admission.warnings += pod_warnings(obj["metadata"], obj["spec"])
+            settled = admission.settled
+            if settled is None or has_doubtful_annotations(obj["metadata"]):
+                admission.warnings += pod_warnings(obj["metadata"], obj["spec"])
+                return
+            if settled.warnings is None:
+                settled.warnings = tuple(pod_warnings(obj["metadata"], obj["spec"]))
+            admission.warnings += settled.warnings
 
     def _admit(self, obj: JsonObject, spec: JsonObject, admission: Admission) -> None:
         default_pod_spec(spec)

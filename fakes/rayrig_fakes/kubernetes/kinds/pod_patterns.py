@@ -1,0 +1,156 @@
+"""Specs that are alike but for words nobody looks at: decoded, defaulted and checked once for all of them.
+
+The words are values of environment variables, commands and arguments: any text will do there, and nothing follows from it. Pods of
+one template differ in them at most, so what came of the first one's spec serves the others, with their words in it.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple, TypeAlias
+
+from rayrig_core.objects import Json, JsonObject
+from rayrig_fakes.kubernetes.json_bytes import quick_json
+
+_REMEMBERED = 256
+_LISTS = ("containers", "initContainers")
+#: Of one container: values of its variables (None: not taken out), its command, its arguments.
+_Words: TypeAlias = tuple[list[str | None], list[str], list[str]]
+
+
+class Sent(NamedTuple):
+    """A spec as it was sent, taken apart."""
+
+    #: Equal for specs that differ in words only.
+    pattern: bytes
+    #: By list and container.
+    words: tuple[list[_Words], ...]
+
+
+class Settled:
+    """What came of the spec that was the first of its pattern."""
+
+    __slots__ = ("fields", "spec", "warnings", "words")
+
+    def __init__(self, spec: JsonObject, words: tuple[list[_Words], ...]) -> None:
+        self.spec = spec
+        self.words = words
+        #: What is doubtful in it, once that was asked for.
+        self.warnings: tuple[str, ...] | None = None
+        #: The fields its sender owns, once that was asked for.
+        self.fields: JsonObject | None = None
+
+    def with_words(self, words: tuple[list[_Words], ...]) -> JsonObject:
+        """The spec of the same pattern with these words; parts without any are shared."""
+        if words == self.words:
+            return self.spec
+        spec = self.spec.copy()
+        for name, words_of_list in zip(_LISTS, words, strict=True):
+            if words_of_list:
+                containers = zip(spec[name], words_of_list, strict=True)
+                spec[name] = [_worded(container, *each) for container, each in containers]
+        return spec
+
+
+class Patterns:
+    """The latest patterns of good specs."""
+
+    __slots__ = ("_settled",)
+
+    def __init__(self) -> None:
+        self._settled: dict[bytes, Settled] = {}
+
+    def find(self, sent: Sent) -> Settled | None:
+        return self._settled.get(sent.pattern)
+
+    def remember(self, sent: Sent, spec: JsonObject) -> Settled:
+        """`spec` is what came of it; it is shared from now on, and must not be changed."""
+        if len(self._settled) >= _REMEMBERED:
+            del self._settled[next(iter(self._settled))]
+        found = self._settled[sent.pattern] = Settled(spec, sent.words)
+        return found
+
+
+def taken_apart(spec: JsonObject) -> Sent | None:
+    """None when there is no telling, as the spec is of the wrong types or one variable hides another."""
+    bare = spec.copy()
+    words: list[list[_Words]] = []
+    for name in _LISTS:
+        containers = bare.get(name)
+        if not containers:
+            words.append([])
+            continue
+        if containers.__class__ is not list:
+            return None
+        bare_containers: list[JsonObject] = []
+        words_of_list: list[_Words] = []
+        for container in containers:
+            if container.__class__ is not dict:
+                return None
+            parts = _without_words(container)
+            if parts is None:
+                return None
+            bare_containers.append(parts[0])
+            words_of_list.append(parts[1])
+        bare[name] = bare_containers
+        words.append(words_of_list)
+    pattern = quick_json(bare)
+    return Sent(pattern, tuple(words)) if pattern is not None else None
+
+
+_ONLY_TEXT = {str}
+
+
+def _without_words(container: JsonObject) -> tuple[JsonObject, _Words] | None:
+    bare = container
+    values: list[str | None] = []
+    variables = container.get("env")
+    if variables:
+        if variables.__class__ is not list:
+            return None
+        bare = container.copy()
+        bare_variables: list[Json] = []
+        names: dict[str, None] = {}
+        for variable in variables:
+            if variable.__class__ is not dict:
+                return None
+            name, value = variable.get("name"), variable.get("value")
+            if name.__class__ is not str or name in names:
+                return None
+            names[name] = None
+            if value and value.__class__ is str and len(variable) == 2 and next(iter(variable)) == "name":
+                # No variable is a list, so this is none that was sent.
+                bare_variables.append((name,))
+                values.append(value)
+            else:
+                bare_variables.append(variable)
+                values.append(None)
+        bare["env"] = bare_variables
+    lists: list[list[str]] = []
+    for part in ("command", "args"):
+        texts = container.get(part)
+        if not texts:
+            lists.append([])
+            continue
+        if texts.__class__ is not list or {each.__class__ for each in texts} != _ONLY_TEXT:
+            return None
+        if bare is container:
+            bare = container.copy()
+        bare[part] = True
+        lists.append(texts)
+    return bare, (values, lists[0], lists[1])
+
+
+def _worded(container: JsonObject, values: list[str | None], command: list[str], arguments: list[str]) -> JsonObject:
+    if not values and not command and not arguments:
+        return container
+    worded = container.copy()
+    if values:
+        worded["env"] = [
+            variable if value is None else {"name": variable["name"], "value": value}
+            for variable, value in zip(container["env"], values, strict=True)
+        ]
+    if command:
+        worded["command"] = command.copy()
+    if arguments:
+        worded["args"] = arguments.copy()
+    return worded
