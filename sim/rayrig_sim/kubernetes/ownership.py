@@ -121,11 +121,13 @@ class Ownership:
                 del self._dependents_of[owner_uid]
 
     def owner_of(self, node: OwnedObject, reference: OwnerReference) -> OwnedObject | None:
-        """The owner, when it is known and where the dependent may name it: its own namespace, or none at all."""
+        """The owner, when it is known, is what the reference says, and is where the dependent may name it: in its own namespace, or
+        in none at all."""
         owner = self._objects.get(reference.uid)
         if owner is None or (owner.namespace and owner.namespace != node.namespace):
             return None
-        return owner
+        kind, group = owner.resource.kind, reference.api_version.rpartition("/")[0]
+        return owner if (kind, owner.resource.group, owner.name) == (reference.kind, group, reference.name) else None
 
 
 def owner_references(obj: JsonObject) -> tuple[OwnerReference, ...]:
