@@ -93,6 +93,10 @@ class Actor(_Awaitable):
     def is_done(self) -> bool:
         return self.triggered
 
+    def abandon(self) -> None:
+        """Close the coroutine, begun or not: it does not go on, whatever happens in the run."""
+        self._coroutine.close()
+
     def cancel(self) -> None:
         if self.triggered or self.was_cancelled:
             return
@@ -145,6 +149,20 @@ class Kernel:
     def _context(self) -> tuple[str, int | None]:
         actor = self.current
         return (actor.name, actor.cause) if actor is not None else ("", None)
+
+    def close(self) -> None:
+        """End the run for good: nothing that was to happen does. Actors that have not begun never do, and those that wait for time
+        to pass are closed; one that waits for a signal goes with the signal. A second time changes nothing."""
+        queue = self.env._queue
+        while queue:
+            # What an actor does when it is closed may schedule more.
+            events = sorted(queue)
+            queue.clear()
+            for _, _, _, event in events:
+                for callback in event.callbacks or ():
+                    actor = getattr(callback, "__self__", None)
+                    if isinstance(actor, Actor):
+                        actor.abandon()
 
     # Clock
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 from rayrig_core.http import HttpRequest
 from rayrig_fakes.kubernetes.handler import ApiResponse, Response, handle
@@ -13,9 +14,12 @@ from rayrig_fakes.kubernetes.watch_response import WatchResponse
 _LONGEST_WAIT_S = 3.0
 
 
-async def handled(server: ApiServer, request: HttpRequest, user: UserInfo) -> Response:
-    """The answer, after at most 3 s when it has to wait for a version; then it is 504 (an ERROR event in a watch)."""
-    answer = handle(server, request, user)
+async def handled(server: ApiServer, request: HttpRequest, user: UserInfo, *further: Any) -> Response:
+    """The answer, after at most 3 s when it has to wait for a version; then it is 504 (an ERROR event in a watch).
+
+    `further` is handed to `handle`.
+    """
+    answer = handle(server, request, user, *further)
     if isinstance(answer, ApiResponse):
         if answer.status != 504:
             return answer
@@ -29,7 +33,7 @@ async def handled(server: ApiServer, request: HttpRequest, user: UserInfo) -> Re
     else:
         return answer
     await _reached(server, revision)
-    return handle(server, request, user)
+    return handle(server, request, user, *further)
 
 
 async def _reached(server: ApiServer, revision: int) -> None:
