@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from rayrig_core.faultpoints import FaultPoint, Reaction
+from rayrig_core.faultpoints import FaultPoint, Reaction, StaleRead
 
 #: Who watches or disturbs the world from outside: struck only when named.
 OUTSIDERS = ("scenario", "fault", "node-control")
@@ -27,6 +27,8 @@ class ApiRule:
         elif point.actor != self.actor and not point.actor.startswith(self.actor + "/"):
             return False
         if self.verb and point.verb != self.verb:
+            return False
+        if isinstance(self.reaction, StaleRead) and point.verb not in ("get", "list"):
             return False
         return not self.resource or point.target.split("/", 1)[0].split(".", 1)[0] == self.resource
 

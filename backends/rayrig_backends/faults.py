@@ -115,6 +115,15 @@ FAULTS: Mapping[str, FaultKind] = {
         "Calls to the Kubernetes API take longer.",
         {**_API, "delay": Param("by how much", ParamType.DURATION, required=True)},
     ),
+    "api-stale-read": FaultKind(
+        "Reads of the Kubernetes API are answered from an older state, as by a cache that lags.",
+        {
+            **_API,
+            "verb": Param("get or list; both when left out"),
+            "lag": Param("the state of so long ago", ParamType.DURATION),
+            "changes": Param("without a lag: the state before so many changes of the resource", ParamType.COUNT, 1),
+        },
+    ),
     "replica-kill": FaultKind(
         "A Serve replica's process dies.",
         {

@@ -16,7 +16,7 @@ from rayrig_backends.memory_traffic import MemoryTraffic
 from rayrig_backends.targets import Targets
 from rayrig_controllers.manager import Manager
 from rayrig_core.errors import ApiError, InputError
-from rayrig_core.faultpoints import Delay, ErrorBefore, LostReply, Reaction
+from rayrig_core.faultpoints import Delay, ErrorBefore, LostReply, Reaction, StaleRead
 from rayrig_core.objects import JsonObject, labels_of, name_of, namespace_of
 from rayrig_core.ports import KubernetesClient, Runtime, Task
 from rayrig_core.resource_types import POD, ResourceType
@@ -192,6 +192,11 @@ class MemoryFaults:
 
     async def _api_latency(self, params: Params) -> str:
         return self._api_rule("api-latency", params, Delay(params["delay"]), f"take {params['delay']:g} s longer")
+
+    async def _api_stale_read(self, params: Params) -> str:
+        stale = StaleRead(max(1, params["changes"]), params["lag"] or 0.0)
+        how = f"{stale.lag_s:g} s old" if stale.lag_s else f"{stale.changes} changes old"
+        return self._api_rule("api-stale-read", params, stale, f"are answered from a state that is {how}")
 
     def _api_rule(self, kind: str, params: Params, reaction: Reaction, what: str) -> str:
         rule = ApiRule(reaction, params["actor"] or "", params["verb"] or "", params["resource"] or "", params["count"])

@@ -13,17 +13,19 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, TypeAlias, TypeVar
+from typing import Any, Literal, TextIO, TypeAlias, TypeVar
 
 from rayrig_backends.asyncio_runtime import AsyncioRuntime
 from rayrig_core.errors import ApiError, InputError
 from rayrig_core.faultpoints import FaultCounter
 from rayrig_core.objects import JsonObject
+from rayrig_core.ports import HttpClient
 from rayrig_core.resource_types import CUSTOM_RESOURCE_DEFINITION, ResourceType
 from rayrig_fakes.kubernetes.authorization import service_account_tokens
 from rayrig_fakes.kubernetes.bootstrap import add_own_objects
 from rayrig_fakes.kubernetes.certificates import serving_certificate
 from rayrig_fakes.kubernetes.client import InProcessClient
+from rayrig_fakes.kubernetes.fault_rules import InsiderFaults
 from rayrig_fakes.kubernetes.http.app import KubernetesApp
 from rayrig_fakes.kubernetes.http.serving import LOOPBACK, HttpServer, event_loop, listening_socket
 from rayrig_fakes.kubernetes.http.wakeups import Wakeups
@@ -46,7 +48,8 @@ class KubernetesOptions:
     """How the fake is served. Uids, suffixes and addresses come from `seed`; `port` 0 is any free one.
 
     `users` are by token; where there are none, everyone is the administrator. `history_limit` changes are kept per resource: a
-    watcher that falls further behind gets 410.
+    watcher that falls further behind gets 410. `http` reaches what the model serves at the addresses of pods. `audit_log` is a file
+    that gets a line of JSON (audit.k8s.io/v1) for each request.
     """
 
     port: int = 0
@@ -58,6 +61,8 @@ class KubernetesOptions:
     scheduler: bool = True
     node_lifecycle: bool = True
     faults: FaultCounter | None = None
+    http: HttpClient | None = None
+    audit_log: Path | None = None
     seed: int = 0
     history_limit: int = 20_000
 
@@ -94,7 +99,9 @@ class ServedKubernetes:
                 issued=lambda token: service_account_tokens.user_of(self.api.state, token),
             ),
             faults=options.faults,
+            http=options.http,
         )
+        self._audit_file = self._open_audit_log()
         listener = listening_socket(options.port)
         self.port: int = listener.getsockname()[1]
         add_own_objects(self.api, self.port)
@@ -108,6 +115,17 @@ class ServedKubernetes:
             raise
         self.url = self._http.url
         self.runtime: AsyncioRuntime | None = None
+
+    def _open_audit_log(self) -> TextIO | None:
+        path = self.options.audit_log
+        if path is None:
+            return None
+        try:
+            file = path.open("a", encoding="utf-8")
+        except OSError as error:
+            raise InputError(f"cannot write: {error.strerror}", where=str(path)) from None
+        self.app.audit.write_to(file)
+        return file
 
     def _http_server(self, listener: object) -> HttpServer:
         import socket
@@ -146,6 +164,8 @@ class ServedKubernetes:
             await self._http.serve()
         finally:
             store.on_change = wake_at_once
+            if self._audit_file is not None:
+                self._audit_file.close()
             await runtime.stop()
         if self._failure is not None:
             raise RuntimeError(f"actor {self._failure[0]} failed") from self._failure[1]
@@ -157,8 +177,10 @@ class ServedKubernetes:
         from rayrig_sim.kubernetes.heartbeats import LeaseHeartbeats
         from rayrig_sim.kubernetes.object_cache import ObjectCaches
 
+        faults = InsiderFaults(self.app.faults, self.options.faults)
+
         def connect(actor: str) -> InProcessClient:
-            return InProcessClient(self.api, runtime, actor=actor, faults=self.options.faults)
+            return InProcessClient(self.api, runtime, actor=actor, faults=faults)
 
         nodes = ObjectCaches(runtime, connect("node-leases"), component="node-leases")
         plane = ControlPlane(
@@ -243,16 +265,50 @@ class KubernetesThread:
 
     def ask(self, question: Callable[[ApiServer], T], timeout_s: float = 10.0) -> T:
         """What `question` finds out from the server, asked in the server's own thread: `ask(lambda api: api.objects(POD))`."""
+        return self._in_loop(lambda: question(self.served.api), timeout_s)
+
+    def _in_loop(self, question: Callable[[], T], timeout_s: float = 10.0) -> T:
         answer: Future[T] = Future()
 
         def find_out() -> None:
             try:
-                answer.set_result(question(self.served.api))
+                answer.set_result(question())
             except Exception as error:
                 answer.set_exception(error)
 
         self._loop.call_soon_threadsafe(find_out)
         return answer.result(timeout_s)
+
+    # Faults and past requests
+
+    def fault(self, kind: str, **how: Any) -> int:
+        """Set a fault, in the words of `POST /rayrig/faults` with underscores; its number, for `end_fault`.
+
+        `fault("error", verb="create", resource="pods", count=3, code=503, retry_after=2)`. Raises `ApiError` for what is no fault.
+        """
+        spec = {"retryAfter" if name == "retry_after" else name: value for name, value in how.items()}
+        return self._in_loop(lambda: self.served.app.faults.add({"kind": kind, **spec}).id)
+
+    def faults(self) -> list[JsonObject]:
+        """The faults that are set, with how often each has struck."""
+        return self._in_loop(lambda: [rule.as_json() for rule in self.served.app.faults.all()])
+
+    def end_fault(self, number: int | None = None) -> None:
+        """End one fault, or all of them."""
+
+        def end() -> None:
+            faults = self.served.app.faults
+            rule = faults.find(number) if number is not None else None
+            if number is None:
+                faults.clear()
+            elif rule is not None:
+                faults.remove(rule)
+
+        self._in_loop(end)
+
+    def requests(self) -> list[JsonObject]:
+        """The last requests, oldest first, as events of audit.k8s.io/v1: who, what, when, and how it ended (K8-083)."""
+        return self._in_loop(lambda: list(self.served.app.audit.events()))
 
     def _raise(self) -> None:
         if self._error is not None:

@@ -35,6 +35,8 @@ class ErrorBefore:
     code: int
     reason: str
     message: str = "injected fault"
+    #: Told to the caller as the time after which to try again; 0 says nothing.
+    retry_after_s: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +59,27 @@ class CrashAfter:
 
 
 @dataclass(frozen=True, slots=True)
+class StaleRead:
+    """A get or list is answered from an older state, as by a cache that lags: as it was `lag_s` seconds ago, or (0) before the last
+    `changes` of that resource. Never from before what the server remembers. Other calls are left alone."""
+
+    changes: int = 1
+    lag_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class DropWatchEvent:
     """The watch event is never delivered."""
+
+
+@dataclass(frozen=True, slots=True)
+class DuplicateWatchEvent:
+    """The watch event is delivered twice."""
+
+
+@dataclass(frozen=True, slots=True)
+class CutWatch:
+    """The watch ends without a word, as when the connection breaks; the event is not delivered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +87,24 @@ class ExpireWatch:
     """The watch ends with 410 and must be opened anew."""
 
 
-Reaction: TypeAlias = Delay | ErrorBefore | LostReply | CrashBefore | CrashAfter | DropWatchEvent | ExpireWatch
+Reaction: TypeAlias = (
+    Delay
+    | ErrorBefore
+    | LostReply
+    | CrashBefore
+    | CrashAfter
+    | StaleRead
+    | DropWatchEvent
+    | DuplicateWatchEvent
+    | CutWatch
+    | ExpireWatch
+)
+
+
+class Faults(Protocol):
+    """What a port asks at each passing."""
+
+    def pass_through(self, actor: str, verb: str, target: str) -> Reaction | None: ...
 
 
 class FaultInjector(Protocol):

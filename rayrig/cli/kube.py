@@ -37,6 +37,12 @@ def _parser() -> argparse.ArgumentParser:
         default="AlwaysAllow",
         help="whether everyone may do everything, or what roles and bindings say",
     )
+    add(
+        "--audit-log",
+        type=Path,
+        metavar="FILE",
+        help="append a line of JSON (audit.k8s.io/v1, level Metadata) for each request",
+    )
     add("--kubeconfig", type=Path, metavar="OUT", help="write a kubeconfig to this file")
     add(
         "--crd",
@@ -95,6 +101,7 @@ def kube_command(arguments: Sequence[str]) -> int:
             tls=options.tls,
             users=read_token_file(options.token_file) if options.token_file is not None else {},
             authorization=options.authorization,
+            audit_log=options.audit_log,
             definitions=[definition for path in options.crd for definition in definitions_in(path)],
             controllers=options.controllers,
             scheduler=options.scheduler,

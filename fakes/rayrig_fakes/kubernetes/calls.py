@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias
 
+from rayrig_core.faultpoints import StaleRead
 from rayrig_core.objects import Json, JsonObject
 from rayrig_core.ports import PatchType, Preconditions, PropagationPolicy
 from rayrig_core.resource_types import ResourceType
+from rayrig_fakes.kubernetes.container_logs import LogOptions
 from rayrig_fakes.kubernetes.identity import UserInfo
 from rayrig_fakes.kubernetes.store import Stored
-
-if TYPE_CHECKING:
-    from rayrig_fakes.kubernetes.pod_logs import LogOptions
 
 Verb: TypeAlias = Literal["get", "list", "watch", "create", "update", "patch", "delete", "deletecollection"]
 WRITES: frozenset[str] = frozenset(("create", "update", "patch", "delete", "deletecollection"))
@@ -54,6 +53,8 @@ class ApiCall(NamedTuple):
     #: Which part of a container's log.
     log: LogOptions | None = None
     send_initial_events: bool = False
+    #: A read that a fault answers from an older state.
+    stale: StaleRead | None = None
     #: Who calls; None is the administrator, as for everything in this process.
     user: UserInfo | None = None
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import NoReturn
 
 from rayrig_core import faultpoints
-from rayrig_core.faultpoints import FaultCounter, Reaction
+from rayrig_core.faultpoints import Faults, Reaction
 from rayrig_core.objects import Json, JsonObject
 from rayrig_core.ports import (
     Cancelled,
@@ -28,6 +28,13 @@ from rayrig_fakes.kubernetes.server import ApiServer
 from rayrig_fakes.kubernetes.watch import WatchCursor
 
 
+def struck(reaction: faultpoints.ErrorBefore) -> status.ApiError:
+    """The error that a fault makes of a call."""
+    retry = reaction.retry_after_s
+    details: JsonObject | None = {"retryAfterSeconds": retry} if retry else None
+    return status.error(reaction.code, reaction.reason, reaction.message, details)
+
+
 class InProcessClient:
     """One actor's connection. Half of a call's latency passes before its effect and half after; a fault may strike at either.
 
@@ -42,7 +49,7 @@ class InProcessClient:
         *,
         actor: str,
         latency: Callable[[str], float] | None = None,
-        faults: FaultCounter | None = None,
+        faults: Faults | None = None,
         on_crash: Callable[[str], None] | None = None,
         watch_lag_s: float = 0.0,
     ) -> None:
@@ -73,7 +80,7 @@ class InProcessClient:
         if isinstance(reaction, faultpoints.ErrorBefore):
             if half >= 0.0:
                 await self._runtime.sleep(half)
-            raise status.error(reaction.code, reaction.reason, reaction.message)
+            raise struck(reaction)
         return half, reaction
 
     async def _after(self, half: float, reaction: Reaction | None) -> None:
@@ -105,6 +112,8 @@ class InProcessClient:
     async def _call(self, call: ApiCall) -> JsonObject:
         target = self._target(call.resource, call.namespace, call.name, call.subresource)
         half, reaction = await self._before(call.verb, target)
+        if isinstance(reaction, faultpoints.StaleRead):
+            call = call._replace(stale=reaction)
         try:
             answer = self.server.call(call)
         except status.ApiError:
@@ -138,6 +147,8 @@ class InProcessClient:
             continue_token=continue_token,
         )
         half, reaction = await self._before("list", self._target(resource, namespace, ""))
+        if isinstance(reaction, faultpoints.StaleRead):
+            call = call._replace(stale=reaction)
         page = self.server.list(call)
         items = [stored.copy() for stored in page.items]
         await self._after(half, reaction)
@@ -276,7 +287,7 @@ class InProcessClient:
 class InProcessWatch:
     """An open watch (port `WatchStream`)."""
 
-    __slots__ = ("_client", "_cursor", "_lag_ns", "_resource", "_runtime")
+    __slots__ = ("_again", "_client", "_cursor", "_lag_ns", "_resource", "_runtime")
 
     def __init__(
         self, cursor: WatchCursor, runtime: Runtime, client: InProcessClient, resource: ResourceType, lag_ns: int
@@ -286,8 +297,13 @@ class InProcessWatch:
         self._client = client
         self._resource = resource
         self._lag_ns = lag_ns
+        #: A fault delivers it twice.
+        self._again: Change | None = None
 
     async def next(self) -> WatchEvent:
+        if self._again is not None:
+            again, self._again = self._again, None
+            return WatchEvent(again.type, again.object, again.cause)
         while True:
             delivery = self._cursor.take()
             if delivery is None:
@@ -303,6 +319,11 @@ class InProcessWatch:
             if reaction is not None:
                 if isinstance(reaction, faultpoints.DropWatchEvent):
                     continue
+                if isinstance(reaction, faultpoints.CutWatch):
+                    self._cursor.close()
+                    raise StopAsyncIteration
+                if isinstance(reaction, faultpoints.DuplicateWatchEvent):
+                    self._again = delivery
                 if isinstance(reaction, faultpoints.ExpireWatch):
                     self._cursor.close()
                     raise status.expired("too old resource version: injected fault")

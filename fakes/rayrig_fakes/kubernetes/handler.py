@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from rayrig_core.errors import ApiError
+from rayrig_core.faultpoints import StaleRead
 from rayrig_core.http import HttpRequest
 from rayrig_core.objects import Json, JsonObject
 from rayrig_core.resource_types import POD
@@ -80,10 +81,13 @@ class _Form:
     yaml: bool = False
 
 
-def handle(server: ApiServer, request: HttpRequest, user: UserInfo = ADMIN) -> Response:
-    """Answer one request of a user who may make it. Never raises for what a client sends."""
+def handle(
+    server: ApiServer, request: HttpRequest, user: UserInfo = ADMIN, stale: StaleRead | None = None
+) -> Response:
+    """Answer one request of a user who may make it (a read from an older state, when it is `stale`). Never raises for what a
+    client sends."""
     try:
-        return _answer(server, request, user)
+        return _answer(server, request, user, stale)
     except PlainNotFound:
         return ApiResponse(404, b"404 page not found\n", "text/plain; charset=utf-8", extra=_NO_SNIFFING)
     except ApiError as refused:
@@ -101,7 +105,7 @@ def _json(code: int, value: Json, warnings: tuple[str, ...] = ()) -> ApiResponse
     return ApiResponse(code, to_json(value), JSON, warnings)
 
 
-def _answer(server: ApiServer, request: HttpRequest, user: UserInfo) -> Response:
+def _answer(server: ApiServer, request: HttpRequest, user: UserInfo, stale: StaleRead | None) -> Response:
     target = resolve(server.state.registry, request.path)
     if isinstance(target, Discovery):
         found = document(server.state, target.path, request)
@@ -113,6 +117,8 @@ def _answer(server: ApiServer, request: HttpRequest, user: UserInfo) -> Response
     call = call_of(request, target, verb)
     if user is not ADMIN:
         call = call._replace(user=user)
+    if stale is not None:
+        call = call._replace(stale=stale)
     answer = _perform(server, request, target, call, form, warnings)
     return _as_yaml(answer) if form.yaml and isinstance(answer, ApiResponse) else answer
 

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from rayrig_core.errors import ApiError
 from rayrig_core.objects import JsonObject
 from rayrig_core.resource_types import POD
 from rayrig_fakes.kubernetes.calls import ApiCall
-from rayrig_fakes.kubernetes.pod_logs import LogOptions, container_status
+from rayrig_fakes.kubernetes.container_logs import LogOptions
+from rayrig_fakes.kubernetes.pod_logs import container_status
 from rayrig_fakes.kubernetes.pod_streams import container_named
-
-if TYPE_CHECKING:
-    from rayrig_fakes.kubernetes.server import ApiServer
+from rayrig_fakes.kubernetes.server import ApiServer
 
 
 class StreamResponse(Protocol):

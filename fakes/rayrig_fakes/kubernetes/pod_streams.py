@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from rayrig_core.objects import JsonObject
 from rayrig_core.resource_types import NODE
 from rayrig_fakes.kubernetes import status
-
-if TYPE_CHECKING:
-    from rayrig_fakes.kubernetes.state import ServerState
+from rayrig_fakes.kubernetes.state import ServerState
 
 _KUBELET_PORT = 10250
 #: Kinds of addresses in the order in which the API server tries them.

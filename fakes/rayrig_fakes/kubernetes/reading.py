@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import base64
 import json
+from bisect import bisect_right
 from collections.abc import Iterator
 
 from rayrig_core.errors import ApiError
+from rayrig_core.faultpoints import StaleRead
 from rayrig_core.objects import JsonObject
+from rayrig_core.timestamps import to_ns
 from rayrig_fakes.kubernetes import status
 from rayrig_fakes.kubernetes.bodies import Malformed, parse_json
 from rayrig_fakes.kubernetes.calls import Answer, ApiCall, Page
@@ -37,7 +40,10 @@ class Reader:
             asked, now = parse_revision(call.resource_version), self._state.store.revision
             if asked > now:
                 raise too_large(asked, now)
-        stored = self.stored(served, call.namespace, call.name)
+        if call.stale is None:
+            stored = self.stored(served, call.namespace, call.name)
+        else:
+            stored = self._stored_once(served, call, call.stale)
         if served.rules.serves_stored_form:
             return Answer(200, stored.obj, stored)
         shown = self.shown(served, stored)
@@ -49,6 +55,28 @@ class Reader:
         if found is None:
             raise status.not_found(served.type, name)
         return found
+
+    def _stored_once(self, served: Served, call: ApiCall, stale: StaleRead) -> Stored:
+        """Raises `NotFound`."""
+        collection = self._state.collection(served)
+        then = collection.snapshot(self._stale_revision(collection, stale))
+        obj = then.get(served.key(call.namespace, call.name))
+        if obj is None:
+            raise status.not_found(served.type, call.name)
+        return Stored(obj, int(obj["metadata"]["resourceVersion"]))
+
+    def _stale_revision(self, collection: Collection, stale: StaleRead) -> int:
+        """The older state that a stale read shows; the present one when there is none."""
+        log = collection.log
+        entries = log.entries
+        if stale.lag_s > 0:
+            then = self._state.now_unix_ns() - to_ns(stale.lag_s)
+            place = bisect_right(entries, then, key=lambda change: change.unix_ns)
+        else:
+            place = max(0, len(entries) - stale.changes)
+        if place >= len(entries):
+            return self._state.store.revision
+        return max(log.compacted, entries[place].revision - 1)
 
     def shown(self, served: Served, stored: Stored) -> Stored:
         """In the version it is asked for."""
@@ -66,6 +94,8 @@ class Reader:
         matches = self.predicate(served, call)
         collection = self._state.collection(served)
         revision, after = self._where(collection, call)
+        if call.stale is not None and not call.continue_token:
+            revision = min(revision, self._stale_revision(collection, call.stale))
         now = self._state.store.revision
         if revision == now or collection.log.after(revision) == collection.log.end:
             source: Iterator[Stored] = collection.scan(call.namespace, after=after)

@@ -15,8 +15,8 @@ from rayrig_fakes.kubernetes import status
 from rayrig_fakes.kubernetes.bodies import Malformed, parse_body, parse_yaml
 from rayrig_fakes.kubernetes.body_types import SUBRESOURCE_KINDS, not_text
 from rayrig_fakes.kubernetes.calls import ApiCall, FieldValidation, Verb
+from rayrig_fakes.kubernetes.container_logs import LogOptions
 from rayrig_fakes.kubernetes.patch import APPLY_PATCH, JSON_PATCH, MERGE_PATCH, STRATEGIC_PATCH, unsupported_patch
-from rayrig_fakes.kubernetes.pod_logs import LogOptions
 from rayrig_fakes.kubernetes.registry import Registry, Served
 from rayrig_fakes.kubernetes.typed.decoding import Undecodable, decode, json_type
 from rayrig_fakes.kubernetes.typed.times import read_time

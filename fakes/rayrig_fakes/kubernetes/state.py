@@ -3,21 +3,46 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from random import Random
+from typing import TypeAlias
 
 from rayrig_core.objects import JsonObject
 from rayrig_core.trace import Kind, Trace
+from rayrig_fakes.kubernetes.container_logs import PodLogs
 from rayrig_fakes.kubernetes.identity import AlwaysAllow, Authorizer, UserInfo
 from rayrig_fakes.kubernetes.kind_rules import Admission
-from rayrig_fakes.kubernetes.pod_logs import PodLogs
 from rayrig_fakes.kubernetes.registry import Registry, Served
 from rayrig_fakes.kubernetes.store import Collection, Store
+
+
+@dataclass(frozen=True, slots=True)
+class CommandResult:
+    """What a command left behind."""
+
+    exit_code: int = 0
+    stdout: str = ""
+    stderr: str = ""
+
+
+#: Runs a command (its words) in a container of a pod.
+RunCommand: TypeAlias = Callable[[JsonObject, str, list[str]], CommandResult | None]
 
 
 class ServerState:
     """Handed to everything that reads or writes. Holds no rules of its own."""
 
-    __slots__ = ("authorizer", "find_user", "now_unix_ns", "pod_logs", "registry", "rng", "store", "trace")
+    __slots__ = (
+        "authorizer",
+        "find_user",
+        "now_unix_ns",
+        "pod_logs",
+        "registry",
+        "rng",
+        "run_command",
+        "store",
+        "trace",
+    )
 
     def __init__(
         self, store: Store, registry: Registry, now_unix_ns: Callable[[], int], rng: Random, trace: Trace | None
@@ -31,6 +56,8 @@ class ServerState:
         self.authorizer: Authorizer = AlwaysAllow()
         #: User of a bearer token other than a service account's.
         self.find_user: Callable[[str], UserInfo | None] = lambda token: None
+        #: Answers commands that are executed in containers; None where there is no such command.
+        self.run_command: RunCommand | None = None
         #: What containers have written, for whoever asks for logs.
         self.pod_logs = PodLogs()
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 from rayrig_core.objects import JsonObject
 from rayrig_core.ports import PatchType
 from rayrig_fakes.kubernetes import status
-from rayrig_fakes.kubernetes.bindings import bind
 from rayrig_fakes.kubernetes.calls import Answer, ApiCall
+from rayrig_fakes.kubernetes.container_logs import LogOptions
 from rayrig_fakes.kubernetes.deleting import Deleter
 from rayrig_fakes.kubernetes.evictions import evict
 from rayrig_fakes.kubernetes.intake import bad_patch
+from rayrig_fakes.kubernetes.kinds.bindings import bind
 from rayrig_fakes.kubernetes.patch import JSON_PATCH, MERGE_PATCH, apply_patch
-from rayrig_fakes.kubernetes.pod_logs import LogOptions, pod_log
+from rayrig_fakes.kubernetes.pod_logs import pod_log
 from rayrig_fakes.kubernetes.pod_streams import check_stream
 from rayrig_fakes.kubernetes.reading import Reader
 from rayrig_fakes.kubernetes.registry import Served

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import re
 from collections.abc import Callable, Iterable, MutableMapping
 from dataclasses import replace
 from random import Random
@@ -15,16 +16,23 @@ from rayrig_core import faultpoints
 from rayrig_core.errors import ApiError
 from rayrig_core.faultpoints import FaultCounter, Reaction
 from rayrig_core.http import HttpRequest
+from rayrig_core.ports import HttpClient
 from rayrig_fakes.kubernetes import status
 from rayrig_fakes.kubernetes.authorization.impersonation import impersonated
-from rayrig_fakes.kubernetes.handler import ApiResponse, Response, bookmark_line
+from rayrig_fakes.kubernetes.client import struck
+from rayrig_fakes.kubernetes.fault_rules import FaultRules
+from rayrig_fakes.kubernetes.handler import ApiResponse, Response, bookmark_line, handle
+from rayrig_fakes.kubernetes.http.administration import PREFIX, Administration
+from rayrig_fakes.kubernetes.http.audit import STARTED, AuditLog, Exchange
 from rayrig_fakes.kubernetes.http.compression import compressed
-from rayrig_fakes.kubernetes.http.connection import EXTENSION
-from rayrig_fakes.kubernetes.http.fault_points import FaultPoints
+from rayrig_fakes.kubernetes.http.connection import EXTENSION, Connection
+from rayrig_fakes.kubernetes.http.fault_points import FaultPoints, StruckCursor
 from rayrig_fakes.kubernetes.http.future_versions import handled
 from rayrig_fakes.kubernetes.http.request_info import RequestInfo, request_info
+from rayrig_fakes.kubernetes.http.upgrades import Upgrade
 from rayrig_fakes.kubernetes.http.watch_streams import Receive, Send, WatchStreams
 from rayrig_fakes.kubernetes.identity import AlwaysAllow, UserInfo, check
+from rayrig_fakes.kubernetes.log_streams import LogStream
 from rayrig_fakes.kubernetes.requests import BODY_LIMIT, JSON, PROTOBUF
 from rayrig_fakes.kubernetes.server import ApiServer
 from rayrig_fakes.kubernetes.tokens import Tokens
@@ -35,6 +43,8 @@ _NO_QUERY: dict[str, list[str]] = {}
 _WITHOUT_BODY = ("GET", "HEAD")
 #: Every answer that says nothing else of it.
 _CACHE_CONTROL = (b"cache-control", b"no-cache, private")
+#: Paths that the HTTP-shaped face alone does not answer.
+_BEYOND = re.compile(r"^/rayrig/|/proxy(?:/|$)|/(?:exec|attach|portforward)$")
 _IMPERSONATION = frozenset(("impersonate-user", "impersonate-group", "impersonate-uid"))
 
 
@@ -48,13 +58,24 @@ class KubernetesApp:
         *,
         tokens: Tokens | None = None,
         faults: FaultCounter | None = None,
+        http: HttpClient | None = None,
     ) -> None:
-        """Without `tokens` everyone is the administrator; what users may do is for the server's authorizer to decide; `faults` are
-        asked at each request and each event of a watch."""
+        """Without `tokens` everyone is the administrator; what users may do is for the server's authorizer to decide; `faults`
+        are asked at each request and each event of a watch, after those in `self.faults`; `http` reaches what the model serves
+        at the addresses of pods, for proxies and port-forwards."""
         self.server = server
         self.tokens = tokens or Tokens()
+        self.http = http
+        #: Faults that can be set at any time.
+        self.faults = FaultRules(server.state.now_unix_ns)
+        self.faults.on_change = self._faults_changed
+        self.audit = AuditLog(_prefix(server))
+        self._administration = Administration(server, self.faults, self.audit)
+        self._planned = faults
+        self._watches: dict[WatchResponse, tuple[str, RequestInfo]] = {}
+        self._faults: FaultPoints | None = None
         self.streams = WatchStreams(rng, lambda watch: bookmark_line(server, cast(WatchResponse, watch)))
-        self._faults = FaultPoints(faults, _call_later) if faults is not None else None
+        self._faults_changed()
 
     def close(self) -> None:
         """End all watches."""
@@ -66,21 +87,29 @@ class KubernetesApp:
         request = await _request(scope, receive)
         if request is None:
             return
+        client = scope.get("client")
+        now = self.server.state.now_unix_ns
+        exchange = Exchange(request, self.audit.next_id(), now(), client[0] if client else "")
         in_protobuf = _takes_protobuf_only(request.headers.get("accept", ""))
         if in_protobuf:
             request = self._asking_for_json(request)
         try:
-            answer = await self._answer(request)
+            answer = await self._answer(request, exchange)
         except _CutConnection:
+            exchange.ended_ns = now()
+            self.audit.record(exchange)
             # Ending without an answer makes the server close the connection.
             raise
         except Exception as error:
             _log.exception("%s %s", request.method, request.path)
             answer = _refusal(status.error(500, "InternalError", f"Internal error occurred: {error}"))
+        exchange.code = answer.status
+        exchange.ended_ns = now()
         if not isinstance(answer, ApiResponse):
-            connection = (scope.get("extensions") or {}).get(EXTENSION)
-            await self.streams.serve(answer, _encoded(answer.headers), receive, send, connection)
+            await self._go_on(answer, exchange, (scope.get("extensions") or {}).get(EXTENSION), receive, send)
             return
+        exchange.answer = answer.body
+        self.audit.record(exchange)
         if in_protobuf:
             answer = _to_protobuf(answer)
         body, encoding = compressed(request.path, request.headers.get("accept-encoding", ""), answer)
@@ -89,25 +118,49 @@ class KubernetesApp:
         await send({"type": "http.response.start", "status": answer.status, "headers": headers})
         await send({"type": "http.response.body", "body": body})
 
-    async def _answer(self, request: HttpRequest) -> Response:
+    async def _go_on(
+        self,
+        answer: WatchResponse | LogStream | Upgrade,
+        exchange: Exchange,
+        connection: Connection | None,
+        receive: Receive,
+        send: Send,
+    ) -> None:
+        """Serve an answer that goes on until it ends or the client has gone."""
+        self.audit.record(replace(exchange, stage=STARTED))
         try:
-            user = self.tokens.user_of(request.headers.get("authorization", ""))
-            if request.path.startswith("/rayrig/"):
-                return self._administer(request)
+            if isinstance(answer, Upgrade):
+                await answer.serve(connection)
+            else:
+                await self.streams.serve(answer, _encoded(answer.headers), receive, send, connection)
+        finally:
+            if isinstance(answer, WatchResponse):
+                self._watches.pop(answer, None)
+            exchange.ended_ns = self.server.state.now_unix_ns()
+            self.audit.record(exchange)
+
+    async def _answer(self, request: HttpRequest, exchange: Exchange) -> Response | Upgrade:
+        try:
+            user = exchange.user = exchange.user or self.tokens.user_of(request.headers.get("authorization", ""))
             if request.body and request.headers.get("content-type", "").startswith(PROTOBUF):
                 request = _from_protobuf(request)
             authorizer = self.server.state.authorizer
             if not _IMPERSONATION.isdisjoint(request.headers):
-                user = impersonated(authorizer, user, request.headers)
+                user = exchange.impersonated = impersonated(authorizer, user, request.headers)
             is_open = isinstance(authorizer, AlwaysAllow)
-            if is_open and self._faults is None:
-                return await handled(self.server, request, user)
+            is_plain = _BEYOND.search(request.path) is None
+            if is_open and is_plain and self._faults is None:
+                return self._noted(await handled(self.server, request, user), user, request)
             info = request_info(request.method, request.path, request.query)
             if not is_open:
                 check(authorizer, user, info)
-            if self._faults is None:
-                return await handled(self.server, request, user)
-            return await self._struck(self._faults, user, info, request)
+            if not is_plain and request.path.startswith(PREFIX):
+                return self._administration.answer(request)
+            if self._faults is not None:
+                return await self._struck(self._faults, user, info, request, exchange)
+            if is_plain:
+                return self._noted(await handled(self.server, request, user), user, request)
+            return await self._beyond(request, user, None)
         except ApiError as refused:
             return _refusal(refused)
 
@@ -121,16 +174,54 @@ class KubernetesApp:
             return request
         return replace(request, headers={**request.headers, "accept": JSON})
 
+    async def _beyond(
+        self, request: HttpRequest, user: UserInfo, stale: faultpoints.StaleRead | None
+    ) -> Response | Upgrade:
+        """Subresources whose answer lies beyond the API server: what runs in pods, and what listens there."""
+        from rayrig_fakes.kubernetes.http.beyond import ask
+
+        found = await ask(self.server, request, self.http, self.audit.count)
+        return found if found is not None else handle(self.server, request, user, stale)
+
     # Faults
 
-    async def _struck(self, faults: FaultPoints, user: UserInfo, info: RequestInfo, request: HttpRequest) -> Response:
-        actor = request.headers.get("user-agent", "").partition("/")[0] if self.tokens.is_open else user.name
+    def _actor(self, user: UserInfo, request: HttpRequest) -> str:
+        return request.headers.get("user-agent", "").partition("/")[0] if self.tokens.is_open else user.name
+
+    def _noted(self, answer: Response, user: UserInfo, request: HttpRequest) -> Response:
+        """A watch is remembered, for faults that are set while it is open."""
+        if isinstance(answer, WatchResponse):
+            info = request_info(request.method, request.path, request.query)
+            self._watches[answer] = (self._actor(user, request), info)
+        return answer
+
+    def _faults_changed(self) -> None:
+        """Requests and events pass the fault points only while something may strike them."""
+        if self._planned is None and not len(self.faults):
+            self._faults = None
+            return
+        if self._faults is None:
+            self._faults = FaultPoints(self._planned, self.faults, _call_later)
+        for watch, (actor, info) in self._watches.items():
+            if not isinstance(watch.cursor, StruckCursor):
+                watch.cursor = self._faults.watched(actor, info, watch.cursor)
+
+    async def _struck(
+        self, faults: FaultPoints, user: UserInfo, info: RequestInfo, request: HttpRequest, exchange: Exchange
+    ) -> Response | Upgrade:
+        actor = self._actor(user, request)
         reaction = faults.request(actor, info, request)
+        exchange.fault = type(reaction).__name__ if reaction is not None else ""
         _before(reaction)
         if isinstance(reaction, faultpoints.Delay):
             await asyncio.sleep(reaction.delay_s)
-        answer = await handled(self.server, request, user)
+        stale = reaction if isinstance(reaction, faultpoints.StaleRead) else None
+        if _BEYOND.search(request.path) is None:
+            answer: Response | Upgrade = await handled(self.server, request, user, stale)
+        else:
+            answer = await self._beyond(request, user, stale)
         if isinstance(answer, WatchResponse):
+            self._watches[answer] = (actor, info)
             answer.cursor = faults.watched(actor, info, answer.cursor)
             if isinstance(reaction, faultpoints.ExpireWatch):
                 answer.cursor.fail(status.expired("too old resource version: injected fault"))
@@ -140,23 +231,11 @@ class KubernetesApp:
             raise _CutConnection
         return answer
 
-    # What only a fake has
 
-    def _administer(self, request: HttpRequest) -> ApiResponse:
-        if request.path != "/rayrig/compact":
-            raise status.unknown_resource()
-        if request.method != "POST":
-            raise status.method_not_allowed()
-        text = (request.query.get("revision") or [""])[0]
-        if text and not text.isdecimal():
-            raise status.bad_request(f'revision: Invalid value: "{text}": must be a number')
-        revision = int(text) if text else self.server.revision
-        if revision > self.server.revision:
-            raise status.bad_request(
-                f"revision: {revision} is not reached yet; the present one is {self.server.revision}"
-            )
-        self.server.compact(revision)
-        return ApiResponse(200, json.dumps({"compacted": revision}).encode())
+def _prefix(server: ApiServer) -> str:
+    """As unlike another server's as its uids are."""
+    found = server.state.lookup("namespaces", "kube-system")
+    return str(found["metadata"]["uid"])[:8] if found is not None else "00000000"
 
 
 class _CutConnection(Exception):
@@ -165,7 +244,7 @@ class _CutConnection(Exception):
 
 def _before(reaction: Reaction | None) -> None:
     if isinstance(reaction, faultpoints.ErrorBefore):
-        raise status.error(reaction.code, reaction.reason, reaction.message)
+        raise struck(reaction)
     if isinstance(reaction, faultpoints.CrashBefore):
         raise _CutConnection
 

@@ -36,6 +36,15 @@ class Connection:
     def write(self, data: bytes) -> None:
         self._transport.write(data)
 
+    def close(self) -> None:
+        self._transport.close()
+
+    def take_over(self, protocol: asyncio.Protocol) -> asyncio.BaseProtocol:
+        """Let another protocol have what comes from now on. Returns the one that had it: it is to be told of the end."""
+        before = self._transport.get_protocol()
+        self._transport.set_protocol(protocol)
+        return before
+
     async def unblocked(self) -> None:
         """Returns when the socket takes more, or is closed."""
         await self._flow.drain()
@@ -49,6 +58,9 @@ def protocol() -> Any:
         def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
             super().connection_made(transport)
             self._extensions = {EXTENSION: Connection(transport, self.flow)}
+
+        def _unsupported_upgrade_warning(self) -> None:
+            """Whether an upgrade is taken is the application's to say."""
 
         def on_message_begin(self) -> None:
             super().on_message_begin()

@@ -15,6 +15,7 @@ from rayrig_core.faultpoints import FaultCounter, Reaction
 from rayrig_core.http import HttpRequest
 from rayrig_core.objects import JsonObject
 from rayrig_fakes.kubernetes import status
+from rayrig_fakes.kubernetes.fault_rules import FaultRules
 from rayrig_fakes.kubernetes.http.request_info import RequestInfo
 from rayrig_fakes.kubernetes.revisions import Change, Changes
 from rayrig_fakes.kubernetes.watch import WatchCursor
@@ -26,17 +27,25 @@ CallLater = Callable[[float, Callable[[], None]], object]
 class FaultPoints:
     """Lets faults strike requests and events."""
 
-    __slots__ = ("_call_later", "_counter")
+    __slots__ = ("_call_later", "_counter", "_rules")
 
-    def __init__(self, counter: FaultCounter, call_later: CallLater) -> None:
+    def __init__(self, counter: FaultCounter | None, rules: FaultRules, call_later: CallLater) -> None:
+        """Both decide, `rules` first."""
         self._counter = counter
+        self._rules = rules
         self._call_later = call_later
+
+    def _strike(self, actor: str, verb: str, target: str) -> Reaction | None:
+        reaction = self._rules.strike(actor, verb, target)
+        if reaction is None and self._counter is not None:
+            reaction = self._counter.pass_through(actor, verb, target)
+        return reaction
 
     def request(self, actor: str, info: RequestInfo, request: HttpRequest) -> Reaction | None:
         target = info.target
         if info.verb == "create" and info.resource and not info.name:
             target = f"{target}/{_name_in(request.body)}".rstrip("/")
-        return self._counter.pass_through(actor, info.verb, target)
+        return self._strike(actor, info.verb, target)
 
     def watched(self, actor: str, info: RequestInfo, cursor: WatchCursor) -> StruckCursor:
         """The cursor with faults between it and the wire."""
@@ -45,7 +54,7 @@ class FaultPoints:
     def _deliver(self, actor: str, info: RequestInfo, obj: JsonObject) -> Reaction | None:
         meta = obj["metadata"]
         parts = (info.resource, meta.get("namespace", ""), meta.get("name", ""))
-        return self._counter.pass_through(actor, "deliver", "/".join(part for part in parts if part))
+        return self._strike(actor, "deliver", "/".join(part for part in parts if part))
 
 
 def _name_in(body: bytes) -> str:
@@ -96,6 +105,12 @@ class StruckCursor(WatchCursor):
             reaction = self._strike(delivery.object)
             if isinstance(reaction, faultpoints.DropWatchEvent):
                 continue
+            if isinstance(reaction, faultpoints.CutWatch):
+                self._inner.close()
+                return None
+            if isinstance(reaction, faultpoints.DuplicateWatchEvent):
+                self._held.append(delivery)
+                return delivery
             if isinstance(reaction, faultpoints.ExpireWatch):
                 self._inner.close()
                 raise status.expired("too old resource version: injected fault")

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from rayrig_core import resource_types as rt
 from rayrig_core.resource_types import ResourceType
-from rayrig_fakes.kubernetes.bindings import Bindings
 from rayrig_fakes.kubernetes.kind_rules import KindRules
+from rayrig_fakes.kubernetes.kinds.bindings import Bindings
 from rayrig_fakes.kubernetes.kinds.budgets import BudgetRules
 from rayrig_fakes.kubernetes.kinds.crds import CrdRules
 from rayrig_fakes.kubernetes.kinds.events import CoreEventRules, EventRules

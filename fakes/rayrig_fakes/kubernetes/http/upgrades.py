@@ -1,0 +1,36 @@
+"""Answers that end HTTP on their connection and go on as a WebSocket."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import TypeAlias
+
+from rayrig_fakes.kubernetes.http.connection import Connection
+from rayrig_fakes.kubernetes.http.websockets import Channels, WebSocket, handshake
+
+#: What is done over the channels; the connection is closed when it returns.
+Session: TypeAlias = Callable[[Channels], Awaitable[None]]
+
+
+class Upgrade:
+    """A WebSocket with channels, and what is done over it."""
+
+    __slots__ = ("_key", "_session", "subprotocol")
+
+    status = 101
+
+    def __init__(self, key: str, subprotocol: str, session: Session) -> None:
+        self._key = key
+        self._session = session
+        self.subprotocol = subprotocol
+
+    async def serve(self, connection: Connection | None) -> None:
+        """Returns when the session is over. Without a `connection` (another ASGI server) there is nothing to take over."""
+        if connection is None:
+            raise RuntimeError("WebSockets need uvicorn with httptools")
+        socket = WebSocket(connection)
+        socket.begin(handshake(self._key, self.subprotocol))
+        try:
+            await self._session(Channels(socket, self.subprotocol))
+        finally:
+            socket.close()
