@@ -97,7 +97,7 @@ def taken_apart(spec: JsonObject) -> Sent | None:
     return Sent(pattern, tuple(words)) if pattern is not None else None
 
 
-_ONLY_TEXT = {str}
+_TEXT, _OBJECT, _NAME_AND_VALUE = {str}, {dict}, {("name", "value")}
 
 
 def _without_words(container: JsonObject) -> tuple[JsonObject, _Words] | None:
@@ -105,39 +105,46 @@ def _without_words(container: JsonObject) -> tuple[JsonObject, _Words] | None:
     values: list[str | None] = []
     variables = container.get("env")
     if variables:
-        if variables.__class__ is not list:
+        found = _variables(variables) if variables.__class__ is list else None
+        if found is None:
             return None
         bare = container.copy()
-        bare_variables: list[Json] = []
-        names: dict[str, None] = {}
-        for variable in variables:
-            if variable.__class__ is not dict:
-                return None
-            name, value = variable.get("name"), variable.get("value")
-            if name.__class__ is not str or name in names:
-                return None
-            names[name] = None
-            if value and value.__class__ is str and len(variable) == 2 and next(iter(variable)) == "name":
-                # No variable is a list, so this is none that was sent.
-                bare_variables.append((name,))
-                values.append(value)
-            else:
-                bare_variables.append(variable)
-                values.append(None)
-        bare["env"] = bare_variables
+        bare["env"], values = found
     lists: list[list[str]] = []
     for part in ("command", "args"):
         texts = container.get(part)
         if not texts:
             lists.append([])
             continue
-        if texts.__class__ is not list or {each.__class__ for each in texts} != _ONLY_TEXT:
+        if texts.__class__ is not list or {each.__class__ for each in texts} != _TEXT:
             return None
         if bare is container:
             bare = container.copy()
         bare[part] = True
         lists.append(texts)
     return bare, (values, lists[0], lists[1])
+
+
+def _variables(variables: list[Json]) -> tuple[list[Json], list[str | None]] | None:
+    """The variables without their values, and the values."""
+    if {each.__class__ for each in variables} != _OBJECT:
+        return None
+    names = [variable.get("name") for variable in variables]
+    if {name.__class__ for name in names} != _TEXT or len(set(names)) != len(names):
+        return None
+    values = [variable.get("value") for variable in variables]
+    # No variable is a list, so these are none that were sent.
+    if all(values) and {value.__class__ for value in values} == _TEXT and {*map(tuple, variables)} == _NAME_AND_VALUE:
+        return [names], values
+    bare: list[Json] = []
+    for index, variable in enumerate(variables):
+        value = values[index]
+        if value and value.__class__ is str and tuple(variable) == ("name", "value"):
+            bare.append((names[index],))
+        else:
+            bare.append(variable)
+            values[index] = None
+    return bare, values
 
 
 def _worded(container: JsonObject, values: list[str | None], command: list[str], arguments: list[str]) -> JsonObject:
