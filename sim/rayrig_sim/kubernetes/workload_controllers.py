@@ -6,7 +6,7 @@ They share caches with the rest of the controller manager. None does anything un
 from __future__ import annotations
 
 from rayrig_core.ports import KubernetesClient, Runtime
-from rayrig_core.resource_types import DEPLOYMENT, POD, REPLICA_SET
+from rayrig_core.resource_types import CONTROLLER_REVISION, DEPLOYMENT, POD, REPLICA_SET
 from rayrig_sim.kubernetes.controlled_objects import ControlledObjects
 from rayrig_sim.kubernetes.deployments.controller import DeploymentController
 from rayrig_sim.kubernetes.disruption_budgets import DisruptionController
@@ -15,6 +15,7 @@ from rayrig_sim.kubernetes.endpoints_objects import EndpointsController
 from rayrig_sim.kubernetes.event_recorder import CoreEventRecorder
 from rayrig_sim.kubernetes.object_cache import ObjectCaches
 from rayrig_sim.kubernetes.replica_sets import ReplicaSetController
+from rayrig_sim.kubernetes.stateful_sets import StatefulSetController
 
 
 class WorkloadControllers:
@@ -31,6 +32,10 @@ class WorkloadControllers:
         self.mirroring = MirroringController(runtime, client, caches)
         self.replica_sets = ReplicaSetController(runtime, client, caches, sets, pods, recorder("replicaset-controller"))
         self.disruption = DisruptionController(runtime, client, caches, pods, recorder("controllermanager"))
+        revisions = ControlledObjects(caches, CONTROLLER_REVISION)
+        self.stateful_sets = StatefulSetController(
+            runtime, client, caches, pods, revisions, recorder("statefulset-controller")
+        )
         self.deployments = DeploymentController(
             runtime, client, caches, deployments, sets, pods, recorder("deployment-controller")
         )
