@@ -10,8 +10,9 @@ from typing import Any, ClassVar, Protocol
 from rayrig_core.kubernetes_names import NameRule, dns_subdomain
 from rayrig_core.objects import JsonObject
 from rayrig_fakes.kubernetes.copies import own_copy
+from rayrig_fakes.kubernetes.objectmeta import Looks
 from rayrig_fakes.kubernetes.status import Cause
-from rayrig_fakes.kubernetes.typed.decoding import decode
+from rayrig_fakes.kubernetes.typed.decoding import decode, zero_field
 
 
 class Lookup(Protocol):
@@ -68,6 +69,9 @@ class KindRules:
     status_metadata: tuple[str, ...] = ("labels", "annotations", "finalizers", "ownerReferences")
     #: Finalizers without a `/` must be standard ones.
     standard_finalizers: bool = True
+    #: How often updates, and writes to `/status`, look at metadata.
+    looks: ClassVar[Looks] = Looks()
+    status_looks: ClassVar[Looks] = Looks()
     #: Errors name the group of the kind.
     reports_group: bool = True
     name_rule: NameRule = staticmethod(dns_subdomain)
@@ -89,6 +93,8 @@ class KindRules:
         """Defaults, and what only the server may set."""
         if self.has_status:
             obj.pop("status", None)
+            if admission.type_name:
+                obj["status"] = zero_field(admission.type_name, "status")
 
     def before_update(self, obj: JsonObject, old: JsonObject, admission: Admission) -> None:
         """Defaults, and what an update does not change."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import NamedTuple
 
 from rayrig_core.kubernetes_names import NameRule, dns_label, label_value, qualified_name
 from rayrig_core.objects import Json, JsonObject
@@ -42,13 +43,15 @@ def validate(meta: JsonObject, name_rule: NameRule, namespaced: bool, standard_f
         causes += validate_labels(labels, "metadata.labels")
     annotations = meta.get("annotations")
     if annotations:
-        causes += _validate_annotations(annotations)
+        causes += annotation_problems(annotations, "metadata.annotations")
     references = meta.get("ownerReferences")
     if references:
         causes += _validate_owners(references)
     finalizers = meta.get("finalizers")
     if finalizers:
-        causes += _validate_finalizers(finalizers, standard_finalizers)
+        causes += _finalizer_forms(finalizers)
+        if standard_finalizers:
+            causes += _unknown_finalizers(finalizers)
     return causes
 
 
@@ -68,17 +71,17 @@ def _label_causes(pair: tuple[str, str], field: str) -> list[Cause]:
     return causes + [status.invalid_value(field, value, text) for text in label_value(value)]
 
 
-def _validate_annotations(annotations: JsonObject) -> list[Cause]:
+def annotation_problems(annotations: JsonObject, field: str) -> list[Cause]:
     causes: list[Cause] = []
     size = 0
     for key, value in annotations.items():
         # Letter case of annotation keys is free, unlike that of label keys' prefixes.
         problems = qualified_name(key.lower())
         if problems:
-            causes += [status.invalid_value("metadata.annotations", key, text) for text in problems]
+            causes += [status.invalid_value(field, key, text) for text in problems]
         size += len(key) + len(value)
     if size > _ANNOTATIONS_LIMIT:
-        causes.append(status.too_long("metadata.annotations", _ANNOTATIONS_LIMIT))
+        causes.append(status.too_long(field, _ANNOTATIONS_LIMIT))
     return causes
 
 
@@ -137,26 +140,41 @@ def _validate_owners(references: list[JsonObject]) -> list[Cause]:
     return causes
 
 
-def _validate_finalizers(finalizers: list[str], standard: bool) -> list[Cause]:
+def _finalizer_forms(finalizers: list[str]) -> list[Cause]:
     causes: list[Cause] = []
-    for index, finalizer in enumerate(finalizers):
-        field = f"metadata.finalizers[{index}]"
-        problems = qualified_name(finalizer)
-        causes += [status.invalid_value("metadata.finalizers", finalizer, text) for text in problems]
-        if standard and "/" not in finalizer and finalizer not in STANDARD_FINALIZERS:
-            text = "name is neither a standard finalizer name nor is it fully qualified"
-            causes.append(status.invalid_value(field, finalizer, text))
+    for finalizer in finalizers:
+        causes += [status.invalid_value("metadata.finalizers", finalizer, text) for text in qualified_name(finalizer)]
     if "orphan" in finalizers and "foregroundDeletion" in finalizers:
         text = "finalizer orphan and foregroundDeletion cannot be both set"
         causes.append(status.invalid_value("metadata.finalizers", finalizers, text))
     return causes
 
 
+def _unknown_finalizers(finalizers: list[str]) -> list[Cause]:
+    text = "name is neither a standard finalizer name nor is it fully qualified"
+    return [
+        status.invalid_value(f"metadata.finalizers[{index}]", finalizer, text)
+        for index, finalizer in enumerate(finalizers)
+        if "/" not in finalizer and finalizer not in STANDARD_FINALIZERS
+    ]
+
+
 STANDARD_FINALIZERS = ("orphan", "foregroundDeletion", "kubernetes")
 
 
-def validate_update(new: JsonObject, old: JsonObject, *, twice: bool) -> list[Cause]:
-    """Causes against a change of metadata. Built-in kinds say `twice` what is wrong. A changed time of creation is passed over."""
+class Looks(NamedTuple):
+    """How often an update looks at metadata: each time says again what is wrong."""
+
+    #: As at something that changes: what may not change, labels, annotations, owners.
+    as_change: int = 2
+    #: As at an object on its own: labels, annotations, owners, the form of finalizers.
+    as_object: int = 1
+    #: Whether finalizers without a `/` are standard ones.
+    finalizers: int = 1
+
+
+def immutable_problems(new: JsonObject, old: JsonObject) -> list[Cause]:
+    """Causes against a change of what never changes. A changed time of creation is passed over."""
     causes: list[Cause] = []
     if old.get("deletionTimestamp"):
         had = old.get("finalizers") or ()
@@ -167,15 +185,33 @@ def validate_update(new: JsonObject, old: JsonObject, *, twice: bool) -> list[Ca
                 "no new finalizers can be added if the object is being deleted, "
                 f"found new finalizers []string{{{quoted}}}"
             )
-            causes += [status.forbidden_field("metadata.finalizers", text)] * (2 if twice else 1)
+            causes.append(status.forbidden_field("metadata.finalizers", text))
     for field in ("name", "namespace", "uid"):
         sent = new.get(field)
         if sent and sent != old.get(field):
-            causes += [status.invalid_value(f"metadata.{field}", sent, IMMUTABLE)] * (2 if twice else 1)
+            causes.append(status.invalid_value(f"metadata.{field}", sent, IMMUTABLE))
     for field in ("deletionTimestamp", "deletionGracePeriodSeconds"):
         sent = new.get(field)
         if sent is not None and sent != old.get(field):
-            causes += [status.invalid_value(f"metadata.{field}", sent, IMMUTABLE)] * (2 if twice else 1)
+            causes.append(status.invalid_value(f"metadata.{field}", sent, IMMUTABLE))
+    return causes
+
+
+def change_problems(new: JsonObject, old: JsonObject, looks: Looks) -> list[Cause]:
+    """Causes against those parts of metadata that changed."""
+    causes: list[Cause] = []
+    labels, annotations, references = new.get("labels"), new.get("annotations"), new.get("ownerReferences")
+    times = looks.as_change + looks.as_object
+    if labels and labels != old.get("labels"):
+        causes += validate_labels(labels, "metadata.labels") * times
+    if annotations and annotations != old.get("annotations"):
+        causes += annotation_problems(annotations, "metadata.annotations") * times
+    if references and references != old.get("ownerReferences"):
+        causes += _validate_owners(references) * times
+    finalizers = new.get("finalizers")
+    if finalizers and finalizers != old.get("finalizers"):
+        causes += _finalizer_forms(finalizers) * looks.as_object
+        causes += _unknown_finalizers(finalizers) * looks.finalizers
     return causes
 
 

@@ -184,7 +184,7 @@ def required(field: str, text: str = "") -> Cause:
 
 
 def invalid_value(field: str, value: Json, text: str) -> Cause:
-    return Cause(field, "FieldValueInvalid", f"Invalid value: {go_value(value)}: {text}")
+    return Cause(field, "FieldValueInvalid", f"Invalid value: {go_value(value)}{': ' if text else ''}{text}")
 
 
 def wrong_type(field: str, value: Json, text: str) -> Cause:

@@ -26,6 +26,8 @@ from rayrig_fakes.kubernetes.typed.catalogue import type_of
 _NAME_ATTEMPTS = 8
 #: What a write to `/status` may change.
 _STATUS_PARTS = ("apiVersion", "kind", "metadata", "status")
+#: Subresources that take the metadata of the whole object; "" is no subresource.
+_WHOLE = ("", "status")
 
 
 class Writer:
@@ -241,21 +243,22 @@ class Writer:
         applied = meta.pop("managedFields", None) if call.patch_type == "apply" else None
         is_reset = applied is None and meta.get("managedFields") == [{}]
         _keep(meta, old_meta, "managedFields")
-        causes = [] if subresource else objectmeta.validate_update(meta, old_meta, twice=not rules.is_custom)
+        looks = rules.status_looks if subresource == "status" else rules.looks
+        causes = objectmeta.immutable_problems(meta, old_meta) * looks.as_change if subresource in _WHOLE else []
         for field in (*objectmeta.SERVER_OWNED, "resourceVersion", "name", "namespace"):
             _keep(meta, old_meta, field)
-        if rules.has_generation:
-            _keep(meta, old_meta, "generation")
+        _keep(meta, old_meta, "generation")
         objectmeta.normalise(meta)
         admission = admission or self._admission(call)
         if subresource == "status":
             rules.before_status_update(obj, old, admission)
+            causes += objectmeta.change_problems(obj["metadata"], old_meta, looks)
             causes += rules.validate_status(obj, old, admission)
         else:
             rules.before_update(obj, old, admission)
-            causes += objectmeta.validate(meta, rules.name_rule, kind.namespaced, rules.standard_finalizers)
-            causes += rules.validate_update(obj, old, admission)
+            causes += objectmeta.change_problems(obj["metadata"], old_meta, looks)
             causes += rules.validate(obj, admission)
+            causes += rules.validate_update(obj, old, admission)
         causes += admission.causes
         causes += rules.block_rules(causes) if causes else rules.check_rules(obj, old)
         if causes:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from rayrig_core.objects import Json, JsonObject
 from rayrig_fakes.kubernetes import status
 from rayrig_fakes.kubernetes.kind_rules import Admission, KindRules
+from rayrig_fakes.kubernetes.objectmeta import Looks
 from rayrig_fakes.kubernetes.status import Cause
 
 _PERCENT = re.compile(r"[0-9]+%")
@@ -19,6 +20,9 @@ _POLICIES = ("AlwaysAllow", "IfHealthyBudget")
 
 
 class BudgetRules(KindRules):
+    standard_finalizers = False
+    looks = Looks(1, 1, 0)
+    status_looks = Looks(1, 1, 0)
     has_status = True
     has_generation = True
     unconditional_update = False

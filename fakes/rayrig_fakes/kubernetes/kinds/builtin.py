@@ -19,6 +19,7 @@ from rayrig_fakes.kubernetes.kinds.further import (
     AutoscalerV1Rules,
     plain_rules,
 )
+from rayrig_fakes.kubernetes.kinds.jobs import CronJobRules, JobRules
 from rayrig_fakes.kubernetes.kinds.plain import (
     ConfigMapRules,
     LeaseRules,
@@ -32,7 +33,14 @@ from rayrig_fakes.kubernetes.kinds.priorities import PriorityClassRules
 from rayrig_fakes.kubernetes.kinds.rbac import BindingRules, ClusterRoleRules, RoleRules
 from rayrig_fakes.kubernetes.kinds.reviews import ReviewRules
 from rayrig_fakes.kubernetes.kinds.services import ServiceRules
-from rayrig_fakes.kubernetes.kinds.workloads import WorkloadRules
+from rayrig_fakes.kubernetes.kinds.workloads import (
+    DaemonSetRules,
+    DeploymentRules,
+    PodTemplateRules,
+    ReplicaSetRules,
+    ReplicationControllerRules,
+    StatefulSetRules,
+)
 from rayrig_fakes.kubernetes.registry import Served, selectable
 from rayrig_fakes.kubernetes.selectors import Fields
 
@@ -158,29 +166,29 @@ def install(state: ServerState) -> None:
     add(rt.PRIORITY_CLASS, priorities, "pc")
     add(
         rt.DEPLOYMENT,
-        WorkloadRules("Deployment"),
+        DeploymentRules(),
         "deploy",
         subresources=("scale",),
         categories=everything,
     )
     add(
         ResourceType("apps", "v1", "replicasets", "ReplicaSet"),
-        WorkloadRules("ReplicaSet"),
+        ReplicaSetRules(),
         "rs",
         subresources=("scale",),
         categories=everything,
     )
     add(
         ResourceType("apps", "v1", "statefulsets", "StatefulSet"),
-        WorkloadRules("StatefulSet"),
+        StatefulSetRules(),
         "sts",
         subresources=("scale",),
         categories=everything,
     )
-    add(ResourceType("apps", "v1", "daemonsets", "DaemonSet"), WorkloadRules("DaemonSet"), "ds", categories=everything)
+    add(ResourceType("apps", "v1", "daemonsets", "DaemonSet"), DaemonSetRules(), "ds", categories=everything)
     add(
         ResourceType("batch", "v1", "cronjobs", "CronJob"),
-        PlainRules(has_status=True, has_generation=True),
+        CronJobRules(),
         "cj",
         categories=everything,
     )
@@ -188,8 +196,16 @@ def install(state: ServerState) -> None:
     add(ResourceType("storage.k8s.io", "v1", "storageclasses", "StorageClass", False), PlainRules(), "sc")
     add(ResourceType("networking.k8s.io", "v1", "ingressclasses", "IngressClass", False), PlainRules())
     add(ResourceType("", "v1", "resourcequotas", "ResourceQuota"), PlainRules(has_status=True), "quota")
+    add(ResourceType("", "v1", "podtemplates", "PodTemplate"), PodTemplateRules())
+    add(
+        ResourceType("", "v1", "replicationcontrollers", "ReplicationController"),
+        ReplicationControllerRules(),
+        "rc",
+        subresources=("scale",),
+        categories=everything,
+    )
     add(ResourceType("", "v1", "limitranges", "LimitRange"), PlainRules(), "limits")
-    add(rt.JOB, WorkloadRules("Job"), categories=everything)
+    add(rt.JOB, JobRules(), categories=everything)
     add(rt.CUSTOM_RESOURCE_DEFINITION, CrdRules(state), "crd", "crds", categories=("api-extensions",))
     add(rt.CORE_EVENT, CoreEventRules(), "ev", fields=_EVENT_FIELDS)
     add(

@@ -186,6 +186,18 @@ def selector_problems(selector: JsonObject | None, field: str, *, lenient: bool 
     return causes
 
 
+def shown_selector(selector: JsonObject | None) -> JsonObject | None:
+    """As it shows in messages."""
+    if selector is None:
+        return None
+    shown: JsonObject = {}
+    if selector.get("matchLabels"):
+        shown["matchLabels"] = dict(sorted(selector["matchLabels"].items()))
+    if selector.get("matchExpressions"):
+        shown["matchExpressions"] = selector["matchExpressions"]
+    return shown
+
+
 def selects(selector: JsonObject | None, labels: JsonObject) -> bool:
     """Whether a label selector matches; none at all matches nothing, an empty one everything."""
     if selector is None:

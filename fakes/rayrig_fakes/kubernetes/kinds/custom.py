@@ -9,7 +9,7 @@ from rayrig_core.resource_types import ResourceType
 from rayrig_fakes.kubernetes import status
 from rayrig_fakes.kubernetes.copies import own_copy
 from rayrig_fakes.kubernetes.kind_rules import Admission, KindRules, keep
-from rayrig_fakes.kubernetes.objectmeta import STANDARD_FINALIZERS
+from rayrig_fakes.kubernetes.objectmeta import STANDARD_FINALIZERS, Looks
 from rayrig_fakes.kubernetes.scale_paths import scale_problems
 from rayrig_fakes.kubernetes.schema.nodes import SchemaNode, has_embedded, has_rules
 from rayrig_fakes.kubernetes.schema.rules import RuleNode, rule_tree
@@ -37,6 +37,8 @@ class CustomRules(KindRules):
     unconditional_update = False
     status_metadata = ()
     standard_finalizers = False
+    looks = Looks(2, 1, 0)
+    status_looks = Looks(0, 0, 0)
 
     def __init__(
         self,

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from rayrig_core.objects import JsonObject
 from rayrig_fakes.kubernetes import status
 from rayrig_fakes.kubernetes.kind_rules import Admission, KindRules, setdefault
+from rayrig_fakes.kubernetes.objectmeta import Looks
 from rayrig_fakes.kubernetes.status import Cause
 
 #: Field of events.k8s.io/v1, and of core/v1.
@@ -24,6 +25,9 @@ _FIXED = ("regarding", "reason", "action", "type", "reportingController", "repor
 
 
 class CoreEventRules(KindRules):
+    standard_finalizers = False
+    looks = Looks(1, 1, 0)
+
     def before_create(self, obj: JsonObject, admission: Admission) -> None:
         self._default(obj)
 
@@ -48,6 +52,8 @@ class EventRules(KindRules):
 
     serves_stored_form = False
     reports_group = False
+    standard_finalizers = False
+    looks = Looks(1, 1, 0)
 
     def before_create(self, obj: JsonObject, admission: Admission) -> None:
         setdefault(obj, regarding={}, deprecatedSource={})

@@ -27,15 +27,6 @@ class Plain(NamedTuple):
 
 
 FURTHER: tuple[Plain, ...] = (
-    Plain(ResourceType("", "v1", "podtemplates", "PodTemplate"), has_generation=True),
-    Plain(
-        ResourceType("", "v1", "replicationcontrollers", "ReplicationController"),
-        True,
-        True,
-        "rc",
-        "all",
-        subresources="scale",
-    ),
     Plain(ResourceType("apps", "v1", "controllerrevisions", "ControllerRevision")),
     Plain(ResourceType(_NETWORKING, "v1", "ipaddresses", "IPAddress", False), has_generation=True, short_names="ip"),
     Plain(ResourceType(_NETWORKING, "v1", "servicecidrs", "ServiceCIDR", False), True, True),

@@ -13,6 +13,7 @@ from rayrig_fakes.kubernetes.kind_rules import Admission, KindRules, keep
 from rayrig_fakes.kubernetes.kinds.checks import config_key, each
 from rayrig_fakes.kubernetes.kinds.pod_validation import is_extended
 from rayrig_fakes.kubernetes.kinds.quantities import normalise_amounts
+from rayrig_fakes.kubernetes.objectmeta import Looks
 from rayrig_fakes.kubernetes.status import Cause
 
 _NAMESPACE_FINALIZER = "kubernetes"
@@ -47,6 +48,7 @@ class PlainRules(KindRules):
 
 
 class NamespaceRules(KindRules):
+    looks = Looks(2, 2, 2)
     has_status = True
     name_rule = staticmethod(dns_label)
 
@@ -93,6 +95,8 @@ class NamespaceRules(KindRules):
 
 class NodeRules(KindRules):
     """Created with its status, as kubelets register themselves."""
+
+    looks = Looks(2, 2, 2)
 
     has_status = True
 
@@ -144,6 +148,8 @@ class NodeRules(KindRules):
 
 class _DataRules(KindRules):
     """ConfigMaps and Secrets."""
+
+    looks = Looks(2, 2, 2)
 
     def validate(self, obj: JsonObject, admission: Admission) -> Sequence[Cause]:
         causes: list[Cause] = []
@@ -201,6 +207,8 @@ class SecretRules(_DataRules):
 
 
 class LeaseRules(KindRules):
+    standard_finalizers = False
+    looks = Looks(2, 1, 0)
     create_on_update = True
 
     def validate(self, obj: JsonObject, admission: Admission) -> Sequence[Cause]:

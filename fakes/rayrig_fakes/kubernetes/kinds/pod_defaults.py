@@ -21,7 +21,7 @@ _PROBE_DEFAULTS: dict[str, Any] = {
 
 def default_pod_spec(spec: JsonObject, kind: str = "Pod") -> None:
     """Fill in, in place, what the API server fills in. Raises `ApiError` 400 for a bad quantity."""
-    host_network = bool(spec.get("hostNetwork"))
+    host_network = kind == "Pod" and bool(spec.get("hostNetwork"))
     for container in spec.get("initContainers") or ():
         default_container(container, kind, host_network)
     for container in spec.get("containers") or ():

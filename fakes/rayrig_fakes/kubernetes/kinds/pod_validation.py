@@ -104,9 +104,6 @@ def _host(spec: JsonObject, field: str) -> list[Cause]:
     if any(option.get("hostProcess") for option in options) and not spec.get("hostNetwork"):
         text = "hostNetwork must be true if pod contains any hostProcess containers"
         causes.append(status.invalid_value(f"{field}.hostNetwork", False, text))
-    if spec.get("schedulingGates") and spec.get("nodeName"):
-        text = "cannot be set until all schedulingGates have been cleared"
-        causes.append(status.forbidden_field(f"{field}.nodeName", text))
     return causes
 
 

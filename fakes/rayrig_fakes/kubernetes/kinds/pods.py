@@ -9,13 +9,14 @@ from rayrig_core.objects import JsonObject
 from rayrig_core.timestamps import rfc3339
 from rayrig_fakes.kubernetes import status
 from rayrig_fakes.kubernetes.kind_rules import Admission, KindRules, keep, setdefault
-from rayrig_fakes.kubernetes.kinds.pod_changes import pod_change_problems
+from rayrig_fakes.kubernetes.kinds.pod_changes import pod_change_problems, pod_status_problems
 from rayrig_fakes.kubernetes.kinds.pod_defaults import default_pod_spec, qos_class
 from rayrig_fakes.kubernetes.kinds.pod_parts import POD_PARTS, keep_to_part, validate_part
 from rayrig_fakes.kubernetes.kinds.pod_patterns import Patterns, taken_apart
 from rayrig_fakes.kubernetes.kinds.pod_validation import validate_pod_spec
 from rayrig_fakes.kubernetes.kinds.pod_warnings import has_doubtful_annotations, pod_name_warnings, pod_warnings
 from rayrig_fakes.kubernetes.kinds.priorities import PriorityClassRules
+from rayrig_fakes.kubernetes.objectmeta import Looks
 from rayrig_fakes.kubernetes.status import Cause
 
 TERMINAL_PHASES = ("Succeeded", "Failed")
@@ -35,6 +36,8 @@ class PodRules(KindRules):
     has_generation = True
     returns_deleted = True
     graceful = True
+    looks = Looks(2, 2, 2)
+    status_metadata = ("labels", "annotations", "finalizers")
 
     def __init__(self, classes: PriorityClassRules) -> None:
         self._classes = classes
@@ -102,6 +105,9 @@ class PodRules(KindRules):
         _tolerate(spec)
         if spec.get("ephemeralContainers"):
             admission.causes.append(status.forbidden_field("spec.ephemeralContainers", "cannot be set on create"))
+        if spec.get("schedulingGates") and spec.get("nodeName"):
+            text = "cannot be set until all schedulingGates have been cleared"
+            admission.causes.append(status.forbidden_field("spec.nodeName", text))
         admission.causes += validate_pod_spec(spec, "spec")
 
     def _prioritise(self, obj: JsonObject, spec: JsonObject, admission: Admission) -> None:
@@ -143,8 +149,10 @@ class PodRules(KindRules):
     def before_status_update(self, obj: JsonObject, old: JsonObject, admission: Admission) -> None:
         super().before_status_update(obj, old, admission)
         new_status = obj.setdefault("status", {})
-        # The QoS class is settled when the pod is created.
-        new_status["qosClass"] = old["status"].get("qosClass", "BestEffort")
+        setdefault(new_status, qosClass=old["status"].get("qosClass", "BestEffort"))
+
+    def validate_status(self, obj: JsonObject, old: JsonObject, admission: Admission) -> Sequence[Cause]:
+        return pod_status_problems(obj["status"], old["status"])
 
     def validate_update(self, obj: JsonObject, old: JsonObject, admission: Admission) -> Sequence[Cause]:
         if obj["spec"] == old["spec"]:

@@ -9,6 +9,7 @@ from rayrig_core.objects import Json, JsonObject
 from rayrig_fakes.kubernetes import status
 from rayrig_fakes.kubernetes.kind_rules import Admission, KindRules, setdefault
 from rayrig_fakes.kubernetes.names import path_segment
+from rayrig_fakes.kubernetes.objectmeta import Looks
 from rayrig_fakes.kubernetes.status import Cause
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ _SUBJECTS = ("ServiceAccount", "User", "Group")
 
 
 class RoleRules(KindRules):
+    looks = Looks(2, 2, 2)
     name_rule = staticmethod(path_segment)
     #: Rules may speak of paths that name no resource.
     cluster_wide = False
@@ -95,6 +97,7 @@ class ClusterRoleRules(RoleRules):
 
 
 class BindingRules(KindRules):
+    looks = Looks(2, 2, 2)
     name_rule = staticmethod(path_segment)
 
     def __init__(self, role_kinds: tuple[str, ...]) -> None:

@@ -163,6 +163,12 @@ def _struct_decoder(type_text: str, whole: bool) -> _Decode:
     return decode_struct
 
 
+def zero_field(type_name: str, field: str) -> Json:
+    """A field of a type as it is written when nothing was said of it."""
+    zero = _zero_of(fields_of(type_name)[field].type)
+    return copy_json(zero) if isinstance(zero, dict) else zero
+
+
 @lru_cache(maxsize=512)
 def _zero_of(type_text: str) -> Json:
     """The zero value of a scalar or struct as it is written."""

@@ -76,7 +76,7 @@ def inside(value: JsonObject, type_name: str) -> JsonObject:
         if field.form == "m":
             # What is embedded shows as if it belonged to what it is embedded in.
             meta = value.get(field.source) or {}
-            shown |= {name: meta[name] for name in _META_FIELDS if meta.get(name)}
+            shown |= {name: _in_order(meta[name]) for name in _META_FIELDS if meta.get(name)}
         else:
             shown[field.name] = _inside(value.get(field.source), field.form)
     return shown
@@ -99,8 +99,12 @@ def _inside(value: Json, form: str) -> Json:
 def _plain(value: Json) -> Json:
     """A label selector, or whatever else is the same on both sides."""
     if isinstance(value, dict) and any(field in value for field in _SELECTOR_FIELDS):
-        return {field: value[field] for field in _SELECTOR_FIELDS if value.get(field)}
+        return {field: _in_order(value[field]) for field in _SELECTOR_FIELDS if value.get(field)}
     return value
+
+
+def _in_order(value: Json) -> Json:
+    return dict(sorted(value.items())) if isinstance(value, dict) else value
 
 
 def changes(old: Any, new: Any) -> str:
