@@ -237,7 +237,7 @@ class StatefulSetController:
         work.places[place] = made
         work.count("replicas", 1)
         self._count_revision(work, made, 1)
-        note = f"create Pod {name} in StatefulSet {name_of(owner)} successful"
+        note = f"Create Pod {name} in StatefulSet {name_of(owner)} successful"
         self._recorder.event(owner, "Normal", "SuccessfulCreate", note)
 
     async def _create_claims(self, owner: JsonObject, pod: JsonObject, place: int) -> None:
@@ -252,7 +252,7 @@ class StatefulSetController:
             body = {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": metadata}
             body["spec"] = copy_json(template["spec"])
             self._claims.wrote(await self._client.create(PERSISTENT_VOLUME_CLAIM, body, namespace))
-            note = f"create Claim {metadata['name']} Pod {name_of(pod)} in StatefulSet {name_of(owner)} success"
+            note = f"Create Claim {metadata['name']} Pod {name_of(pod)} in StatefulSet {name_of(owner)} success"
             self._recorder.event(owner, "Normal", "SuccessfulCreate", note)
 
     async def _delete(self, work: _Round, pod: JsonObject) -> None:
@@ -267,7 +267,7 @@ class StatefulSetController:
         else:
             self._pods.wrote(answer)
         self._count_revision(work, pod, -1)
-        note = f"delete Pod {name_of(pod)} in StatefulSet {name_of(owner)} successful"
+        note = f"Delete Pod {name_of(pod)} in StatefulSet {name_of(owner)} successful"
         self._recorder.event(owner, "Normal", "SuccessfulDelete", note)
 
     async def _report(self, work: _Round) -> None:
