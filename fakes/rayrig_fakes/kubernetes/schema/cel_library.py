@@ -10,6 +10,19 @@ from typing import Any
 from rayrig_fakes.kubernetes.schema.cel_errors import RuleError
 
 _NO_KEY = re.compile(r'Key not found in map : "(.*?)"')
+_CONVERSION = re.compile(r"(?:convert string|String) to (int|uint|double|Timestamp|Duration)")
+_TYPES = {
+    "int": "int",
+    "uint": "uint",
+    "double": "double",
+    "timestamp": "google.protobuf.Timestamp",
+    "duration": "google.protobuf.Duration",
+}
+_INDEX = re.compile(r"index=(-?\d+)")
+#: What gives an optional: those cannot be made outside of the language.
+_VALIDATE = re.compile(r"(format\.\w+\(\))\.validate\(([^()]*(?:\([^()]*\)[^()]*)*)\)")
+_NAMED = re.compile(r"format\.named\(([^()]*)\)")
+_ANY = ("string", "int", "bool", "double", "list", "map")
 
 
 @lru_cache(maxsize=1)
@@ -17,60 +30,42 @@ def _environment() -> tuple[Any, Any]:
     """(module, environment). Raises `RuleError` when the library is not installed."""
     try:
         from cel_expr_python import cel  # type: ignore[import-untyped,unused-ignore]
-        from cel_expr_python.ext import (  # type: ignore[import-untyped,unused-ignore]
-            ext_encoders,
-            ext_math,
-            ext_optional,
-            ext_strings,
-        )
+        from cel_expr_python.ext import ext_encoders, ext_optional  # type: ignore[import-untyped,unused-ignore]
     except ImportError:
         raise RuleError("this rule needs a CEL library: install cel-expr-python (pip install 'rayrig[cel]')") from None
-    dyn, text, whole, truth, items = cel.Type.DYN, cel.Type.STRING, cel.Type.INT, cel.Type.BOOL, cel.Type.LIST
+    from rayrig_fakes.kubernetes.schema.cel_functions import FUNCTIONS
 
-    def function(
-        name: str, implementation: Callable[..., Any], result: Any, *parameters: Any, member: bool = True
-    ) -> Any:
-        overload = cel.Overload(
-            f"kubernetes_{name}_{len(parameters)}", result, list(parameters), member, implementation
-        )
-        return cel.FunctionDecl(name, [overload])
-
-    functions = [
-        function("isSorted", lambda values: list(values) == sorted(values), truth, items),
-        function("sum", lambda values: sum(values), dyn, items),
-        function("min", lambda values: min(values), dyn, items),
-        function("max", lambda values: max(values), dyn, items),
-        function("find", lambda value, pattern: (re.search(pattern, value) or [""])[0], text, text, text),
-        function(
-            "findAll", lambda value, pattern: [found[0] for found in re.finditer(pattern, value)], items, text, text
-        ),
-        function("isQuantity", _is_quantity, truth, text, member=False),
-        function(
-            "isURL", lambda value: bool(re.fullmatch(r"[a-z][a-z0-9+.-]*://\S*|/\S*", value)), truth, text, member=False
-        ),
-    ]
+    types = {
+        "dyn": cel.Type.DYN,
+        "string": cel.Type.STRING,
+        "int": cel.Type.INT,
+        "bool": cel.Type.BOOL,
+        "double": cel.Type.DOUBLE,
+        "list": cel.Type.LIST,
+        "map": cel.Type.MAP,
+    }
+    overloads: dict[str, list[Any]] = {}
+    for function in FUNCTIONS:
+        made = overloads.setdefault(function.name, [])
+        for kinds in _expanded(function.parameters):
+            identity = f"kubernetes_{function.name}_{len(made)}"
+            parameters = [types[kind] for kind in kinds]
+            made.append(cel.Overload(identity, types[function.result], parameters, function.member, function.call))
     environment = cel.NewEnv(
-        variables={"self": dyn, "oldSelf": dyn},
-        extensions=[
-            ext_strings.ExtStrings(),
-            ext_optional.ExtOptional(),
-            ext_math.ExtMath(),
-            ext_encoders.ExtEncoders(),
-        ],
-        functions=functions,
+        variables={"self": cel.Type.DYN, "oldSelf": cel.Type.DYN},
+        extensions=[ext_optional.ExtOptional(), ext_encoders.ExtEncoders()],
+        functions=[cel.FunctionDecl(name, made) for name, made in overloads.items()],
     )
-    del whole
     return cel, environment
 
 
-def _is_quantity(text: str) -> bool:
-    from rayrig_core.resources.quantities import parse_quantity
-
-    try:
-        parse_quantity(text)
-    except ValueError:
-        return False
-    return True
+def _expanded(kinds: tuple[str, ...]) -> list[tuple[str, ...]]:
+    """Functions are found by the types of what they are given, so that each type needs a way of its own."""
+    found: list[tuple[str, ...]] = [()]
+    for at, kind in enumerate(kinds):
+        choices = (("string", "list") if not at else _ANY) if kind == "dyn" else (kind,)
+        found = [(*made, choice) for made in found for choice in choices]
+    return found
 
 
 def compile_with_library(rule: str, optional_old: bool) -> Callable[[Any, Any], Any]:
@@ -79,6 +74,8 @@ def compile_with_library(rule: str, optional_old: bool) -> Callable[[Any, Any], 
     if optional_old:
         # The old value comes as a list of at most one, and is an optional from there on.
         rule = re.sub(r"\boldSelf\b", "(oldSelf.size() == 0 ? optional.none() : optional.of(oldSelf[0]))", rule)
+    rule = _VALIDATE.sub(r"[\1.problems(\2)].filter(found, found.size() > 0)[?0]", rule)
+    rule = _NAMED.sub(r"[format.known(\1)].filter(found, found.size() > 0)[?0]", rule)
     try:
         compiled = environment.compile(rule)
     except RuntimeError as problem:
@@ -102,8 +99,16 @@ def _words(text: str) -> str:
     """The library's complaint in the server's words."""
     if found := _NO_KEY.search(text):
         return f"no such key: {found[1]}"
+    if found := _INDEX.search(text):
+        return f"index out of bounds: {found[1]}"
+    if "modulus by zero" in text:
+        return "modulus by zero"
     if "divide by zero" in text:
         return "division by zero"
+    if "integer overflow" in text:
+        return "integer overflow"
+    if found := _CONVERSION.search(text):
+        return f"type conversion error from 'string' to '{_TYPES[found[1].lower()]}'"
     if "No matching overloads" in text:
         return "no such overload"
     return text.partition(": ")[2] or text

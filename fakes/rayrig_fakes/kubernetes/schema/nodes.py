@@ -53,6 +53,12 @@ def _is_huge(value: int) -> bool:
     return not -(1 << 63) <= value < 1 << 63
 
 
+class Key(str):
+    """Key of a map, which shows in brackets."""
+
+    __slots__ = ()
+
+
 def render(path: Path) -> str:
     """`spec.ports[0].name`."""
     parts: list[str | int] = []
@@ -61,7 +67,7 @@ def render(path: Path) -> str:
         parts.append(part)
     text = ""
     for part in reversed(parts):
-        if isinstance(part, int):
+        if isinstance(part, (int, Key)):
             text += f"[{part}]"
         else:
             text += f".{part}" if text else part

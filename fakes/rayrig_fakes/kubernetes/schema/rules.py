@@ -16,7 +16,8 @@ from rayrig_core.objects import Json, JsonObject
 from rayrig_fakes.kubernetes import status
 from rayrig_fakes.kubernetes.schema.cel_errors import RuleError
 from rayrig_fakes.kubernetes.schema.cel_library import compile_with_library
-from rayrig_fakes.kubernetes.schema.nodes import Path, render
+from rayrig_fakes.kubernetes.schema.cel_rewriting import rewritten
+from rayrig_fakes.kubernetes.schema.nodes import Key, Path, render, type_name
 from rayrig_fakes.kubernetes.schema.small_rules import compile_small
 from rayrig_fakes.kubernetes.status import Cause
 
@@ -24,6 +25,7 @@ from rayrig_fakes.kubernetes.status import Cause
 Program = Callable[[Json, Json], Any]
 _MARK = b"x-kubernetes-validations"
 _OLD_SELF = re.compile(r"\boldSelf\b")
+_QUOTED_KEY = re.compile(r"\['([^']*)'\]")
 _KEYWORDS = frozenset(
     ("true", "false", "null", "in", "as", "break", "const", "continue", "else", "for", "function", "if")
 )
@@ -44,7 +46,14 @@ class RuleNode:
 
     def __init__(self, schema: JsonObject, below: dict[str, RuleNode], every: RuleNode | None, items: RuleNode | None):
         self._schema = schema
-        self._rules: list[JsonObject] = list(schema.get("x-kubernetes-validations") or ())
+        self._rules: list[JsonObject] = [
+            {
+                **rule,
+                "compiled": rewritten(str(rule.get("rule", "")), schema),
+                "said": rewritten(str(rule.get("messageExpression") or ""), schema),
+            }
+            for rule in schema.get("x-kubernetes-validations") or ()
+        ]
         self._below = below
         self._every = every
         self._items = items
@@ -62,9 +71,12 @@ class RuleNode:
         if isinstance(value, dict):
             was: JsonObject = old if has_old and isinstance(old, dict) else {}
             for field, item in value.items():
-                node = self._below.get(field) or self._every
+                node = self._below.get(field)
+                step = field
+                if node is None and self._every is not None:
+                    node, step = self._every, Key(field)
                 if node is not None:
-                    node.check(item, was.get(field), was.get(field) is not None, (path, field), causes)
+                    node.check(item, was.get(field), was.get(field) is not None, (path, step), causes)
         elif isinstance(value, list) and self._items is not None:
             for index, item in enumerate(value):
                 match = self._correlated(item, old) if has_old else None
@@ -95,15 +107,18 @@ class RuleNode:
         text, optional_old = str(rule.get("rule", "")), bool(rule.get("optionalOldSelf"))
         if _OLD_SELF.search(text) and not has_old and not optional_old:
             return None
-        at = render(path)
+        at = render(path) or "<nil>"
         words = str(rule.get("message") or "").strip()
         try:
-            holds = program(text, optional_old)(self._shown(value), self._shown(old) if has_old else None)
+            holds = program(rule["compiled"], optional_old)(self._shown(value), self._shown(old) if has_old else None)
             if holds is True:
                 return None
         except RuleError as problem:
-            return _invalid(at, value, f"{problem} evaluating rule: {words or text.strip()}", "")
-        expression = rule.get("messageExpression")
+            why = f"{problem} evaluating rule: {words or text.strip()}"
+            if isinstance(value, (dict, list)):
+                return Cause(at, "FieldValueInvalid", f'Invalid value: "{type_name(value)}": {why}')
+            return status.invalid_value(at, value, why)
+        expression = rule["said"]
         if expression:
             try:
                 made = program(str(expression), optional_old)(self._shown(value), self._shown(old) if has_old else None)
@@ -113,7 +128,8 @@ class RuleNode:
                 pass
         where = rule.get("fieldPath")
         if where:
-            at = f"{at}{where}" if at else str(where).lstrip(".")
+            where = _QUOTED_KEY.sub(r"[\1]", str(where))
+            at = f"{at}{where}" if at != "<nil>" else str(where).lstrip(".")
         return _invalid(at, value, words or f"failed rule: {text.strip()}", str(rule.get("reason") or ""))
 
     def _shown(self, value: Json) -> Json:
@@ -126,7 +142,8 @@ def _invalid(at: str, value: Json, text: str, reason: str) -> Cause:
     if reason == "FieldValueRequired":
         return status.required(at, text)
     if reason == "FieldValueDuplicate":
-        return Cause(at, reason, f"Duplicate value: {text}")
+        # The value says it, where it is shown.
+        return Cause(at, reason, "Duplicate value") if isinstance(value, (dict, list)) else status.duplicate(at, value)
     if isinstance(value, (dict, list)):
         # Whole objects are not shown.
         return Cause(at, "FieldValueInvalid", f"Invalid value: {text}")
@@ -146,12 +163,12 @@ def rule_tree(schema: Json) -> RuleNode | None:
     return RuleNode(schema, below, every, items)
 
 
-def rules_of(schema: Json, path: str = "") -> Iterator[tuple[str, JsonObject]]:
-    """Every rule of a schema with its place in the definition: `.properties[spec]`, …"""
+def rules_of(schema: Json, path: str = "") -> Iterator[tuple[str, JsonObject, JsonObject]]:
+    """Every rule of a schema with its place in the definition (`.properties[spec]`, …) and the schema it stands at."""
     if not isinstance(schema, dict):
         return
     for index, rule in enumerate(schema.get("x-kubernetes-validations") or ()):
-        yield f"{path}.x-kubernetes-validations[{index}]", rule
+        yield f"{path}.x-kubernetes-validations[{index}]", rule, schema
     for field, part in (schema.get("properties") or {}).items():
         yield from rules_of(part, f"{path}.properties[{field}]")
     yield from rules_of(schema.get("additionalProperties"), f"{path}.additionalProperties")
