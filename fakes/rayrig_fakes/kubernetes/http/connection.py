@@ -7,7 +7,7 @@ bytes that were framed once.
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from typing import Any, cast
 
 #: Where an ASGI scope has it, among its extensions.
 EXTENSION = "rayrig.connection"
@@ -18,9 +18,9 @@ class Connection:
 
     __slots__ = ("_flow", "_transport")
 
-    def __init__(self, transport: asyncio.Transport, flow: Any) -> None:
+    def __init__(self, transport: Any, flow: Any) -> None:
         """`flow` is uvicorn's flow control of the transport."""
-        self._transport = transport
+        self._transport: asyncio.Transport = transport
         self._flow = flow
 
     @property
@@ -50,14 +50,51 @@ class Connection:
         await self._flow.drain()
 
 
+class JoiningTransport:
+    """A transport that writes the head of a whole response together with its body: one system call and one packet for both."""
+
+    __slots__ = ("_head", "_transport", "_write")
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        self._transport = transport
+        self._write = transport.write
+        self._head = b""
+
+    def write(self, data: bytes) -> None:
+        if self._head:
+            data, self._head = self._head + data, b""
+        elif data.endswith(b"\r\n\r\n") and data.startswith(b"HTTP/1.1 ") and b"content-length:" in data:
+            self._head = data
+            return
+        self._write(data)
+
+    def flush(self) -> None:
+        """No body follows."""
+        if self._head:
+            self.write(b"")
+
+    def close(self) -> None:
+        self.flush()
+        self._transport.close()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+
 def protocol() -> Any:
     """uvicorn's HTTP protocol, with limits for requests that are not whole, and with the connection in each scope."""
     from rayrig_fakes.kubernetes.http.request_limits import LimitedProtocol
 
     class Protocol(LimitedProtocol):
         def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-            super().connection_made(transport)
-            self._extensions = {EXTENSION: Connection(transport, self.flow)}
+            self._joining = joining = JoiningTransport(transport)
+            super().connection_made(cast(asyncio.Transport, joining))
+            self._extensions = {EXTENSION: Connection(joining, self.flow)}
+
+        def on_response_complete(self) -> None:
+            # A HEAD request's answer has no body.
+            self._joining.flush()
+            super().on_response_complete()
 
         def _unsupported_upgrade_warning(self) -> None:
             """Whether an upgrade is taken is the application's to say."""
