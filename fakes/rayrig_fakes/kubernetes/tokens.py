@@ -33,7 +33,8 @@ def read_token_file(path: Path) -> dict[str, UserInfo]:
             raise InputError("token and user must not be empty", where=where)
         if token in users:
             raise InputError("this token was given before", where=where)
-        groups = tuple(group.strip() for group in row[3].split(",") if group.strip()) if len(row) > 3 else ()
+        # An empty fourth column is one group without a name.
+        groups = tuple(group.strip() for group in row[3].split(",")) if len(row) > 3 else ()
         users[token] = UserInfo(name, uid, groups)
     if not users:
         raise InputError(
@@ -72,16 +73,15 @@ class Tokens:
         return self._users.get(token)
 
     def user_of(self, authorization: str) -> UserInfo:
-        """User of an Authorization header. Raises `ApiError` 401."""
-        if not authorization:
+        """User of an Authorization header; what is no bearer token says nothing. Raises `ApiError` 401."""
+        parts = authorization.split(" ")
+        if len(parts) < 2 or parts[0].lower() != "bearer" or not parts[1]:
             if not self._users:
                 return ADMIN
             if self._anonymous:
                 return ANONYMOUS
             raise unauthorized()
-        scheme, _, token = authorization.partition(" ")
-        token = token.strip()
-        user = (self._users.get(token) or self._issued(token)) if scheme.lower() == "bearer" else None
+        user = self._users.get(parts[1]) or self._issued(parts[1])
         if user is None and not self._users:
             return ADMIN
         if user is None:

@@ -65,7 +65,18 @@ def test_administrators_may_act_as_others(client):
     found = ask(client, "POST", review, json={}, headers=acting).json()["status"]["userInfo"]
     assert found == {"username": "bob", "groups": ["dev", "ops", "system:authenticated"]}
     refused = ask(client, "POST", review, "rd", json={}, headers=acting)
-    assert refused.json()["message"].startswith('users "bob" is forbidden: User "reader" cannot impersonate')
+    assert refused.json()["message"] == (
+        'selfsubjectreviews.authentication.k8s.io is forbidden: User "reader" cannot impersonate-on:user-info:create '
+        'resource "selfsubjectreviews" in API group "authentication.k8s.io" at the cluster scope'
+    )
+
+
+def test_what_is_known_of_a_user_beside_the_name_can_be_said_too(client):
+    review = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
+    acting = [("impersonate-user", "bob"), ("impersonate-uid", "7"), ("impersonate-extra-acme.com%2fproject", "p")]
+    found = ask(client, "POST", review, json={}, headers=acting).json()["status"]["userInfo"]
+    assert found["extra"] == {"acme.com/project": ["p"]}
+    assert found["uid"] == "7"
 
 
 def test_a_document_is_not_sent_again_to_whoever_has_it(client):

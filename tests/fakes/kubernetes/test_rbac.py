@@ -384,13 +384,44 @@ def test_a_binding_stays_with_its_role(api: Api) -> None:
 
 def test_impersonation(rbac: Api) -> None:
     authorizer = rbac.server.state.authorizer
+    asked = Asked("list", "/api/v1/pods", version="v1", resource="pods")
     headers = {"impersonate-user": "bob", "impersonate-group": "dev, ops"}
-    assert impersonated(authorizer, ADMIN, headers) == UserInfo("bob", groups=("dev", "ops", "system:authenticated"))
-    robot = impersonated(authorizer, ADMIN, {"impersonate-user": "system:serviceaccount:default:robot"})
+    bob = impersonated(authorizer, ADMIN, headers, asked)
+    assert bob == UserInfo("bob", groups=("dev", "ops", "system:authenticated"))
+    robot = impersonated(authorizer, ADMIN, {"impersonate-user": "system:serviceaccount:default:robot"}, asked)
     assert "system:serviceaccounts:default" in robot.groups
-    assert impersonated(authorizer, ANN, {}) is ANN
+    assert impersonated(authorizer, ANN, {}, asked) is ANN
     with pytest.raises(Forbidden) as refused:
-        impersonated(authorizer, ANN, {"impersonate-user": "bob"})
+        impersonated(authorizer, ANN, {"impersonate-user": "bob"}, asked)
     assert refused.value.message == (
-        'users "bob" is forbidden: User "ann" cannot impersonate resource "users" in API group "" at the cluster scope'
+        'pods is forbidden: User "ann" cannot impersonate-on:user-info:list resource "pods" in API group "" '
+        "at the cluster scope"
     )
+
+
+def test_impersonation_for_some_requests_only(rbac: Api) -> None:
+    rules = [
+        {"verbs": ["impersonate-on:user-info:list"], "apiGroups": [""], "resources": ["pods"]},
+        {
+            "verbs": ["impersonate:user-info"],
+            "apiGroups": ["authentication.k8s.io"],
+            "resources": ["users"],
+            "resourceNames": ["bob"],
+        },
+    ]
+    role = {"metadata": {"name": "as-bob"}, "rules": rules}
+    rbac.create(CLUSTER_ROLE, role, namespace="")
+    bound = {
+        "metadata": {"name": "as-bob"},
+        "subjects": [{"kind": "User", "apiGroup": "rbac.authorization.k8s.io", "name": "ann"}],
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "as-bob"},
+    }
+    rbac.create(CLUSTER_ROLE_BINDING, bound, namespace="")
+    authorizer = rbac.server.state.authorizer
+    pods = Asked("list", "/api/v1/pods", version="v1", resource="pods")
+    assert impersonated(authorizer, ANN, {"impersonate-user": "bob"}, pods).name == "bob"
+    with pytest.raises(Forbidden, match="impersonate:user-info"):
+        impersonated(authorizer, ANN, {"impersonate-user": "eve"}, pods)
+    nodes = Asked("list", "/api/v1/nodes", version="v1", resource="nodes")
+    with pytest.raises(Forbidden, match="impersonate-on:user-info:list"):
+        impersonated(authorizer, ANN, {"impersonate-user": "bob"}, nodes)

@@ -6,16 +6,23 @@ from rayrig_core.objects import Json, JsonObject
 from rayrig_core.timestamps import rfc3339
 from rayrig_fakes.kubernetes import status
 from rayrig_fakes.kubernetes.authorization import service_account_tokens
+from rayrig_fakes.kubernetes.body_types import check_type
 from rayrig_fakes.kubernetes.calls import Answer, ApiCall
 from rayrig_fakes.kubernetes.identity import ADMIN, Asked, UserInfo
+from rayrig_fakes.kubernetes.intake import unhandled
 from rayrig_fakes.kubernetes.registry import Served
 from rayrig_fakes.kubernetes.state import ServerState
 from rayrig_fakes.kubernetes.status import Cause
+from rayrig_fakes.kubernetes.typed.catalogue import type_of
+from rayrig_fakes.kubernetes.typed.decoding import Undecodable, decode
+
+_AUDIENCE = service_account_tokens.AUDIENCE
 
 
 def review(state: ServerState, served: Served, call: ApiCall) -> Answer:
     """Answer to the creation of a review. Raises `ApiError`: 400, 422."""
-    body = call.body if isinstance(call.body, dict) else {}
+    warnings: list[str] = []
+    body = _decoded(served, call, warnings)
     user = call.user or ADMIN
     name = served.type.kind
     if name == "SelfSubjectReview":
@@ -27,13 +34,32 @@ def review(state: ServerState, served: Served, call: ApiCall) -> Answer:
     if name == "TokenReview":
         return _answer(served, meta, spec, _token_status(state, served, spec))
     if name == "SelfSubjectRulesReview":
-        return _answer(served, meta, spec, _rules_status(state, user, spec))
+        return _answer(served, meta, {}, _rules_status(state, user, spec))._replace(warnings=tuple(warnings))
     if name != "SelfSubjectAccessReview":
         user = _subject(spec)
-    _check_access_spec(served, call, spec)
+    _check_access_spec(served, call, spec, {field: value for field, value in meta.items() if field != "namespace"})
     if call.namespace:
         meta["namespace"] = call.namespace
-    return _answer(served, meta, spec, _access_status(state, user, spec))
+    return _answer(served, meta, spec, _access_status(state, user, spec))._replace(warnings=tuple(warnings))
+
+
+def _decoded(served: Served, call: ApiCall, warnings: list[str]) -> JsonObject:
+    """The body as what it should be; unknown fields become warnings. Raises `ApiError` 400."""
+    body = call.body if isinstance(call.body, dict) else {}
+    kind = served.type
+    check_type(served, body)
+    unknown: list[str] = []
+    try:
+        decoded: JsonObject = decode(body, type_of(kind) or "", unknown)
+    except KeyError:
+        return body
+    except Undecodable as problem:
+        raise unhandled(served, str(problem)) from None
+    problems = [f'unknown field "{field}"' for field in unknown] if call.field_validation != "Ignore" else []
+    if problems and call.field_validation == "Strict":
+        raise unhandled(served, f"strict decoding error: {', '.join(problems)}")
+    warnings += problems
+    return {field: value for field, value in decoded.items() if value is not None}
 
 
 def _answer(served: Served, meta: JsonObject, spec: JsonObject | None, found: JsonObject) -> Answer:
@@ -62,12 +88,19 @@ class _Subject(UserInfo):
         return self.groups
 
 
-def _check_access_spec(served: Served, call: ApiCall, spec: JsonObject) -> None:
+def _as_in_go(attributes: JsonObject) -> JsonObject:
+    """With the names of fields that the server's own type has."""
+    return {name.capitalize(): attributes.get(name, "") for name in ("path", "verb")}
+
+
+def _check_access_spec(served: Served, call: ApiCall, spec: JsonObject, meta: JsonObject) -> None:
     causes: list[Cause] = []
+    if meta:
+        causes.append(status.invalid_value("metadata", meta, "must be empty"))
     resource, path = spec.get("resourceAttributes"), spec.get("nonResourceAttributes")
     if resource is not None and path is not None:
         text = "cannot be specified in combination with resourceAttributes"
-        causes.append(status.invalid_value("spec.nonResourceAttributes", path, text))
+        causes.append(status.invalid_value("spec.nonResourceAttributes", _as_in_go(path), text))
     if resource is None and path is None:
         text = "exactly one of nonResourceAttributes or resourceAttributes must be specified"
         causes.append(status.invalid_value("spec.resourceAttributes", None, text))
@@ -77,13 +110,13 @@ def _check_access_spec(served: Served, call: ApiCall, spec: JsonObject) -> None:
     if served.type.namespaced:
         if path is not None:
             text = "disallowed on this kind of request"
-            causes.append(status.invalid_value("spec.nonResourceAttributes", path, text))
+            causes.append(status.invalid_value("spec.nonResourceAttributes", _as_in_go(path), text))
         namespace = resource.get("namespace") if isinstance(resource, dict) else None
         if namespace != call.namespace:
             text = "must match metadata.namespace"
             causes.append(status.invalid_value("spec.resourceAttributes.namespace", namespace or "", text))
     if causes:
-        raise status.invalid(served.type.kind, served.type.group, "", causes)
+        raise status.invalid("", served.type.group, "", causes)
 
 
 def _access_status(state: ServerState, user: UserInfo, spec: JsonObject) -> JsonObject:
@@ -127,8 +160,9 @@ def _token_status(state: ServerState, served: Served, spec: JsonObject) -> JsonO
     token: Json = spec.get("token")
     if not isinstance(token, str) or not token:
         raise status.bad_request("token is required for TokenReview in authentication")
+    asked = spec.get("audiences")
+    audiences = [each for each in asked if each == service_account_tokens.AUDIENCE] if asked else [_AUDIENCE]
     user = state.find_user(token) or service_account_tokens.user_of(state, token)
-    if user is None:
-        return {"user": {}, "error": "[invalid bearer token, Token has been invalidated]"}
-    audiences = spec.get("audiences") or [service_account_tokens.AUDIENCE]
+    if user is None or not audiences:
+        return {"user": {}, "error": "invalid bearer token"}
     return {"authenticated": True, "user": user.as_json(), "audiences": audiences}

@@ -146,7 +146,8 @@ class KubernetesApp:
                 request = _from_protobuf(request)
             authorizer = self.server.state.authorizer
             if not _IMPERSONATION.isdisjoint(request.headers):
-                user = exchange.impersonated = impersonated(authorizer, user, request.headers)
+                wanted = request_info(request.method, request.path, request.query)
+                user = exchange.impersonated = impersonated(authorizer, user, request.headers, wanted)
             is_open = isinstance(authorizer, AlwaysAllow)
             is_plain = _BEYOND.search(request.path) is None
             if is_open and is_plain and self._faults is None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 _VERBS = {"GET": "get", "HEAD": "get", "POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
+_NAMED = re.compile(r"metadata\.name==?([A-Za-z0-9.:_-]+)")
 _TRUE = ("1", "true", "True", "TRUE", "t", "T")
 
 
@@ -55,6 +57,9 @@ def request_info(method: str, path: str, query: Mapping[str, list[str]]) -> Requ
         if verb == "get":
             watches = query.get("watch")
             verb = "watch" if watches and watches[0] in _TRUE else "list"
+            if (selector := query.get("fieldSelector")) and (one := _NAMED.fullmatch(selector[0])) is not None:
+                # Whoever may see one object only lists it by its name.
+                name = one.group(1)
         elif verb == "delete":
             verb = "deletecollection"
     return RequestInfo(verb, path, group, version, rest[0], subresource, namespace, name)
