@@ -8,13 +8,18 @@ from rayrig_core.kubernetes_names import dns_label
 from rayrig_core.objects import JsonObject
 from rayrig_fakes.kubernetes import status
 from rayrig_fakes.kubernetes.kind_rules import Admission, KindRules, keep, setdefault
-from rayrig_fakes.kubernetes.kinds.pod_validation import validate_port
+from rayrig_fakes.kubernetes.kinds.service_validation import (
+    FIRST_NODE_PORT,
+    LAST_NODE_PORT,
+    WITH_NODE_PORTS,
+    address_problems,
+    service_problems,
+)
 from rayrig_fakes.kubernetes.status import Cause
 
 _RANGE = "10.96."
-_FIRST_NODE_PORT, _LAST_NODE_PORT = 30_000, 32_767
-_TYPES = ("ClusterIP", "ExternalName", "LoadBalancer", "NodePort")
-_WITH_NODE_PORTS = ("NodePort", "LoadBalancer")
+#: Fields that go when a Service that had them by its type becomes an ExternalName.
+_OF_ADDRESSES = ("clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy", "internalTrafficPolicy")
 
 
 def service_name(name: str) -> tuple[str, ...]:
@@ -43,18 +48,25 @@ class ServiceRules(KindRules):
         keep(obj, old, "status")
         spec, old_spec = obj.setdefault("spec", {}), old["spec"]
         kind = spec.get("type") or "ClusterIP"
+        if kind == "ExternalName" and old_spec.get("type") != "ExternalName":
+            for field in _OF_ADDRESSES:
+                # What is given anew is left there, to be refused.
+                if field == "internalTrafficPolicy" or spec.get(field) in (None, old_spec.get(field)):
+                    spec.pop(field, None)
+        if old_spec.get("type") == "LoadBalancer" and kind != "LoadBalancer":
+            obj["status"] = {**(obj.get("status") or {}), "loadBalancer": {}}
         if kind != "ExternalName":
             had = [address for address in old_spec.get("clusterIPs") or () if address]
             if not spec.get("clusterIP") and had:
                 spec["clusterIP"], spec["clusterIPs"] = old_spec["clusterIP"], list(had)
             elif spec.get("clusterIP") != old_spec.get("clusterIP") and spec.get("clusterIPs") == had:
                 spec["clusterIPs"] = [spec["clusterIP"]]
-        if kind in _WITH_NODE_PORTS:
+        if kind in WITH_NODE_PORTS:
             known = {_port_key(port): port.get("nodePort") for port in old_spec.get("ports") or ()}
             for port in spec.get("ports") or ():
                 if not port.get("nodePort") and known.get(_port_key(port)):
                     port["nodePort"] = known[_port_key(port)]
-        elif old_spec.get("type") in _WITH_NODE_PORTS:
+        elif old_spec.get("type") in WITH_NODE_PORTS:
             for port in spec.get("ports") or ():
                 port.pop("nodePort", None)
             for field in ("externalTrafficPolicy", "allocateLoadBalancerNodePorts", "healthCheckNodePort"):
@@ -75,8 +87,11 @@ class ServiceRules(KindRules):
             setdefault(config, timeoutSeconds=10_800)
         if spec["type"] == "ExternalName":
             return
+        if spec.get("clusterIP") == "None" and not spec.get("selector"):
+            # Whoever writes its endpoints may use both families.
+            setdefault(spec, ipFamilies=["IPv4", "IPv6"], ipFamilyPolicy="RequireDualStack")
         setdefault(spec, ipFamilies=["IPv4"], ipFamilyPolicy="SingleStack", internalTrafficPolicy="Cluster")
-        if spec["type"] in _WITH_NODE_PORTS:
+        if spec["type"] in WITH_NODE_PORTS or spec.get("externalIPs"):
             setdefault(spec, externalTrafficPolicy="Cluster")
         if spec["type"] == "LoadBalancer":
             setdefault(spec, allocateLoadBalancerNodePorts=True)
@@ -84,7 +99,10 @@ class ServiceRules(KindRules):
     def _allocate(self, obj: JsonObject, spec: JsonObject, admission: Admission) -> None:
         if spec["type"] == "ExternalName":
             return
-        owner = f"{obj['metadata'].get('namespace', '')}/{obj['metadata'].get('name', '')}"
+        owner = _owner(obj)
+        problems = address_problems(spec)
+        if problems:
+            raise status.invalid("Service", "", str(obj["metadata"].get("name", "")), problems)
         wanted = spec.get("clusterIP") or next(iter(spec.get("clusterIPs") or ()), "")
         if not wanted:
             wanted = self._free_address(admission)
@@ -93,12 +111,15 @@ class ServiceRules(KindRules):
             spec["clusterIPs"] = [wanted]
         if wanted != "None":
             self._check_address(obj, wanted, owner)
-        if spec["type"] in _WITH_NODE_PORTS and spec.get("allocateLoadBalancerNodePorts") is not False:
+        if spec["type"] in WITH_NODE_PORTS and spec.get("allocateLoadBalancerNodePorts") is not False:
             taken_here: list[int] = []
             for port in spec.get("ports") or ():
                 if not port.get("nodePort"):
                     port["nodePort"] = self._free_port(admission, taken_here)
                 taken_here.append(port["nodePort"])
+        is_local = spec["type"] == "LoadBalancer" and spec.get("externalTrafficPolicy") == "Local"
+        if is_local and not spec.get("healthCheckNodePort"):
+            spec["healthCheckNodePort"] = self._free_port(admission, _node_ports(obj))
 
     def _free_address(self, admission: Admission) -> str:
         while True:
@@ -109,7 +130,7 @@ class ServiceRules(KindRules):
 
     def _free_port(self, admission: Admission, taken: list[int]) -> int:
         while True:
-            port = admission.rng.randrange(_FIRST_NODE_PORT, _LAST_NODE_PORT + 1)
+            port = admission.rng.randrange(FIRST_NODE_PORT, LAST_NODE_PORT + 1)
             if port not in self._ports and port not in taken:
                 return port
 
@@ -125,39 +146,8 @@ class ServiceRules(KindRules):
             raise status.invalid("Service", "", str(obj["metadata"].get("name", "")), [cause])
 
     def validate(self, obj: JsonObject, admission: Admission) -> Sequence[Cause]:
-        spec = obj["spec"]
-        causes: list[Cause] = []
-        kind, ports = spec["type"], spec.get("ports") or []
-        if kind not in _TYPES:
-            causes.append(status.not_supported("spec.type", kind, _TYPES))
-        if not ports and kind != "ExternalName" and spec.get("clusterIP") != "None":
-            causes.append(status.required("spec.ports"))
-        seen: list[tuple[object, object]] = []
-        names: list[str] = []
-        owner = f"{obj['metadata'].get('namespace', '')}/{obj['metadata'].get('name', '')}"
-        for index, port in enumerate(ports):
-            field = f"spec.ports[{index}]"
-            name = port.get("name") or ""
-            if not name and len(ports) > 1:
-                causes.append(status.required(f"{field}.name"))
-            elif name:
-                causes += [status.invalid_value(f"{field}.name", name, text) for text in dns_label(name)]
-                if name in names:
-                    causes.append(status.duplicate(f"{field}.name", name))
-                names.append(name)
-            causes += validate_port(port.get("port"), f"{field}.port")
-            if isinstance(port.get("targetPort"), int):
-                causes += validate_port(port["targetPort"], f"{field}.targetPort")
-            identity = (port.get("port"), port["protocol"])
-            if identity in seen:
-                causes.append(status.duplicate(field, {"port": port.get("port"), "protocol": port["protocol"]}))
-            seen.append(identity)
-            node_port = port.get("nodePort")
-            if node_port and self._ports.get(node_port, owner) != owner:
-                causes.append(
-                    status.invalid_value(f"{field}.nodePort", node_port, "provided port is already allocated")
-                )
-        return causes
+        owner = _owner(obj)
+        return service_problems(obj["spec"], lambda port: self._ports.get(port, owner) != owner)
 
     def validate_update(self, obj: JsonObject, old: JsonObject, admission: Admission) -> Sequence[Cause]:
         spec, had = obj["spec"], old["spec"].get("clusterIP")
@@ -172,9 +162,8 @@ class ServiceRules(KindRules):
         for address in obj["spec"].get("clusterIPs") or ():
             if address != "None":
                 self._addresses[address] = owner
-        for port in obj["spec"].get("ports") or ():
-            if port.get("nodePort"):
-                self._ports[port["nodePort"]] = owner
+        for number in _node_ports(obj):
+            self._ports[number] = owner
 
     def after_removal(self, obj: JsonObject) -> None:
         self._release(obj)
@@ -182,8 +171,18 @@ class ServiceRules(KindRules):
     def _release(self, obj: JsonObject) -> None:
         for address in obj["spec"].get("clusterIPs") or ():
             self._addresses.pop(address, None)
-        for port in obj["spec"].get("ports") or ():
-            self._ports.pop(port.get("nodePort") or 0, None)
+        for number in _node_ports(obj):
+            self._ports.pop(number, None)
+
+
+def _owner(obj: JsonObject) -> str:
+    return f"{obj['metadata'].get('namespace', '')}/{obj['metadata'].get('name', '')}"
+
+
+def _node_ports(obj: JsonObject) -> list[int]:
+    spec = obj["spec"]
+    found = [port["nodePort"] for port in spec.get("ports") or () if port.get("nodePort")]
+    return [*found, spec["healthCheckNodePort"]] if spec.get("healthCheckNodePort") else found
 
 
 def _port_key(port: JsonObject) -> tuple[object, object]:
