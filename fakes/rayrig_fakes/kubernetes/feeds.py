@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Callable, Hashable, Iterator
+from itertools import count
 from typing import NamedTuple
 from weakref import WeakSet
 
@@ -156,7 +157,7 @@ class Feed:
         self._routed = 0
         #: Views with changes that nobody was woken for yet.
         self._fresh: dict[View, None] = {}
-        self._tickets = 0
+        self._tickets = count()
         self._initial: dict[Hashable, list[Stored]] = {}
         self._by_key: dict[str, list[View]] = {}
         self._by_namespace: dict[str, list[View]] = {}
@@ -236,8 +237,7 @@ class Feed:
 
     def wait(self, cursor: Cursor) -> None:
         """The cursor is to be woken by the next change of its source."""
-        self._tickets += 1
-        cursor.ticket = self._tickets
+        cursor.ticket = next(self._tickets)
         cursor.source.waiting.append(cursor)
 
     @property

@@ -26,11 +26,13 @@ class WatchCursor(Cursor):
 
     __slots__ = (
         "_after",
+        "_changes",
         "_feed",
         "_initial",
         "_is_early",
         "_lost",
         "_old",
+        "_reads_view",
         "_ready",
         "_told",
         "closed",
@@ -52,6 +54,8 @@ class WatchCursor(Cursor):
         self._feed = feed = collection.feed
         source = feed.source(selection)
         super().__init__(source, source.changes.end)
+        self._changes = source.changes
+        self._reads_view = isinstance(source, View)
         self._lost = lost
         self._initial = initial or None
         self._told = 0
@@ -80,12 +84,13 @@ class WatchCursor(Cursor):
             early = self._early()
             if early is not None:
                 return early
-        changes = self.source.changes
+        changes = self._changes
         index = self.place - changes.begin
         entries = changes.entries
         if index >= len(entries):
-            if isinstance(self.source, View):
-                self._feed.route()
+            if not self._reads_view:
+                return None
+            self._feed.route()
             if index >= len(entries):
                 return None
         if index < 0:
@@ -96,12 +101,11 @@ class WatchCursor(Cursor):
     def take_all(self) -> list[Change]:
         """All events there are. Raises `Gone`."""
         if not self._is_early:
-            changes = self.source.changes
+            changes = self._changes
             index = self.place - changes.begin
-            entries = changes.entries
-            if 0 <= index < len(entries):
-                self.place = changes.begin + len(entries)
-                return entries[index:]
+            if index >= 0 and (found := changes.entries[index:]):
+                self.place += len(found)
+                return found
         taken: list[Change] = []
         while (change := self.take()) is not None:
             taken.append(change)
@@ -170,10 +174,9 @@ class WatchCursor(Cursor):
 
         To be used after `take` returned None. A later call replaces an earlier one.
         """
-        is_waiting = self._ready is not None
-        self._ready = ready
-        if not is_waiting:
+        if self._ready is None:
             self._feed.wait(self)
+        self._ready = ready
 
     def fail(self, error: ApiError) -> None:
         """From now on `take` raises `error`: the history is declared lost (K8-058)."""
