@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import TypeAlias
 
 from rayrig_core.errors import ApiError
@@ -81,9 +82,7 @@ class _Form:
     yaml: bool = False
 
 
-def handle(
-    server: ApiServer, request: HttpRequest, user: UserInfo = ADMIN, stale: StaleRead | None = None
-) -> Response:
+def handle(server: ApiServer, request: HttpRequest, user: UserInfo = ADMIN, stale: StaleRead | None = None) -> Response:
     """Answer one request of a user who may make it (a read from an older state, when it is `stale`). Never raises for what a
     client sends."""
     try:
@@ -176,6 +175,7 @@ def _version(obj: JsonObject) -> str:
 # Representations
 
 
+@lru_cache(maxsize=256)
 def _accepted(header: str, custom: bool) -> _Form:
     """The first type that can be served. Raises `ApiError` 406 (K8-009, K8-010)."""
     if not header.strip():

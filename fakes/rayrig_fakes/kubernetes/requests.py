@@ -150,25 +150,7 @@ def call_of(request: HttpRequest, target: Target, verb: Verb) -> ApiCall:
     """The call a request makes. Raises `ApiError` 400, 413, 415, 422."""
     query = request.query
     served = target.served
-    call = ApiCall(
-        verb,
-        served.type,
-        target.namespace,
-        target.name,
-        target.subresource,
-        label_selector=one(query, "labelSelector"),
-        field_selector=one(query, "fieldSelector"),
-        limit=max(0, number(query, "limit") or 0),
-        continue_token=one(query, "continue"),
-        resource_version=one(query, "resourceVersion"),
-        resource_version_match=one(query, "resourceVersionMatch"),
-        dry_run=_dry_run(query.get("dryRun") or [], verb),
-        field_manager=one(query, "fieldManager") or ("" if _is_apply(request) else _agent(request)),
-        force=flag(query, "force"),
-        field_validation=_field_validation(one(query, "fieldValidation"), verb),
-        send_initial_events=flag(query, "sendInitialEvents"),
-        container=one(query, "container"),
-    )
+    call = _call_with_options(request, target, verb) if query else _plain_call(request, target, verb)
     if target.subresource == "log":
         return call._replace(log=_log_options(query))
     if len(request.body) > BODY_LIMIT:
@@ -188,6 +170,42 @@ def call_of(request: HttpRequest, target: Target, verb: Verb) -> ApiCall:
     if verb in ("delete", "deletecollection"):
         return _with_delete_options(request, call)
     return call
+
+
+def _plain_call(request: HttpRequest, target: Target, verb: Verb) -> ApiCall:
+    """Without any parameters in the query."""
+    return ApiCall(
+        verb,
+        target.served.type,
+        target.namespace,
+        target.name,
+        target.subresource,
+        field_manager="" if _is_apply(request) else _agent(request),
+        field_validation="Warn",
+    )
+
+
+def _call_with_options(request: HttpRequest, target: Target, verb: Verb) -> ApiCall:
+    query = request.query
+    return ApiCall(
+        verb,
+        target.served.type,
+        target.namespace,
+        target.name,
+        target.subresource,
+        label_selector=one(query, "labelSelector"),
+        field_selector=one(query, "fieldSelector"),
+        limit=max(0, number(query, "limit") or 0),
+        continue_token=one(query, "continue"),
+        resource_version=one(query, "resourceVersion"),
+        resource_version_match=one(query, "resourceVersionMatch"),
+        dry_run=_dry_run(query.get("dryRun") or [], verb),
+        field_manager=one(query, "fieldManager") or ("" if _is_apply(request) else _agent(request)),
+        force=flag(query, "force"),
+        field_validation=_field_validation(one(query, "fieldValidation"), verb),
+        send_initial_events=flag(query, "sendInitialEvents"),
+        container=one(query, "container"),
+    )
 
 
 def _log_options(query: Mapping[str, list[str]]) -> LogOptions:

@@ -5,14 +5,16 @@ As the real server: once the texts together pass 4,096 characters, each is cut t
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 _ALL_CHARACTERS = 4096
 _EACH_CHARACTERS = 256
 
 
-def warning_headers(texts: Iterable[str]) -> tuple[str, ...]:
+def warning_headers(texts: Sequence[str]) -> tuple[str, ...]:
     """Values of Warning headers. A text with control characters cannot be sent and is left out."""
+    if not texts:
+        return ()
     found = list(dict.fromkeys(text for text in texts if text and not _has_control(text)))
     if sum(map(len, found)) > _ALL_CHARACTERS:
         found = _cut(found)
