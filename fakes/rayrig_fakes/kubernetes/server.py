@@ -157,7 +157,9 @@ class ApiServer:
         served = self.served(call.resource)
         if (served.type.namespaced and not call.namespace) or served.type == NAMESPACE:
             raise status.method_not_allowed()
-        return Page(self._deleter.delete_collection(served, call), self.state.store.revision)
+        # The list is that of before.
+        revision = self.state.store.revision
+        return Page(self._deleter.delete_collection(served, call), revision)
 
     def watch(self, call: ApiCall) -> WatchCursor:
         """Raises `ApiError`; that a revision is compacted shows when the first event is taken."""

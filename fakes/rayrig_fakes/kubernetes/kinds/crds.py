@@ -273,9 +273,8 @@ class CrdRules(KindRules):
         spec = crd["spec"]
         names, group = {**spec["names"], **_accepted(crd)}, spec["group"]
         storage = next(version["name"] for version in spec["versions"] if version.get("storage"))
+        versions: dict[str, CustomRules] = {}
         for version in spec["versions"]:
-            if not version.get("served"):
-                continue
             kind = ResourceType(group, version["name"], names["plural"], names["kind"], spec["scope"] == "Namespaced")
             parts = version.get("subresources") or {}
             rules = CustomRules(
@@ -286,6 +285,9 @@ class CrdRules(KindRules):
                 scale=parts.get("scale"),
                 changed_at=changed_at,
             )
+            versions[kind.api_version], rules.versions = rules, versions
+            if not version.get("served"):
+                continue
             paths = [field["jsonPath"].removeprefix(".") for field in version.get("selectableFields") or ()]
             warning = ""
             if version.get("deprecated"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from rayrig_core.objects import JsonObject, copy_json
 from rayrig_core.resource_types import ResourceType
@@ -11,6 +12,7 @@ from rayrig_fakes.kubernetes.copies import own_copy
 from rayrig_fakes.kubernetes.kind_rules import Admission, KindRules, keep
 from rayrig_fakes.kubernetes.objectmeta import STANDARD_FINALIZERS, Looks
 from rayrig_fakes.kubernetes.scale_paths import scale_problems
+from rayrig_fakes.kubernetes.schema.changes import unchanged_tolerated
 from rayrig_fakes.kubernetes.schema.nodes import SchemaNode, has_embedded, has_rules
 from rayrig_fakes.kubernetes.schema.rules import RuleNode, rule_tree
 from rayrig_fakes.kubernetes.status import Cause
@@ -62,8 +64,13 @@ class CustomRules(KindRules):
         self._changed_at = changed_at
         self._rules: RuleNode | None = None
         self._rules_read = False
+        self._warns = False
+        #: What the last look at the rules had against values that are as they were.
+        self._tolerated: list[Cause] = []
         self._has_rules: bool | None = None
         self._has_embedded: bool | None = None
+        #: Rules of all versions by apiVersion: what was stored in one is defaulted by its schema.
+        self.versions: dict[str, CustomRules] = {}
         #: Set when the definition is being deleted: called after each removal of an object.
         self.on_removal: Callable[[], None] | None = None
         self.serves_stored_form = kind.api_version == storage_version and not changed_at
@@ -104,11 +111,26 @@ class CustomRules(KindRules):
         if self.has_status:
             keep(obj, old, "status")
         # Parts that did not change were admitted when they were written.
+        self._warns = admission.looks_for_unknown
+        first = len(admission.causes)
         self._admit(obj, admission, lambda field: field not in old or obj[field] != old[field])
+        if len(admission.causes) > first:
+            admission.causes[first:] = unchanged_tolerated(admission.causes[first:], obj, old, self.schema)
 
     def before_status_update(self, obj: JsonObject, old: JsonObject, admission: Admission) -> None:
         super().before_status_update(obj, old, admission)
-        self._admit(obj, admission, lambda field: field == "status")
+        node = self.root.child("status")
+        if node is None or obj.get("status") is None:
+            self._admit(obj, admission, lambda field: field == "status")
+            return
+        # Texts speak of a status as if nothing were around it.
+        found: list[Cause] = []
+        node.admit(obj["status"], None, found)
+        found = unchanged_tolerated(found, obj["status"], old.get("status"), node.schema)
+        for cause in found:
+            inside = cause.field not in ("", "<nil>")
+            at = f"status.{cause.field}" if inside else cause.field or "status"
+            admission.causes.append(replace(cause, field=at))
 
     def _admit(self, obj: JsonObject, admission: Admission, is_new: Callable[[str], bool]) -> None:
         """Prune, default and validate the top-level fields that are new."""
@@ -129,6 +151,7 @@ class CustomRules(KindRules):
         return scale_problems(obj, self.scale) if self.scale is not None else ()
 
     def warn(self, obj: JsonObject, old: JsonObject | None, admission: Admission) -> None:
+        admission.warnings += [cause.text() for cause in self._tolerated]
         had = (old["metadata"].get("finalizers") or ()) if old is not None else ()
         for finalizer in obj["metadata"].get("finalizers") or ():
             if "/" not in finalizer and finalizer not in had and finalizer not in STANDARD_FINALIZERS:
@@ -152,11 +175,8 @@ class CustomRules(KindRules):
         if self._rules is None:
             return []
         causes: list[Cause] = []
-        changed = obj
-        if old is not None:
-            # What did not change was found good when it was written.
-            changed = {field: value for field, value in obj.items() if field not in old or old[field] != value}
-        self._rules.check_root(obj, changed, old, causes)
+        self._tolerated = []
+        self._rules.check_root(obj, obj, old, causes, self._tolerated if self._warns else None)
         return causes
 
     def unknown_fields(self, obj: JsonObject) -> list[str]:
@@ -179,8 +199,9 @@ class CustomRules(KindRules):
     def served_form(self, obj: JsonObject) -> JsonObject:
         if self._changed_at and int(obj["metadata"].get("resourceVersion") or self._changed_at + 1) <= self._changed_at:
             obj = copy_json(obj)
+            stored = self.versions.get(obj["apiVersion"], self)
             envelope = {field: obj.pop(field) for field in _ENVELOPE if field in obj}
-            self.root.admit_fields(obj, {}, [])
+            stored.root.admit_fields(obj, {}, [])
             obj = {**envelope, **obj}
         if obj["apiVersion"] != self._api_version:
             obj = {**obj, "apiVersion": self._api_version}

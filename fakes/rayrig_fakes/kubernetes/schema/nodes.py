@@ -160,6 +160,11 @@ class SchemaNode:
                 if field == "metadata" or not properties or field not in properties:
                     self._children[field] = _EMBEDDED_METADATA if field == "metadata" else _EMBEDDED_STRING
 
+    @property
+    def schema(self) -> JsonObject:
+        """What it was compiled from."""
+        return self._schema
+
     def _compile(self, field: str, schema: JsonObject) -> SchemaNode:
         node = self._children[field] = SchemaNode(schema, structural=self._structural)
         return node

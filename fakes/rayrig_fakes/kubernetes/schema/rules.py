@@ -42,13 +42,14 @@ def program(rule: str, optional_old: bool = False) -> Program:
 class RuleNode:
     """Rules of one place of a schema and of what is below it; None of it for places without any."""
 
-    __slots__ = ("_below", "_every", "_items", "_keys", "_rules", "_schema")
+    __slots__ = ("_below", "_every", "_items", "_keys", "_rules", "_schema", "compares")
 
     def __init__(self, schema: JsonObject, below: dict[str, RuleNode], every: RuleNode | None, items: RuleNode | None):
         self._schema = schema
         self._rules: list[JsonObject] = [
             {
                 **rule,
+                "compares": _OLD_SELF.search(str(rule.get("rule", ""))) is not None,
                 "compiled": rewritten(str(rule.get("rule", "")), schema),
                 "said": rewritten(str(rule.get("messageExpression") or ""), schema),
             }
@@ -57,17 +58,27 @@ class RuleNode:
         self._below = below
         self._every = every
         self._items = items
+        #: Whether any rule here or below looks at what was there before.
+        self.compares: bool = any(rule["compares"] for rule in self._rules) or any(
+            node.compares for node in (*below.values(), every, items) if node is not None
+        )
         is_map = schema.get("x-kubernetes-list-type") == "map"
         self._keys: tuple[str, ...] = tuple(schema.get("x-kubernetes-list-map-keys") or ()) if is_map else ()
 
-    def check(self, value: Json, old: Json, has_old: bool, path: Path, causes: list[Cause]) -> None:
-        """Add what the rules say of `value`. `old` is what stood here, when `has_old`."""
+    def check(
+        self, value: Json, old: Json, has_old: bool, path: Path, causes: list[Cause], tolerated: list[Cause] | None
+    ) -> None:
+        """Add what the rules say of `value`. `old` is what stood here, when `has_old`; what they have against a value that is
+        as it was is only `tolerated` (None: nobody asks)."""
         if value is None:
             return
+        unchanged = has_old and value == old
+        if unchanged and tolerated is None and not self.compares:
+            return
         for rule in self._rules:
-            cause = self._violation(rule, value, old, has_old, path)
-            if cause is not None:
-                causes.append(cause)
+            found = causes if not unchanged or rule["compares"] else tolerated
+            if found is not None and (cause := self._violation(rule, value, old, has_old, path)) is not None:
+                found.append(cause)
         if isinstance(value, dict):
             was: JsonObject = old if has_old and isinstance(old, dict) else {}
             for field, item in value.items():
@@ -76,13 +87,20 @@ class RuleNode:
                 if node is None and self._every is not None:
                     node, step = self._every, Key(field)
                 if node is not None:
-                    node.check(item, was.get(field), was.get(field) is not None, (path, step), causes)
+                    node.check(item, was.get(field), was.get(field) is not None, (path, step), causes, tolerated)
         elif isinstance(value, list) and self._items is not None:
             for index, item in enumerate(value):
                 match = self._correlated(item, old) if has_old else None
-                self._items.check(item, match, match is not None, (path, index), causes)
+                self._items.check(item, match, match is not None, (path, index), causes, tolerated)
 
-    def check_root(self, obj: JsonObject, changed: JsonObject, old: JsonObject | None, causes: list[Cause]) -> None:
+    def check_root(
+        self,
+        obj: JsonObject,
+        changed: JsonObject,
+        old: JsonObject | None,
+        causes: list[Cause],
+        tolerated: list[Cause] | None,
+    ) -> None:
         """As `check` for a whole object, below the root only of its fields in `changed`."""
         for rule in self._rules:
             cause = self._violation(rule, obj, old, old is not None, None)
@@ -92,7 +110,7 @@ class RuleNode:
             node = self._below.get(field)
             if node is not None:
                 was = old.get(field) if old is not None else None
-                node.check(value, was, was is not None, (None, field), causes)
+                node.check(value, was, was is not None, (None, field), causes, tolerated)
 
     def _correlated(self, item: Json, old: Json) -> Json:
         """The old item with the same keys; items of other lists are not the same from one version to the next."""
