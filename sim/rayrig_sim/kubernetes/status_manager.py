@@ -235,6 +235,12 @@ class StatusManager:
             ]
             order = [*foreign, *(c["type"] for c in own)]
             body["$setElementOrder/conditions"] = [{"type": kind} for kind in order]
+        for part in ("podIPs", "hostIPs"):
+            # Addresses merge too: one that is no longer the pod's has to be taken away.
+            addresses = body.get(part) or []
+            gone = [each for each in entry.api_status.get(part) or () if addresses and each not in addresses]
+            if gone:
+                body[part] = [*addresses, *({"$patch": "delete", "ip": each["ip"]} for each in gone)]
         return body
 
     def _was_overwritten(self, entry: _Entry) -> bool:

@@ -394,7 +394,11 @@ def test_redis_is_cleaned_by_a_job_after_the_head_has_gone(rig: Any, values: Any
     assert job["metadata"]["name"] == "rc-redis-cleanup"
     assert job["spec"]["template"]["metadata"]["labels"]["ray.io/node-type"] == "redis-cleanup"
     assert job["spec"]["activeDeadlineSeconds"] == 300
-    job["status"] = {"conditions": [{"type": ending, "status": "True"}]}
+    before = {"Complete": "SuccessCriteriaMet", "Failed": "FailureTarget"}[ending]
+    job["status"] = {"conditions": [{"type": kind, "status": "True"} for kind in (before, ending)]}
+    job["status"]["startTime"] = "2026-01-01T00:00:00Z"
+    if ending == "Complete":
+        job["status"]["completionTime"] = "2026-01-01T00:00:01Z"
     rig.server.call(ApiCall("update", JOB, "default", "rc-redis-cleanup", "status", body=job))
     rig.run(3)
     with pytest.raises(NotFound):
