@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from typing import TypeAlias
 
 from rayrig_core.errors import ApiError
@@ -14,12 +13,14 @@ from rayrig_core.http import HttpRequest
 from rayrig_core.objects import Json, JsonObject
 from rayrig_core.resource_types import POD
 from rayrig_fakes.kubernetes import status
+from rayrig_fakes.kubernetes.bookmark_objects import bookmark
 from rayrig_fakes.kubernetes.calls import ApiCall, Page
 from rayrig_fakes.kubernetes.event_lines import EventForm, event_line, whole_object
 from rayrig_fakes.kubernetes.identity import ADMIN, UserInfo
 from rayrig_fakes.kubernetes.json_bytes import to_json
 from rayrig_fakes.kubernetes.log_streams import LogStream
 from rayrig_fakes.kubernetes.methods import verb_of
+from rayrig_fakes.kubernetes.negotiation import Form, accepted, not_acceptable
 from rayrig_fakes.kubernetes.nonresource import document
 from rayrig_fakes.kubernetes.protobuf_status import protobuf_status
 from rayrig_fakes.kubernetes.requests import (
@@ -43,10 +44,7 @@ from rayrig_fakes.kubernetes.table import layout, row_conditions
 from rayrig_fakes.kubernetes.warning_headers import warning_headers
 from rayrig_fakes.kubernetes.watch_response import WatchResponse
 
-_META_API = "meta.k8s.io/v1"
-_INITIAL_EVENTS_END = "k8s.io/initial-events-end"
 _NO_SNIFFING = (("x-content-type-options", "nosniff"),)
-_AVAILABLE = ", ".join((JSON, YAML, PROTOBUF, f"{JSON};stream=watch", f"{PROTOBUF};stream=watch"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,14 +70,6 @@ class ApiResponse:
 
 
 Response: TypeAlias = ApiResponse | WatchResponse | LogStream
-
-
-@dataclass(frozen=True, slots=True)
-class _Form:
-    """Representation asked for: plain, or `Table`, `PartialObjectMetadata`, `PartialObjectMetadataList`."""
-
-    kind: str = ""
-    yaml: bool = False
 
 
 def handle(server: ApiServer, request: HttpRequest, user: UserInfo = ADMIN, stale: StaleRead | None = None) -> Response:
@@ -111,7 +101,7 @@ def _answer(server: ApiServer, request: HttpRequest, user: UserInfo, stale: Stal
         return ApiResponse(found.status, found.body, found.content_type, extra=tuple(found.headers.items()))
     served = target.served
     verb = verb_of(request, target)
-    form = _accepted(request.headers.get("accept", ""), served.rules.is_custom)
+    form = accepted(request.headers.get("accept", ""), served.rules.is_custom, verb)
     warnings = warning_headers((served.warning,)) if served.warning else ()
     call = call_of(request, target, verb)
     if user is not ADMIN:
@@ -134,7 +124,7 @@ def _perform(
     request: HttpRequest,
     target: Target,
     call: ApiCall,
-    form: _Form,
+    form: Form,
     warnings: tuple[str, ...],
 ) -> Response:
     served, verb = target.served, call.verb
@@ -154,15 +144,17 @@ def _perform(
         if not answer.text:
             return ApiResponse(204, b"", "", warnings)
         return ApiResponse(200, answer.text.encode(), "text/plain", warnings)
-    if form.kind == "PartialObjectMetadataList":
-        raise _not_acceptable(
+    if form.kind == "PartialObjectMetadataList" and answer.body.get("kind") != "Status":
+        raise not_acceptable(
             f"you requested {form.kind}, but the requested object is not a list (*core.{served.type.kind})"
         )
     if form.kind == "Table" and answer.body.get("kind") != "Status":
-        body = _table(server, target, [answer.body], request, {"resourceVersion": _version(answer.body)})
+        body = _table(
+            server, target, [answer.body], request, {"resourceVersion": _version(answer.body)}, form.api_version
+        )
         return _json(answer.code, body, warnings)
     if form.kind == "PartialObjectMetadata" and answer.body.get("kind") != "Status":
-        return _json(answer.code, _partial(answer.body), warnings)
+        return _json(answer.code, _partial(answer.body, form.api_version), warnings)
     if answer.stored is not None:
         return ApiResponse(answer.code, answer.stored.json(), JSON, warnings)
     return _json(answer.code, answer.body, warnings)
@@ -175,46 +167,17 @@ def _version(obj: JsonObject) -> str:
 # Representations
 
 
-@lru_cache(maxsize=256)
-def _accepted(header: str, custom: bool) -> _Form:
-    """The first type that can be served. Raises `ApiError` 406 (K8-009, K8-010)."""
-    if not header.strip():
-        return _Form()
-    ranges = []
-    for position, part in enumerate(header.split(",")):
-        media, *parameters = [piece.strip() for piece in part.split(";")]
-        values = dict(piece.partition("=")[::2] for piece in parameters)
-        try:
-            quality = float(values.pop("q", "1"))
-        except ValueError:
-            quality = 1.0
-        ranges.append((-quality, position, media, values))
-    for _, _, media, values in sorted(ranges, key=lambda each: each[:2]):
-        if media == YAML and not values.get("as"):
-            return _Form("", yaml=True)
-        if media not in (JSON, "*/*"):
-            continue
-        kind = values.get("as", "")
-        if not kind:
-            return _Form()
-        if values.get("g") == "meta.k8s.io" and values.get("v") == "v1":
-            return _Form(kind)
-    text = f"406: Not Acceptable\n\nAvailable representations: {_AVAILABLE}"
-    if custom:
-        text = f"only the following media types are accepted: {JSON}, {YAML}"
-    raise _not_acceptable(text)
-
-
-def _not_acceptable(text: str) -> ApiError:
-    return status.error(406, "NotAcceptable", text, {} if text.startswith("406") else None)
-
-
-def _partial(obj: JsonObject) -> JsonObject:
-    return {"kind": "PartialObjectMetadata", "apiVersion": _META_API, "metadata": obj["metadata"]}
+def _partial(obj: JsonObject, api_version: str) -> JsonObject:
+    return {"kind": "PartialObjectMetadata", "apiVersion": api_version, "metadata": obj["metadata"]}
 
 
 def _table(
-    server: ApiServer, target: Target, objects: Iterable[JsonObject], request: HttpRequest, metadata: JsonObject
+    server: ApiServer,
+    target: Target,
+    objects: Iterable[JsonObject],
+    request: HttpRequest,
+    metadata: JsonObject,
+    api_version: str,
 ) -> JsonObject:
     include = one(request.query, "includeObject")
     if include not in ("", "Metadata", "Object", "None"):
@@ -224,14 +187,14 @@ def _table(
     now = server.state.now_unix_ns()
     rows: list[JsonObject] = []
     for obj in objects:
-        shown = None if include == "None" else obj if include == "Object" else _partial(obj)
+        shown = None if include == "None" else obj if include == "Object" else _partial(obj, api_version)
         shown_row: JsonObject = {"cells": row(obj, now), "object": shown}
         if target.served.type == POD and (conditions := row_conditions(obj)):
             shown_row["conditions"] = conditions
         rows.append(shown_row)
     return {
         "kind": "Table",
-        "apiVersion": _META_API,
+        "apiVersion": api_version,
         "metadata": metadata,
         "columnDefinitions": [
             {
@@ -248,7 +211,7 @@ def _table(
 
 
 def _list(
-    server: ApiServer, request: HttpRequest, target: Target, page: Page, form: _Form, warnings: tuple[str, ...]
+    server: ApiServer, request: HttpRequest, target: Target, page: Page, form: Form, warnings: tuple[str, ...]
 ) -> ApiResponse:
     kind, custom = target.served.type, target.served.rules.is_custom
     metadata: JsonObject = {"resourceVersion": str(page.revision)}
@@ -257,16 +220,20 @@ def _list(
     if page.remaining is not None:
         metadata["remainingItemCount"] = page.remaining
     if form.kind == "PartialObjectMetadata":
-        raise _not_acceptable(f"you requested {form.kind}, but the requested object is a list (*core.{kind.kind}List)")
+        raise not_acceptable(f"you requested {form.kind}, but the requested object is a list (*core.{kind.kind}List)")
     if form.kind == "Table":
         if not page.continue_token:
             metadata.pop("continue", None)
-        return _json(200, _table(server, target, [each.obj for each in page.items], request, metadata), warnings)
+        return _json(
+            200,
+            _table(server, target, [each.obj for each in page.items], request, metadata, form.api_version),
+            warnings,
+        )
     if form.kind == "PartialObjectMetadataList":
         if not page.continue_token:
             metadata.pop("continue", None)
-        items = [_partial(each.obj) for each in page.items]
-        body = {"kind": form.kind, "apiVersion": _META_API, "metadata": metadata, "items": items}
+        items = [_partial(each.obj, form.api_version) for each in page.items]
+        body = {"kind": form.kind, "apiVersion": form.api_version, "metadata": metadata, "items": items}
         return _json(200, body, warnings)
     head = to_json({"kind": f"{kind.kind}List", "apiVersion": kind.api_version, "metadata": metadata})
     body_items = b",".join(_item(each, custom) for each in page.items)
@@ -282,7 +249,7 @@ def _item(stored: Stored, custom: bool) -> bytes:
 
 
 def _watch(
-    server: ApiServer, request: HttpRequest, target: Target, call: ApiCall, form: _Form, warnings: tuple[str, ...]
+    server: ApiServer, request: HttpRequest, target: Target, call: ApiCall, form: Form, warnings: tuple[str, ...]
 ) -> WatchResponse:
     query = request.query
     bookmarks = flag(query, "allowWatchBookmarks")
@@ -294,9 +261,8 @@ def _watch(
     timeout = number(query, "timeoutSeconds")
     cursor = server.watch(call)
     closing = None
-    if call.send_initial_events:
-        closing = bookmark(target, str(server.revision))
-        closing["metadata"]["annotations"] = {_INITIAL_EVENTS_END: "true"}
+    if call.send_initial_events or (bookmarks and call.resource_version in ("", "0")):
+        closing = bookmark(target.served.type, str(server.revision), closes_initial=True)
     shaped, first = _event_forms(server, target, request, form)
     return WatchResponse(
         target,
@@ -313,35 +279,37 @@ def _watch(
 
 def bookmark_line(server: ApiServer, watch: WatchResponse) -> bytes:
     """A BOOKMARK event at the present version, to be sent now and then and before the end of a stream."""
-    return event_line("BOOKMARK", bookmark(watch.target, str(server.revision)))
-
-
-def bookmark(target: Target, version: str) -> JsonObject:
-    """The object of a BOOKMARK event."""
-    kind = target.served.type
-    return {"kind": kind.kind, "apiVersion": kind.api_version, "metadata": {"resourceVersion": version}}
+    return event_line("BOOKMARK", bookmark(watch.target.served.type, str(server.revision)))
 
 
 def _event_forms(
-    server: ApiServer, target: Target, request: HttpRequest, form: _Form
+    server: ApiServer, target: Target, request: HttpRequest, form: Form
 ) -> tuple[EventForm, EventForm | None]:
     """How events are shown, and how the first of them is where that differs."""
     if form.kind == "PartialObjectMetadata":
-        return _metadata_only, None
+        return (_metadata_only if form.version == "v1" else _metadata_only_v1beta1), None
     if form.kind != "Table":
         return whole_object, None
 
     def row(change: Change) -> bytes:
-        body = _table(server, target, [change.object], request, {"resourceVersion": _version(change.object)})
+        body = _table(
+            server, target, [change.object], request, {"resourceVersion": _version(change.object)}, form.api_version
+        )
         body["columnDefinitions"] = None
         return event_line(change.type, body)
 
     def row_with_columns(change: Change) -> bytes:
-        body = _table(server, target, [change.object], request, {"resourceVersion": _version(change.object)})
+        body = _table(
+            server, target, [change.object], request, {"resourceVersion": _version(change.object)}, form.api_version
+        )
         return event_line(change.type, body)
 
     return row, row_with_columns
 
 
 def _metadata_only(change: Change) -> bytes:
-    return event_line(change.type, _partial(change.object))
+    return event_line(change.type, _partial(change.object, "meta.k8s.io/v1"))
+
+
+def _metadata_only_v1beta1(change: Change) -> bytes:
+    return event_line(change.type, _partial(change.object, "meta.k8s.io/v1beta1"))

@@ -8,9 +8,10 @@ from rayrig_core.errors import ApiError
 from rayrig_core.http import HttpRequest
 from rayrig_fakes.kubernetes import status
 from rayrig_fakes.kubernetes.calls import Verb
+from rayrig_fakes.kubernetes.list_options import is_set
 from rayrig_fakes.kubernetes.patch import unsupported_patch
 from rayrig_fakes.kubernetes.registry import Served
-from rayrig_fakes.kubernetes.requests import PATCH_TYPES, PlainNotFound, Target, flag, media_type
+from rayrig_fakes.kubernetes.requests import PATCH_TYPES, PlainNotFound, Target, media_type
 
 Methods = Mapping[str, Verb]
 
@@ -78,7 +79,7 @@ def verb_of(request: HttpRequest, target: Target) -> Verb:
         )
     if served.verbs and not target.subresource and found not in served.verbs:
         raise status.method_not_allowed()
-    if found == "list" and method == "GET" and flag(request.query, "watch"):
+    if found == "list" and method == "GET" and is_set(request.query, "watch"):
         return "watch"
     return found
 

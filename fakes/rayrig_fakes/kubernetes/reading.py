@@ -129,9 +129,9 @@ class Reader:
         """Revision to read at, and the key to go on after."""
         now = self._state.store.revision
         if call.continue_token:
+            revision, after = _parse_token(call.continue_token)
             if call.resource_version not in ("", "0"):
                 raise status.bad_request("specifying resource version is not allowed when using continue")
-            revision, after = _parse_token(call.continue_token)
             if revision < 0:
                 revision = now
             if revision < collection.log.compacted:
@@ -146,7 +146,7 @@ class Reader:
             return revision, after
         if call.resource_version in ("", "0"):
             return now, ""
-        asked = parse_revision(call.resource_version)
+        asked = parse_revision(call.resource_version, in_list=True)
         if asked > now:
             # Pages and exact versions are read where there is nothing to wait for.
             raise too_large(asked, now, waits=not call.limit and call.resource_version_match != "Exact")
@@ -209,11 +209,13 @@ def too_large(asked: int, now: int, *, waits: bool = True) -> ApiError:
     return status.error(504, "Timeout", f"Timeout: Too large resource version: {asked}, current: {now}", details)
 
 
-def parse_revision(version: str) -> int:
-    """Raises `ApiError` 400."""
+def parse_revision(version: str, *, in_list: bool = False) -> int:
+    """Raises `ApiError`: 400 in a list, 500 in a watch."""
     if not version.isdecimal():
         text = f'Invalid value: "{version}": strconv.ParseUint: parsing "{version}": invalid syntax'
-        raise status.bad_request(f"resourceVersion: {text}")
+        if in_list:
+            raise status.bad_request(f"invalid resource version: resourceVersion: {text}")
+        raise status.error(500, "", f"resourceVersion: {text}")
     return int(version)
 
 

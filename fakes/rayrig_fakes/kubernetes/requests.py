@@ -12,14 +12,16 @@ from rayrig_core.ports import PatchType, Preconditions, PropagationPolicy
 from rayrig_core.resource_types import ResourceType
 from rayrig_core.timestamps import parse_rfc3339
 from rayrig_fakes.kubernetes import status
-from rayrig_fakes.kubernetes.bodies import Malformed, parse_body, parse_yaml
+from rayrig_fakes.kubernetes.bodies import Malformed, parse_body, parse_json, parse_yaml
 from rayrig_fakes.kubernetes.body_types import SUBRESOURCE_KINDS, not_text
 from rayrig_fakes.kubernetes.calls import ApiCall, FieldValidation, Verb
 from rayrig_fakes.kubernetes.container_logs import LogOptions
+from rayrig_fakes.kubernetes.list_options import check_list_options, is_set
 from rayrig_fakes.kubernetes.patch import APPLY_PATCH, JSON_PATCH, MERGE_PATCH, STRATEGIC_PATCH, unsupported_patch
 from rayrig_fakes.kubernetes.registry import Registry, Served
 from rayrig_fakes.kubernetes.typed.decoding import Undecodable, decode, json_type
 from rayrig_fakes.kubernetes.typed.times import read_time
+from rayrig_fakes.kubernetes.write_options import check_delete_options, check_write_options
 
 BODY_LIMIT = 3 * 1024 * 1024
 JSON, YAML, PROTOBUF = "application/json", "application/yaml", "application/vnd.kubernetes.protobuf"
@@ -29,17 +31,8 @@ PATCH_TYPES: dict[str, PatchType] = {
     STRATEGIC_PATCH: "strategic",
     APPLY_PATCH: "apply",
 }
-_PROPAGATION = ("Background", "Foreground", "Orphan")
-_TRUE = ("true", "True", "TRUE", "1", "t", "T")
 #: Subresources that are not asked with an object.
 _WITHOUT_BODY = ("attach", "exec", "portforward", "proxy")
-_KIND_OF_OPTIONS = {
-    "create": "CreateOptions",
-    "update": "UpdateOptions",
-    "patch": "PatchOptions",
-    "delete": "DeleteOptions",
-    "deletecollection": "DeleteOptions",
-}
 
 
 class PlainNotFound(Exception):
@@ -127,7 +120,7 @@ def one(query: Mapping[str, list[str]], name: str) -> str:
 
 
 def flag(query: Mapping[str, list[str]], name: str) -> bool:
-    return one(query, name) in _TRUE
+    return is_set(query, name)
 
 
 def number(query: Mapping[str, list[str]], name: str) -> int | None:
@@ -157,7 +150,18 @@ def call_of(request: HttpRequest, target: Target, verb: Verb) -> ApiCall:
         text = f"Request entity too large: limit is {BODY_LIMIT}"
         raise status.error(413, "RequestEntityTooLarge", text)
     if verb in ("list", "watch"):
-        _check_list_options(query, verb)
+        if query:
+            check_list_options(query)
+        return call
+    if verb in ("create", "update", "patch") and (query or _is_apply(request)):
+        check_write_options(
+            verb,
+            one(query, "fieldManager"),
+            query.get("dryRun") or (),
+            one(query, "fieldValidation"),
+            applies=_is_apply(request),
+            forces="force" in query and verb == "patch",
+        )
     if verb in ("create", "update"):
         if target.subresource in _WITHOUT_BODY:
             return call
@@ -199,10 +203,10 @@ def _call_with_options(request: HttpRequest, target: Target, verb: Verb) -> ApiC
         continue_token=one(query, "continue"),
         resource_version=one(query, "resourceVersion"),
         resource_version_match=one(query, "resourceVersionMatch"),
-        dry_run=_dry_run(query.get("dryRun") or [], verb),
+        dry_run=bool(query.get("dryRun")),
         field_manager=one(query, "fieldManager") or ("" if _is_apply(request) else _agent(request)),
         force=flag(query, "force"),
-        field_validation=_field_validation(one(query, "fieldValidation"), verb),
+        field_validation=cast(FieldValidation, one(query, "fieldValidation") or "Warn"),
         send_initial_events=flag(query, "sendInitialEvents"),
         container=one(query, "container"),
     )
@@ -217,9 +221,9 @@ def _log_options(query: Mapping[str, list[str]]) -> LogOptions:
         raise status.bad_request(str(problem)) from None
     return LogOptions(
         one(query, "container"),
-        follow=_is_set(query, "follow"),
-        previous=_is_set(query, "previous"),
-        timestamps=_is_set(query, "timestamps"),
+        follow=is_set(query, "follow"),
+        previous=is_set(query, "previous"),
+        timestamps=is_set(query, "timestamps"),
         since_seconds=number(query, "sinceSeconds"),
         since_unix_ns=since_unix_ns,
         tail_lines=number(query, "tailLines"),
@@ -228,62 +232,13 @@ def _log_options(query: Mapping[str, list[str]]) -> LogOptions:
     )
 
 
-def _is_set(query: Mapping[str, list[str]], name: str) -> bool:
-    """A flag as the conversion of parameters reads it: given, and not `false` or `0`."""
-    values = query.get(name)
-    return bool(values) and values is not None and values[0].lower() not in ("false", "0")
-
-
-_MATCHES = ("Exact", "NotOlderThan", "")
-
-
-def _check_list_options(query: Mapping[str, list[str]], verb: str) -> None:
-    """Which parameters of a list or watch go together. Raises `ApiError` 422 (K8-049, K8-055)."""
-    version, match = one(query, "resourceVersion"), one(query, "resourceVersionMatch")
-    initial = "sendInitialEvents" in query
-    cause = None
-    if match not in _MATCHES:
-        cause = status.not_supported("resourceVersionMatch", match, _MATCHES)
-    elif verb == "watch":
-        if initial and match != "NotOlderThan":
-            text = "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan"
-            cause = status.forbidden_field("resourceVersionMatch", text)
-        elif match and not initial:
-            text = "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided"
-            cause = status.forbidden_field("resourceVersionMatch", text)
-    elif initial:
-        cause = status.forbidden_field("sendInitialEvents", "sendInitialEvents is forbidden for list")
-    elif match and not version:
-        text = "resourceVersionMatch is forbidden unless resourceVersion is provided"
-        cause = status.forbidden_field("resourceVersionMatch", text)
-    elif match == "Exact" and version == "0":
-        text = 'resourceVersionMatch "exact" is forbidden for resourceVersion "0"'
-        cause = status.forbidden_field("resourceVersionMatch", text)
-    if cause is not None:
-        raise status.invalid("ListOptions", "meta.k8s.io", "", [cause])
-
-
-def _dry_run(values: list[str], verb: str) -> bool:
-    if not values:
-        return False
-    if values != ["All"]:
-        cause = status.not_supported("dryRun", values, ["All"])
-        raise status.invalid(_KIND_OF_OPTIONS.get(verb, "CreateOptions"), "meta.k8s.io", "", [cause])
-    return True
-
-
-def _field_validation(value: str, verb: str) -> FieldValidation:
-    if value in ("", "Ignore", "Warn", "Strict"):
-        return cast(FieldValidation, value or "Warn")
-    cause = status.not_supported("fieldValidation", value, ["", "Ignore", "Strict", "Warn"])
-    raise status.invalid(_KIND_OF_OPTIONS.get(verb, "CreateOptions"), "meta.k8s.io", "", [cause])
-
-
 def media_type(header: str) -> str:
     return header.split(";")[0].strip()
 
 
 # Bodies
+
+TYPE_META = 'struct { APIVersion string "json:\\"apiVersion,omitempty\\""; Kind string "json:\\"kind,omitempty\\"" }'
 
 
 def _object_body(
@@ -296,10 +251,7 @@ def _object_body(
     if value is None and not custom:
         value = {}
     if value is not None and not isinstance(value, dict):
-        shape = (
-            'struct { APIVersion string "json:\\"apiVersion,omitempty\\""; Kind string "json:\\"kind,omitempty\\"" }'
-        )
-        text = f"json: cannot unmarshal {json_type(value)} into Go value of type {shape}"
+        text = f"json: cannot unmarshal {json_type(value)} into Go value of type {TYPE_META}"
         raise _unrecognized(kind.kind, f"couldn't get version/kind; json parse error: {text}", request.body)
     if value is None:
         raise _unrecognized(kind.kind, "Object 'Kind' is missing in 'null'", request.body)
@@ -358,14 +310,8 @@ def _with_patch(request: HttpRequest, served: Served, call: ApiCall) -> ApiCall:
     if patch_type is None or (patch_type == "strategic" and served.rules.is_custom):
         raise unsupported_patch(served)
     if patch_type == "apply":
-        if not call.field_manager:
-            cause = status.required("fieldManager", "is required for apply patch")
-            raise status.invalid("PatchOptions", "meta.k8s.io", "", [cause])
         applied, _ = _parse(request.body, YAML, served.type.kind)
         return call._replace(body=applied, patch_type=patch_type)
-    if call.force:
-        cause = status.forbidden_field("force", "may not be specified for non-apply patch")
-        raise status.invalid("PatchOptions", "meta.k8s.io", "", [cause])
     try:
         patch, _ = parse_body(request.body)
     except Malformed as problem:
@@ -375,39 +321,61 @@ def _with_patch(request: HttpRequest, served: Served, call: ApiCall) -> ApiCall:
 
 def _with_delete_options(request: HttpRequest, call: ApiCall) -> ApiCall:
     # A body is all that counts; parameters of the query say it where there is none.
-    if request.body.strip():
-        parsed, _ = _parse(request.body, media_type(request.headers.get("content-type", "")), "DeleteOptions")
-        try:
-            options = decode(parsed if parsed is not None else {}, "meta.v1.DeleteOptions", [])
-        except Undecodable as problem:
-            text = f'DeleteOptions in version "v1" cannot be handled as a DeleteOptions: {problem}'
-            raise status.bad_request(text) from None
-    else:
-        options = _queried_delete_options(request.query)
-    policy = options.get("propagationPolicy")
-    orphan = options.get("orphanDependents")
-    if policy is not None and policy not in _PROPAGATION:
-        cause = status.not_supported("propagationPolicy", policy, ["Foreground", "Background", "Orphan", "nil"])
-        raise status.invalid("DeleteOptions", "meta.k8s.io", "", [cause])
-    if policy is not None and orphan is not None:
-        text = "orphanDependents and deletionPropagation cannot be both set"
-        cause = status.invalid_value("propagationPolicy", policy, text)
-        raise status.invalid("DeleteOptions", "meta.k8s.io", "", [cause])
+    options = _sent_delete_options(request) if request.body else _queried_delete_options(request.query)
+    policy, orphan = options.get("propagationPolicy"), options.get("orphanDependents")
+    dry_run = options.get("dryRun") or []
+    check_delete_options(policy, orphan, dry_run)
     if policy is None and orphan is not None:
         policy = "Orphan" if orphan else "Background"
     wanted = options.get("preconditions")
     preconditions = Preconditions(wanted.get("uid"), wanted.get("resourceVersion")) if wanted else None
-    dry_run = call.dry_run or _dry_run(options.get("dryRun") or [], call.verb)
     return call._replace(
         grace_period_seconds=options.get("gracePeriodSeconds"),
         propagation_policy=cast("PropagationPolicy | None", policy),
         preconditions=preconditions,
-        dry_run=dry_run,
+        dry_run=bool(dry_run),
     )
 
 
+_OPTIONS = "DeleteOptions"
+#: Other types that the decoder of options knows, and finds to be none.
+_NOT_OPTIONS = ("Status", "WatchEvent", "APIGroup", "APIGroupList", "APIResourceList", "APIVersions")
+
+
+def _sent_delete_options(request: HttpRequest) -> dict[str, Any]:
+    """Raises `ApiError` 400."""
+    media = media_type(request.headers.get("content-type", ""))
+    if media not in ("", JSON, YAML):
+        raise status.unsupported_media_type((JSON, YAML, PROTOBUF))
+    text = request.body.decode("utf-8", "replace")
+    try:
+        value = parse_yaml(text) if media == YAML else parse_json(text)
+    except Malformed as problem:
+        why = str(problem).removeprefix("error converting YAML to JSON: ")
+        raise status.bad_request(
+            why if media == YAML else f"couldn't get version/kind; json parse error: {why}"
+        ) from None
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        why = f"json: cannot unmarshal {json_type(value)} into Go value of type {TYPE_META}"
+        raise status.bad_request(f"couldn't get version/kind; json parse error: {why}")
+    if why := not_text(value):
+        raise status.bad_request(f"couldn't get version/kind; json parse error: {why}")
+    version, kind = value.get("apiVersion") or "meta.k8s.io/v1", value.get("kind") or _OPTIONS
+    if kind in _NOT_OPTIONS and version == "v1":
+        raise status.bad_request(f"converting (v1.{kind}) to (v1.{_OPTIONS}): unknown conversion")
+    if kind != _OPTIONS:
+        text = f'no kind "{kind}" is registered for version "{version}" in scheme "pkg/runtime/scheme.go:111"'
+        raise status.bad_request(text)
+    try:
+        return decode(value, "meta.v1.DeleteOptions", [])
+    except Undecodable as problem:
+        raise status.bad_request(str(problem)) from None
+
+
 def _queried_delete_options(query: Mapping[str, list[str]]) -> dict[str, Any]:
-    options: dict[str, Any] = {}
+    options: dict[str, Any] = {"dryRun": query.get("dryRun") or []}
     grace = number(query, "gracePeriodSeconds")
     if grace is not None:
         options["gracePeriodSeconds"] = grace

@@ -151,7 +151,7 @@ def _ordered(key: str, operator: str, bound: str) -> LabelPredicate:
         limit = int(bound)
     except ValueError:
         raise _Unparsable(
-            f"values[0][{key}]: Invalid value: \"{bound}\": for 'Gt', 'Lt' operators, the value must be an integer"
+            f"values[0]: Invalid value: \"{bound}\": for 'Gt', 'Lt' operators, the value must be an integer"
         ) from None
 
     def holds(labels: Labels) -> bool:

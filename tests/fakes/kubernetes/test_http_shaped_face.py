@@ -219,9 +219,9 @@ def test_watch_streams(api: Api) -> None:
     send(api, "POST", MAPS, config_map("a"))
     stream = watch(api, f"{MAPS}?watch=true&timeoutSeconds=30&allowWatchBookmarks=true")
     assert (stream.status, stream.timeout_s, stream.bookmarks) == (200, 30.0, True)
-    assert [(kind, obj["kind"], obj["metadata"]["name"]) for kind, obj in lines(stream)] == [
-        ("ADDED", "ConfigMap", "a")
-    ]
+    (kind, added), (then, closing) = lines(stream)
+    assert (kind, added["kind"], added["metadata"]["name"]) == ("ADDED", "ConfigMap", "a")
+    assert (then, closing["metadata"]["annotations"]) == ("BOOKMARK", {"k8s.io/initial-events-end": "true"})
     ready: list[bool] = []
     stream.call_when_ready(lambda: ready.append(True))
     send(api, "DELETE", f"{MAPS}/a")
@@ -289,3 +289,72 @@ def test_an_event_has_two_shapes(api: Api) -> None:
     assert (other["regarding"]["name"], other["note"], other["deprecatedCount"]) == ("p", "Readiness probe failed", 1)
     send(api, "PATCH", "/api/v1/namespaces/default/events/e", {"count": 5}, content_type="application/merge-patch+json")
     assert send(api, "GET", new).json()["deprecatedCount"] == 5
+
+
+@pytest.mark.accepts("K8-049", "K8-055")
+@pytest.mark.parametrize(
+    ("query", "fields"),
+    [
+        ("resourceVersionMatch=Odd", ["resourceVersionMatch"] * 2),
+        ("resourceVersionMatch=Exact&continue=x", ["resourceVersionMatch"] * 2),
+        ("sendInitialEvents=true&resourceVersionMatch=NotOlderThan", ["resourceVersionMatch", "sendInitialEvents"]),
+        ("watch=true&resourceVersionMatch=Exact", ["resourceVersionMatch"] * 2),
+        ("watch=true&continue=x", ["resourceVersionMatch"]),
+    ],
+)
+def test_everything_that_is_wrong_with_list_parameters_is_told(api: Api, query: str, fields: list[str]) -> None:
+    answer = send(api, "GET", f"{MAPS}?{query}")
+    assert answer.status == 422
+    assert [cause["field"] for cause in answer.json()["details"]["causes"]] == fields
+
+
+@pytest.mark.accepts("K8-032")
+def test_the_body_of_a_delete_is_all_that_counts(api: Api) -> None:
+    send(api, "POST", MAPS, config_map("a"))
+    odd = send(api, "DELETE", f"{MAPS}/a", {"kind": "Pod", "apiVersion": "v1"})
+    assert (odd.status, odd.json()["message"]) == (
+        400,
+        'no kind "Pod" is registered for version "v1" in scheme "pkg/runtime/scheme.go:111"',
+    )
+    send(api, "DELETE", f"{MAPS}/a?dryRun=All", {"kind": "DeleteOptions", "apiVersion": "apps/v1"})
+    assert send(api, "GET", f"{MAPS}/a").status == 404
+
+
+@pytest.mark.accepts("K8-031")
+def test_names_of_managers_are_short_and_printable(api: Api) -> None:
+    for manager, why in ((129 * "x", "Too long"), ("a%0Ab", "invalid character U+000A (at position 1)")):
+        answer = send(api, "POST", f"{MAPS}?fieldManager={manager}", config_map("a"))
+        assert answer.status == 422
+        assert why in answer.json()["message"]
+
+
+@pytest.mark.accepts("K8-054")
+def test_bookmarks_hold_what_their_type_writes_out_although_empty(api: Api) -> None:
+    stream = watch(api, "/api/v1/namespaces/default/pods?watch=true&allowWatchBookmarks=true")
+    ((_, closing),) = lines(stream)
+    assert (closing["spec"], closing["status"]) == ({"containers": None}, {})
+    stream.close()
+
+
+@pytest.mark.accepts("K8-010", "K8-011")
+@pytest.mark.parametrize(
+    ("accept", "told"),
+    [
+        ("application/json;as=Table", "only the following media types are accepted: "),
+        ("application/json;as=Other;v=v1;g=meta.k8s.io", "only the following media types are accepted: "),
+        ("text/html", "406: Not Acceptable"),
+    ],
+)
+def test_forms_nobody_serves_are_refused(api: Api, accept: str, told: str) -> None:
+    answer = send(api, "GET", MAPS, accept=accept)
+    assert answer.status == 406
+    assert answer.json()["message"].startswith(told)
+
+
+@pytest.mark.accepts("K8-011")
+def test_tables_in_their_older_version_and_in_yaml(api: Api) -> None:
+    older = send(api, "GET", MAPS, accept="application/json;as=Table;v=v1beta1;g=meta.k8s.io")
+    assert older.json()["apiVersion"] == "meta.k8s.io/v1beta1"
+    in_yaml = send(api, "GET", MAPS, accept="application/yaml;as=Table;v=v1;g=meta.k8s.io")
+    assert in_yaml.content_type == "application/yaml"
+    assert b"columnDefinitions" in in_yaml.body
