@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import shutil
 import subprocess
@@ -18,6 +19,25 @@ from rayrig_backends.served_kubernetes import KubernetesOptions, KubernetesThrea
 
 KUBERAY = Path(__file__).parents[3] / "shared" / "kuberay"
 _numbers = count()
+
+
+#: Sockets and loops that other people's clients leave behind are no business of ours.
+_OTHERS = ("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    here = Path(__file__).parent
+    for item in items:
+        if here in item.path.parents:
+            for text in _OTHERS:
+                item.add_marker(pytest.mark.filterwarnings(text))
+
+
+@pytest.fixture(autouse=True)
+def _nothing_is_left_for_later() -> Iterator[None]:
+    """What they leave behind is collected here, where it is not counted, and not in somebody else's test."""
+    yield
+    gc.collect()
 
 
 @pytest.fixture(scope="session")

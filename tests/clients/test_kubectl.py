@@ -23,6 +23,12 @@ spec:
   ports: [{port: 80, targetPort: 8080}]
 """
 
+NODE = """
+apiVersion: v1
+kind: Node
+metadata: {name: "{node}"}
+"""
+
 #: Stories of (arguments, what is printed as a pattern); `<` before a command gives it the manifest, `!` expects it to fail.
 STORIES: dict[str, list[tuple[str, str]]] = {
     "versions and what is served": [
@@ -103,6 +109,85 @@ STORIES: dict[str, list[tuple[str, str]]] = {
         ("auth can-i create pods", r"^yes$"),
         ("auth whoami", r"Username +kubernetes-admin"),
     ],
+    "what is printed and how": [
+        ("< apply -f -", r"configmap/web created\nservice/web created"),
+        ("get configmap web -o yaml", r"(?s)apiVersion: v1\ndata:\n  colour: red\nkind: ConfigMap\n.*  name: web"),
+        ("get configmap web -o go-template={{.data.colour}}", r"^red$"),
+        ("get configmaps -o custom-columns=NAME:.metadata.name,COLOUR:.data.colour", r"NAME +COLOUR\nweb +red"),
+        ("get services --sort-by=.metadata.name --no-headers", r"^web +ClusterIP +10\.96\.\S+ +<none> +80/TCP"),
+        ("get configmaps --field-selector=metadata.name=web --show-labels", r"web +1 +\S+ +app=web"),
+        ("get configmaps --field-selector=metadata.name!=web", r"^$"),
+        ("get configmaps -A --selector=app=web", r"NAMESPACE +NAME +DATA +AGE\n(.*\n)*{namespace} +web"),
+        ("get all", r"service/web"),
+        ("! get configmap nope", r'configmaps "nope" not found'),
+        ("! get nopes", r"the server doesn't have a resource type \"nopes\""),
+        ("get configmap web nope --ignore-not-found -o name", r"^configmap/web$"),
+        ("get endpointslices", r"NAME +ADDRESSTYPE +PORTS +ENDPOINTS +AGE\nweb-\w{5} +IPv4"),
+        ("describe service web", r"(?s)Name: +web\n.*Selector: +app=web\n.*TargetPort: +8080/TCP"),
+        ("get namespace {namespace}", r"{namespace} +Active"),
+    ],
+    "labels and annotations come and go": [
+        ("create configmap a --from-literal=x=1", r"configmap/a created"),
+        ("label configmap a tier=front", r"configmap/a labeled"),
+        ("label configmap a tier=back --overwrite", r"configmap/a labeled"),
+        ("label configmap a tier-", r"configmap/a unlabeled"),
+        ("annotate configmaps --all note=hello", r"configmap/a annotated"),
+        ("annotate configmap a note-", r"configmap/a annotated"),
+        ("get configmap a -o jsonpath={.metadata.labels}{.metadata.annotations}", r"^$"),
+    ],
+    "a difference is shown and left": [
+        ("< apply -f -", r"configmap/web created"),
+        ('patch configmap web -p {"data":{"colour":"blue"}}', r"configmap/web patched"),
+        ("! < diff -f -", r"^$"),
+        ("< replace -f -", r"configmap/web replaced"),
+        ("get configmap web -o jsonpath={.data.colour}", r"^red$"),
+        ("< delete -f - --wait=true --cascade=background", r'configmap "web" deleted'),
+    ],
+    "a rollout": [
+        ("create deployment web --image=nginx:1 --replicas=0", r"deployment.apps/web created"),
+        ("rollout status deployment/web --timeout=20s", r'deployment "web" successfully rolled out'),
+        ("set image deployment/web nginx=nginx:2", r"deployment.apps/web image updated"),
+        ("rollout status deployment/web --timeout=20s", r'deployment "web" successfully rolled out'),
+        ("rollout history deployment/web", r"REVISION +CHANGE-CAUSE\n1 +<none>\n2 +<none>"),
+        ("rollout history deployment/web --revision=2", r"Image:\s+nginx:2"),
+        ("rollout undo deployment/web", r"deployment.apps/web rolled back"),
+        ("get deployment web -o jsonpath={.spec.template.spec.containers[0].image}", r"^nginx:1$"),
+        ("rollout pause deployment/web", r"deployment.apps/web paused"),
+        ("rollout resume deployment/web", r"deployment.apps/web resumed"),
+        ("set env deployment/web COLOUR=red", r"deployment.apps/web env updated"),
+        ("set resources deployment/web --limits=cpu=1", r"deployment.apps/web resource requirements updated"),
+        ("rollout restart deployment/web", r"deployment.apps/web restarted"),
+        ("get replicasets -l app=web --no-headers", r"(web-\w+ +0 +0 +0 .*\n?){4}"),
+    ],
+    "pods of a deployment": [
+        ("create deployment web --image=nginx --replicas=2", r"deployment.apps/web created"),
+        ("wait deployment/web --for=jsonpath={.status.replicas}=2 --timeout=20s", r"deployment.apps/web condition met"),
+        ("get pods -l app=web --no-headers", r"(?m)(^web-\w+-\w{5} +0/1 +Pending +0 .*\n?){2}"),
+        ("scale deployment web --replicas=1", r"deployment.apps/web scaled"),
+        ("wait deployment/web --for=jsonpath={.status.replicas}=1 --timeout=20s", r"deployment.apps/web condition met"),
+        ("delete deployment web --cascade=orphan", r'deployment.apps "web" deleted'),
+        ("get replicasets -o name", r"^replicaset.apps/web-\w+$"),
+        ("delete replicaset -l app=web --cascade=foreground", r'replicaset.apps "web-\w+" deleted'),
+        ("wait pods -l app=web --for=delete --timeout=20s", r"^$"),
+        ("get all", r"^$"),
+    ],
+    "a node is taken out": [
+        ("cordon {node}", r"node/{node} cordoned"),
+        ("get node {node}", r"{node} +NotReady,SchedulingDisabled|{node} +Unknown,SchedulingDisabled"),
+        ("taint node {node} dedicated=ray:NoSchedule", r"node/{node} tainted"),
+        ("label node {node} disk=ssd", r"node/{node} labeled"),
+        ("drain {node} --ignore-daemonsets --timeout=20s", r"node/{node} drained"),
+        ("uncordon {node}", r"node/{node} uncordoned"),
+        ("describe node {node}", r"(?s)Taints: +dedicated=ray:NoSchedule"),
+        ("delete node {node}", r'node "{node}" deleted'),
+    ],
+    "who may do what": [
+        ("auth can-i --list", r"\*\.\* +\[\] +\[\] +\[\*\]"),
+        ("auth can-i delete pods --as=system:serviceaccount:{namespace}:robot", r"^yes$"),
+        ("create clusterrole c-{namespace} --verb=list --resource=nodes", r"clusterrole.rbac.*/c-{namespace} created"),
+        ("describe clusterrole c-{namespace}", r"nodes +\[\] +\[\] +\[list\]"),
+        ("delete clusterrole c-{namespace}", r'"c-{namespace}" deleted'),
+    ],
     "the end of a namespace": [
         ("create configmap a", r"configmap/a created"),
         ("delete namespace {namespace}", r'namespace "{namespace}" deleted'),
@@ -119,9 +204,12 @@ def _words(command: str) -> list[str]:
 @pytest.mark.accepts("K8-007")
 @pytest.mark.parametrize("story", STORIES, ids=lambda story: story.replace(" ", "-"))
 def test_kubectl(kubectl, story):
+    if "{node}" in str(STORIES[story]):
+        kubectl("create", "-f", "-", stdin=NODE.replace("{node}", f"node-{kubectl.namespace}"))
     for line, pattern in STORIES[story]:
-        command = line.replace("{namespace}", kubectl.namespace)
-        pattern = pattern.replace("{namespace}", kubectl.namespace)
+        node = f"node-{kubectl.namespace}"
+        command = line.replace("{namespace}", kubectl.namespace).replace("{node}", node)
+        pattern = pattern.replace("{namespace}", kubectl.namespace).replace("{node}", node)
         words = _words(command)
         fails = words[0] == "!"
         words = words[fails:]
@@ -134,7 +222,7 @@ def test_kubectl(kubectl, story):
 
 
 def test_there_are_as_many_commands_as_promised():
-    assert sum(len(story) for story in STORIES.values()) >= 40
+    assert sum(len(story) for story in STORIES.values()) >= 120
 
 
 @pytest.mark.accepts("K8-007")
@@ -150,6 +238,45 @@ def test_kubectl_watches(kubectl):
     finally:
         process.terminate()
         process.communicate()
+
+
+@pytest.mark.accepts("K8-007")
+def test_an_object_is_edited(kubectl, monkeypatch):
+    kubectl("create", "configmap", "a", "--from-literal=colour=red")
+    monkeypatch.setenv("KUBE_EDITOR", "sed -i s/red/green/")
+    assert kubectl("edit", "configmap", "a") == "configmap/a edited\n"
+    assert kubectl.json("get", "configmap", "a")["data"] == {"colour": "green"}
+
+
+@pytest.mark.accepts("K8-007")
+def test_a_difference_is_printed_as_one(kubectl):
+    kubectl("apply", "-f", "-", stdin=MANIFEST)
+    done = kubectl.run("diff", "-f", "-", stdin=MANIFEST.replace("colour: red", "colour: blue"))
+    assert done.returncode == 1
+    changed = [line for line in done.stdout.splitlines() if line.startswith(("-  ", "+  "))]
+    assert changed == ["-  colour: red", "+  colour: blue"]
+
+
+@pytest.mark.accepts("K8-007")
+def test_an_apply_can_prune(kubectl):
+    kubectl("apply", "-f", "-", stdin=MANIFEST)
+    config_map, _, _ = MANIFEST.partition("---")
+    printed = kubectl("apply", "-f", "-", "--prune", "-l", "app=web", stdin=config_map)
+    assert "service/web pruned" in printed
+    assert kubectl("get", "service", "-o", "name") == ""
+
+
+@pytest.mark.accepts("K8-007")
+def test_a_wait_ends_when_what_it_waits_for_comes(kubectl):
+    kubectl("create", "configmap", "a")
+    waiting = subprocess.Popen(
+        kubectl.command("wait", "configmap/a", "--for=jsonpath={.data.done}=yes", "--timeout=30s"),
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    kubectl("patch", "configmap", "a", "-p", '{"data":{"done":"yes"}}')
+    out, _ = waiting.communicate(timeout=30)
+    assert (waiting.returncode, out) == (0, "configmap/a condition met\n")
 
 
 @pytest.mark.accepts("K8-007")

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import datetime
+import queue
+import threading
 from itertools import count
 
 import pytest
@@ -10,6 +13,8 @@ pytest.importorskip("kubernetes", reason="kubernetes is not installed: pip insta
 
 from kubernetes import client, config, dynamic, watch
 from kubernetes.client.exceptions import ApiException
+
+from rayrig_fakes.kubernetes.saved_state import SavedState
 
 _numbers = count()
 
@@ -142,3 +147,86 @@ def test_custom_resources(api, namespace):
         things.create_namespaced_custom_object(*where, body)
     assert refused.value.status == 422
     client.ApiextensionsV1Api(api).delete_custom_resource_definition(f"things.{namespace}.example.com")
+
+
+@pytest.mark.accepts("K8-008")
+def test_the_dynamic_client_watches_patches_and_deletes_a_collection(api, namespace):
+    maps = dynamic.DynamicClient(api).resources.get(api_version="v1", kind="ConfigMap")
+    for name in "ab":
+        body = {"metadata": {"name": name, "labels": {"app": "x"}}, "data": {"x": "1"}}
+        maps.create(body=body, namespace=namespace)
+    seen = [(event["type"], event["object"].metadata.name) for event in maps.watch(namespace=namespace, timeout=1)]
+    assert seen == [("ADDED", "a"), ("ADDED", "b")]
+    patch = {"data": {"x": None, "y": "2"}}
+    changed = maps.patch(name="a", namespace=namespace, body=patch, content_type="application/merge-patch+json")
+    assert changed.data.to_dict() == {"y": "2"}
+    maps.delete(namespace=namespace, label_selector="app=x")
+    assert maps.get(namespace=namespace).items == []
+
+
+class Seen:
+    """What an informer tells, to be waited for."""
+
+    def __init__(self) -> None:
+        self._told: queue.Queue[tuple[str, str]] = queue.Queue()
+
+    def teller(self, kind: str):
+        def tell(found) -> None:
+            self._told.put((kind, found.metadata.name if hasattr(found, "metadata") else type(found).__name__))
+
+        return tell
+
+    def next(self) -> tuple[str, str]:
+        return self._told.get(timeout=20)
+
+
+@pytest.mark.accepts("K8-008")
+def test_an_informer_keeps_up_with_changes_and_survives_lost_history(api, namespace, served):
+    from kubernetes.informer import ADDED, DELETED, ERROR, MODIFIED, SharedInformer
+
+    core, seen = client.CoreV1Api(api), Seen()
+    core.create_namespaced_config_map(namespace, config_map("a", x="1"))
+    informer = SharedInformer(core.list_namespaced_config_map, namespace=namespace)
+    for kind in (ADDED, MODIFIED, DELETED, ERROR):
+        informer.add_event_handler(kind, seen.teller(kind))
+    informer.start()
+    try:
+        assert seen.next() == ("ADDED", "a")
+        core.create_namespaced_config_map(namespace, config_map("b"))
+        assert seen.next() == ("ADDED", "b")
+        before = served.ask(SavedState.of)
+        core.patch_namespaced_config_map("a", namespace, {"data": {"x": "2"}})
+        core.delete_namespaced_config_map("b", namespace)
+        assert [seen.next(), seen.next()] == [("MODIFIED", "a"), ("DELETED", "b")]
+        # History is lost and two changes are undone: its watch ends, it lists again and tells what is otherwise now.
+        served.ask(before.restore)
+        assert seen.next() == ("ERROR", "ApiException")
+        assert [seen.next(), seen.next()] == [("MODIFIED", "a"), ("ADDED", "b")]
+        assert [found.data for found in informer.cache.list()] == [{"x": "1"}, None]
+    finally:
+        # The end of its stream is what lets its thread see that it is to stop.
+        stopping = threading.Thread(target=informer.stop)
+        stopping.start()
+        core.create_namespaced_config_map(namespace, config_map("end"))
+        stopping.join(20)
+    assert not stopping.is_alive()
+
+
+@pytest.mark.accepts("K8-008", "K8-080")
+def test_one_of_two_candidates_leads_until_it_lets_go(api, namespace):
+    leases = client.CoordinationV1Api(api)
+
+    def lease(holder: str, version: str | None = None):
+        now = datetime.datetime.now(datetime.UTC)
+        spec = client.V1LeaseSpec(holder_identity=holder, lease_duration_seconds=15, acquire_time=now, renew_time=now)
+        return client.V1Lease(metadata=client.V1ObjectMeta(name="leader", resource_version=version), spec=spec)
+
+    held = leases.create_namespaced_lease(namespace, lease("one"))
+    with pytest.raises(ApiException) as late:
+        leases.create_namespaced_lease(namespace, lease("two"))
+    assert (late.value.status, late.value.reason) == (409, "Conflict")
+    seen = leases.read_namespaced_lease("leader", namespace).metadata.resource_version
+    leases.replace_namespaced_lease("leader", namespace, lease("one", held.metadata.resource_version))
+    with pytest.raises(ApiException) as stale:
+        leases.replace_namespaced_lease("leader", namespace, lease("two", seen))
+    assert stale.value.status == 409
