@@ -10,14 +10,19 @@ from rayrig_fakes.kubernetes.registry import Served
 from rayrig_fakes.kubernetes.typed.catalogue import type_of
 from rayrig_fakes.kubernetes.typed.decoding import Undecodable, decode
 
+#: Taken for what it is today.
+_EARLIER_EVICTION = ("policy/v1beta1", "Eviction")
+
 
 def typed_body(served: Served, call: ApiCall) -> JsonObject:
     """Decoded as what the subresource takes. Raises `ApiError` 400."""
     kind = SUBRESOURCE_KINDS[call.subresource]
-    if isinstance(call.body, dict):
+    if isinstance(call.body, dict) and (call.body.get("apiVersion"), call.body.get("kind")) != _EARLIER_EVICTION:
         check_kind(kind, call.body, served.is_known_kind)
     try:
         body = decode(call.body, type_of(kind) or "", [])
+    except KeyError:
+        return dict(call.body) if isinstance(call.body, dict) else {}
     except Undecodable as problem:
         text = f'{kind.kind} in version "{kind.version}" cannot be handled as a {kind.kind}: {problem}'
         raise status.bad_request(text) from None

@@ -20,7 +20,7 @@ from rayrig_fakes.kubernetes.scale import scale_of, with_scale
 from rayrig_fakes.kubernetes.state import ServerState
 from rayrig_fakes.kubernetes.subresource_bodies import typed_body
 from rayrig_fakes.kubernetes.typed.decoding import Undecodable, decode
-from rayrig_fakes.kubernetes.writing import Writer
+from rayrig_fakes.kubernetes.writing import Writer, identify
 
 _SCALE = "autoscaling.v1.Scale"
 #: The object itself, of which only a part changes.
@@ -90,6 +90,7 @@ class Subresources:
                 raise bad_patch(call._replace(patch_type=_plain(call.patch_type)), scale, str(problem)) from None
         elif call.verb == "update":
             scale = typed_body(served, call)
+            identify(call, scale)
         else:
             raise status.method_not_allowed()
         version = (scale.get("metadata") or {}).get("resourceVersion")

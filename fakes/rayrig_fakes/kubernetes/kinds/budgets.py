@@ -52,6 +52,15 @@ class BudgetRules(KindRules):
         return causes
 
 
+    def validate_status(self, obj: JsonObject, old: JsonObject, admission: Admission) -> Sequence[Cause]:
+        counts = obj.get("status") or {}
+        return [
+            status.invalid_value(f"status.{name}", counts[name], "must be greater than or equal to 0")
+            for name in ("disruptionsAllowed", "currentHealthy", "desiredHealthy", "expectedPods")
+            if counts.get(name) is not None and counts[name] < 0
+        ]
+
+
 def _amount_problems(value: Json, field: str) -> list[Cause]:
     if isinstance(value, int):
         return [] if value >= 0 else [status.invalid_value(field, value, "must be greater than or equal to 0")]
