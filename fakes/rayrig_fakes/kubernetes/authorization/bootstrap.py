@@ -1,158 +1,121 @@
-"""Roles and bindings that are there from the beginning (Kubernetes, "Default roles and role bindings").
-
-The roles for people (`admin`, `edit`, `view`) speak of the resources this server serves.
-"""
+"""Roles and bindings that are there from the beginning: those of `default_roles.txt` (Kubernetes, "Default roles")."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterator
+from pathlib import Path
 
 from rayrig_core.identifiers import random_uuid
 from rayrig_core.objects import JsonObject
-from rayrig_core.resource_types import ResourceType
+from rayrig_core.resource_types import ROLE, ROLE_BINDING, ResourceType
 from rayrig_core.timestamps import rfc3339
 from rayrig_fakes.kubernetes.authorization.rbac import RbacAuthorizer
 from rayrig_fakes.kubernetes.authorization.rules import CLUSTER_ROLE, CLUSTER_ROLE_BINDING, GROUP
-from rayrig_fakes.kubernetes.identity import AUTHENTICATED, MASTERS, UNAUTHENTICATED
 from rayrig_fakes.kubernetes.state import ServerState
 
-_HEALTH = ("/healthz", "/livez", "/readyz", "/version", "/version/")
-_DISCOVERY = ("/api", "/api/*", "/apis", "/apis/*", "/openapi", "/openapi/*", *_HEALTH)
-_READ = ("get", "list", "watch")
-_WRITE = ("create", "delete", "deletecollection", "patch", "update")
-#: What the roles for people speak of: (group, resources to read and write, resources only to read).
-_WORKLOADS: tuple[tuple[str, str, str], ...] = (
-    (
-        "",
-        "configmaps endpoints events persistentvolumeclaims pods services services/proxy",
-        "bindings limitranges namespaces pods/log pods/status resourcequotas serviceaccounts services/status",
-    ),
-    (
-        "apps",
-        "daemonsets deployments deployments/scale replicasets replicasets/scale statefulsets statefulsets/scale",
-        "daemonsets/status deployments/status replicasets/status statefulsets/status",
-    ),
-    ("batch", "cronjobs jobs", "cronjobs/status jobs/status"),
-    ("coordination.k8s.io", "leases", ""),
-    ("discovery.k8s.io", "", "endpointslices"),
-    ("networking.k8s.io", "ingresses networkpolicies", "ingresses/status"),
-    ("policy", "poddisruptionbudgets", "poddisruptionbudgets/status"),
-)
-
-
-def _rule(verbs: Iterable[str], group: str, resources: str) -> JsonObject:
-    return {"verbs": list(verbs), "apiGroups": [group], "resources": resources.split()}
-
-
-def _urls(paths: Iterable[str]) -> JsonObject:
-    return {"verbs": ["get"], "nonResourceURLs": sorted(paths)}
-
-
-def _for_viewers() -> list[JsonObject]:
-    return [_rule(_READ, group, f"{written} {read}".strip()) for group, written, read in _WORKLOADS]
-
-
-def _for_editors() -> list[JsonObject]:
-    rules = [_rule(_WRITE, group, written) for group, written, _ in _WORKLOADS if written]
-    rules += [
-        _rule((*_READ, *_WRITE), "", "secrets"),
-        _rule(_WRITE, "", "serviceaccounts"),
-        _rule(("impersonate",), "", "serviceaccounts"),
-        _rule(("create",), "", "pods/eviction serviceaccounts/token"),
-        _rule((*_READ, "create"), "", "pods/attach pods/exec pods/portforward pods/proxy"),
-    ]
-    return rules
-
-
-def _for_admins() -> list[JsonObject]:
-    return [
-        _rule((*_WRITE, *_READ), GROUP, "rolebindings roles"),
-        _rule(("create",), "authorization.k8s.io", "localsubjectaccessreviews"),
-    ]
-
-
-def _everything() -> list[JsonObject]:
-    return [
-        {"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"]},
-        {"verbs": ["*"], "nonResourceURLs": ["*"]},
-    ]
-
-
-def _about_oneself() -> list[JsonObject]:
-    return [
-        _rule(("create",), "authorization.k8s.io", "selfsubjectaccessreviews selfsubjectrulesreviews"),
-        _rule(("create",), "authentication.k8s.io", "selfsubjectreviews"),
-    ]
-
-
-_AGGREGATE = "rbac.authorization.k8s.io/aggregate-to-"
-
-
-def _roles() -> list[JsonObject]:
-    roles = [
-        _role("cluster-admin", _everything()),
-        _role("system:discovery", [_urls(_DISCOVERY)]),
-        _role("system:basic-user", _about_oneself()),
-        _role("system:public-info-viewer", [_urls(_HEALTH)]),
-    ]
-    # A viewer's rules are an editor's, and those an administrator's; gathered in the order of the roles' names.
-    view, edit, admin = _for_viewers(), _for_editors(), _for_admins()
-    people = (
-        ("view", view, view, "edit"),
-        ("edit", edit, [*edit, *view], "admin"),
-        ("admin", admin, [*edit, *view, *admin], ""),
-    )
-    for name, rules, gathered, above in people:
-        roles.append(_role(f"system:aggregate-to-{name}", rules, {f"{_AGGREGATE}{name}": "true"}))
-        role = _role(name, gathered, {f"{_AGGREGATE}{above}": "true"} if above else {})
-        role["aggregationRule"] = {"clusterRoleSelectors": [{"matchLabels": {f"{_AGGREGATE}{name}": "true"}}]}
-        roles.append(role)
-    return roles
-
-
-def _bindings() -> list[JsonObject]:
-    return [
-        _binding("cluster-admin", MASTERS),
-        _binding("system:discovery", AUTHENTICATED),
-        _binding("system:basic-user", AUTHENTICATED),
-        _binding("system:public-info-viewer", AUTHENTICATED, UNAUTHENTICATED),
-    ]
-
-
-def _metadata(name: str, labels: dict[str, str] | None = None) -> JsonObject:
-    return {
-        "name": name,
-        "labels": {"kubernetes.io/bootstrapping": "rbac-defaults", **(labels or {})},
-        "annotations": {"rbac.authorization.kubernetes.io/autoupdate": "true"},
-    }
-
-
-def _role(name: str, rules: list[JsonObject], labels: dict[str, str] | None = None) -> JsonObject:
-    return {"metadata": _metadata(name, labels), "rules": rules}
-
-
-def _binding(role: str, *groups: str) -> JsonObject:
-    return {
-        "metadata": _metadata(role),
-        "subjects": [{"kind": "Group", "apiGroup": GROUP, "name": group} for group in groups],
-        "roleRef": {"apiGroup": GROUP, "kind": "ClusterRole", "name": role},
-    }
+_GATHERS = "gathers:"
+_CORE = "core"
 
 
 def enforce_rbac(state: ServerState) -> RbacAuthorizer:
     """Store the default roles and bindings, and let roles decide from now on."""
-    _store(state, CLUSTER_ROLE, _roles())
-    _store(state, CLUSTER_ROLE_BINDING, _bindings())
+    lines = Path(__file__).with_name("default_roles.txt").read_text(encoding="utf-8").splitlines()
+    roles = list(_roles(lines))
+    _gather(roles)
+    for kind, obj in (*roles, *_bindings(lines)):
+        _store(state, kind, obj)
     authorizer = RbacAuthorizer(state)
     state.authorizer = authorizer
     return authorizer
 
 
-def _store(state: ServerState, kind: ResourceType, objects: list[JsonObject]) -> None:
-    now = state.now_unix_ns()
+def _roles(lines: list[str]) -> Iterator[tuple[ResourceType, JsonObject]]:
+    rules: list[JsonObject] = []
+    for line in lines:
+        if line.startswith("  "):
+            rules.append(_rule(line))
+        elif line.startswith("role "):
+            _, place, *more = line.split()
+            rules = []
+            labels = [part for part in more if not part.startswith(_GATHERS)]
+            gathered = [part.removeprefix(_GATHERS) for part in more if part.startswith(_GATHERS)]
+            namespace, _, name = place.partition("/")
+            role: JsonObject = {"metadata": _metadata(namespace, name, labels)}
+            if gathered:
+                role["aggregationRule"] = {"clusterRoleSelectors": [{"matchLabels": _labels(gathered)}]}
+            role["rules"] = rules
+            yield (ROLE if namespace else CLUSTER_ROLE), role
+
+
+def _rule(line: str) -> JsonObject:
+    verbs, *parts = (part.split() for part in line.split("|"))
+    if len(parts) == 1:
+        return {"verbs": verbs, "nonResourceURLs": parts[0]}
+    groups = ["" if group == _CORE else group for group in parts[0]]
+    rule: JsonObject = {"verbs": verbs, "apiGroups": groups, "resources": parts[1]}
+    if len(parts) > 2:
+        rule["resourceNames"] = parts[2]
+    return rule
+
+
+def _gather(roles: list[tuple[ResourceType, JsonObject]]) -> None:
+    """Give roles with an aggregationRule the rules of those they select, until nothing changes any more."""
+    changed = True
+    while changed:
+        changed = False
+        for _, role in roles:
+            selectors = (role.get("aggregationRule") or {}).get("clusterRoleSelectors")
+            if not selectors:
+                continue
+            wanted = selectors[0]["matchLabels"].items()
+            found: list[JsonObject] = []
+            for kind, other in roles:
+                if kind is CLUSTER_ROLE and other is not role and wanted <= other["metadata"]["labels"].items():
+                    found += [rule for rule in other["rules"] if rule not in found]
+            changed = changed or found != role["rules"]
+            role["rules"] = found
+
+
+def _bindings(lines: list[str]) -> Iterator[tuple[ResourceType, JsonObject]]:
+    for line in lines:
+        if not line.startswith("bind "):
+            continue
+        _, place, role, *subjects = line.split()
+        namespace, _, name = place.partition("/")
+        kind, _, role_name = role.partition(":")
+        binding = {
+            "metadata": _metadata(namespace, name, []),
+            "subjects": [_subject(each) for each in subjects],
+            "roleRef": {"apiGroup": GROUP, "kind": kind, "name": role_name},
+        }
+        yield (ROLE_BINDING if namespace else CLUSTER_ROLE_BINDING), binding
+
+
+def _subject(text: str) -> JsonObject:
+    kind, _, name = text.partition(":")
+    if kind == "ServiceAccount":
+        namespace, _, name = name.partition("/")
+        return {"kind": kind, "name": name, "namespace": namespace}
+    return {"kind": kind, "apiGroup": GROUP, "name": name}
+
+
+def _labels(texts: list[str]) -> dict[str, str]:
+    return dict(text.split("=", 1) for text in texts)
+
+
+def _metadata(namespace: str, name: str, labels: list[str]) -> JsonObject:
+    meta: JsonObject = {"name": name}
+    if namespace:
+        meta["namespace"] = namespace
+    meta["labels"] = {"kubernetes.io/bootstrapping": "rbac-defaults", **_labels(labels)}
+    meta["annotations"] = {"rbac.authorization.kubernetes.io/autoupdate": "true"}
+    return meta
+
+
+def _store(state: ServerState, kind: ResourceType, obj: JsonObject) -> None:
+    now, meta = state.now_unix_ns(), obj["metadata"]
+    meta["uid"] = random_uuid(state.rng)
+    meta["creationTimestamp"] = rfc3339(now)
+    key = f"{meta['namespace']}/{meta['name']}" if kind.namespaced else meta["name"]
     collection = state.store.collection(kind.group_resource)
-    for each in objects:
-        meta = each["metadata"]
-        meta["uid"] = random_uuid(state.rng)
-        meta["creationTimestamp"] = rfc3339(now)
-        collection.put(meta["name"], {"apiVersion": kind.api_version, "kind": kind.kind, **each}, now)
+    collection.put(key, {"apiVersion": kind.api_version, "kind": kind.kind, **obj}, now)

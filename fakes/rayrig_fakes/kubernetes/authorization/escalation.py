@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from rayrig_core.errors import NotFound
 from rayrig_core.objects import Json, JsonObject
 from rayrig_core.resource_types import ROLE, ResourceType
 from rayrig_fakes.kubernetes import status
@@ -11,6 +12,10 @@ from rayrig_fakes.kubernetes.authorization.rules import CLUSTER_ROLE, describe, 
 from rayrig_fakes.kubernetes.identity import MASTERS, Asked, Authorizer, UserInfo
 
 _ROLES = ("roles", "clusterroles")
+_EVERYTHING: list[JsonObject] = [
+    {"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"]},
+    {"verbs": ["*"], "nonResourceURLs": ["*"]},
+]
 
 
 class Roles(Authorizer, Protocol):
@@ -42,12 +47,9 @@ def _check_role(authorizer: Roles, user: UserInfo, kind: ResourceType, obj: Json
     if authorizer.authorize(user, asked).allowed:
         return
     wanted: list[Json] = list(obj.get("rules") or ())
-    if obj.get("aggregationRule"):
+    if obj.get("aggregationRule") and uncovered(authorizer.rules_for(user, ""), _EVERYTHING):
         # What it will gather is not known.
-        wanted = [
-            {"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"]},
-            {"verbs": ["*"], "nonResourceURLs": ["*"]},
-        ]
+        raise status.forbidden(kind, name, "must have cluster-admin privileges to use the aggregationRule")
     _check_rules(authorizer, user, kind, name, namespace, [rule for rule in wanted if isinstance(rule, dict)])
 
 
@@ -66,7 +68,11 @@ def _check_binding(
     asked = Asked("bind", group=role.group, resource=role.plural, namespace=namespace, name=str(reference["name"]))
     if authorizer.authorize(user, asked).allowed:
         return
-    _check_rules(authorizer, user, kind, name, namespace, authorizer.role_rules(obj))
+    try:
+        rules = authorizer.role_rules(obj)
+    except NotFound:
+        raise status.not_found(kind, str(reference["name"])) from None
+    _check_rules(authorizer, user, kind, name, namespace, rules)
 
 
 def _check_rules(

@@ -13,7 +13,7 @@ import hmac
 import json
 
 from rayrig_core.identifiers import random_uuid
-from rayrig_core.objects import Json, JsonObject
+from rayrig_core.objects import JsonObject
 from rayrig_core.resource_types import SERVICE_ACCOUNT
 from rayrig_core.timestamps import NS, rfc3339
 from rayrig_fakes.kubernetes import status
@@ -22,11 +22,13 @@ from rayrig_fakes.kubernetes.identity import UserInfo, service_account_user
 from rayrig_fakes.kubernetes.registry import Served
 from rayrig_fakes.kubernetes.state import ServerState
 from rayrig_fakes.kubernetes.status import Cause
+from rayrig_fakes.kubernetes.subresource_bodies import typed_body
 
 AUDIENCE = ISSUER = "https://kubernetes.default.svc.cluster.local"
 _API = "authentication.k8s.io/v1"
 _HOUR, _SHORTEST, _LONGEST = 3600, 600, 1 << 32
-_BOUND = {"Pod": "pods", "Secret": "secrets"}
+_BOUND = {"Node": "nodes", "Pod": "pods", "Secret": "secrets"}
+_GROUP = "authentication.k8s.io"
 
 
 def request_token(state: ServerState, served: Served, call: ApiCall) -> Answer:
@@ -34,9 +36,13 @@ def request_token(state: ServerState, served: Served, call: ApiCall) -> Answer:
     account = state.lookup(served.storage, served.key(call.namespace, call.name))
     if account is None:
         raise status.not_found(served.type, call.name)
-    body = call.body if isinstance(call.body, dict) else {}
-    spec = body.get("spec")
-    spec = dict(spec) if isinstance(spec, dict) else {}
+    body = typed_body(served, call)
+    named = (body.get("metadata") or {}).get("name")
+    if named and named != call.name:
+        text = "must match the service account name if specified"
+        cause = status.invalid_value("metadata.name", named, text)
+        raise status.invalid("TokenRequest", _GROUP, named, [cause])
+    spec = body.get("spec") or {}
     seconds = spec.get("expirationSeconds")
     seconds = _HOUR if seconds is None else seconds
     _check_seconds(seconds)
@@ -64,35 +70,42 @@ def request_token(state: ServerState, served: Served, call: ApiCall) -> Answer:
     answer: JsonObject = {
         "kind": "TokenRequest",
         "apiVersion": _API,
-        "metadata": {"name": call.name, "namespace": call.namespace, "creationTimestamp": rfc3339(now)},
+        "metadata": {
+            "name": call.name,
+            "namespace": call.namespace,
+            "uid": meta["uid"],
+            "creationTimestamp": rfc3339(now),
+        },
         "spec": shown,
         "status": {"token": _signed(state, claims), "expirationTimestamp": rfc3339((issued + seconds) * NS)},
     }
     return Answer(201, answer)
 
 
-def _check_seconds(seconds: Json) -> None:
+def _check_seconds(seconds: int) -> None:
     cause: Cause | None = None
     field = "spec.expirationSeconds"
-    if not isinstance(seconds, int) or isinstance(seconds, bool):
-        cause = status.wrong_type(field, seconds, "must be an integer")
-    elif seconds < _SHORTEST:
+    if seconds < _SHORTEST:
         cause = status.invalid_value(field, seconds, "may not specify a duration less than 10 minutes")
     elif seconds > _LONGEST:
         cause = status.invalid_value(field, seconds, "may not specify a duration larger than 2^32 seconds")
     if cause is not None:
-        raise status.invalid("TokenRequest", "authentication.k8s.io", "", [cause])
+        raise status.invalid("TokenRequest", _GROUP, "", [cause])
 
 
 def _bound_claim(state: ServerState, call: ApiCall, reference: JsonObject) -> JsonObject:
-    """Claim about the pod or secret a token lives with."""
-    kind, name = str(reference.get("kind", "")), str(reference.get("name", ""))
-    plural = _BOUND.get(kind)
+    """Claim about what a token lives with."""
+    kind, name, version = (str(reference.get(part) or "") for part in ("kind", "name", "apiVersion"))
+    plural = _BOUND.get(kind) if version in ("", "v1") else None
     if plural is None:
-        raise status.bad_request(f"cannot bind token for serviceaccount to object of type {kind or '<none>'}")
-    found = state.lookup(plural, f"{call.namespace}/{name}")
+        group, _, short = version.rpartition("/")
+        raise status.bad_request(f"cannot bind token to object of type {group}/{short}, Kind={kind}")
+    found = state.lookup(plural, name if kind == "Node" else f"{call.namespace}/{name}")
     if found is None:
         raise status.error(404, "NotFound", f'{plural} "{name}" not found', {"name": name, "kind": plural})
+    if kind == "Pod" and found["spec"].get("serviceAccountName", "") != call.name:
+        text = f'cannot bind token for serviceaccount "{call.name}" to pod running with different serviceaccount name.'
+        raise status.bad_request(text)
     uid = found["metadata"]["uid"]
     if reference.get("uid") and reference["uid"] != uid:
         text = (
@@ -119,12 +132,12 @@ def user_of(state: ServerState, token: str) -> UserInfo | None:
         bound = about.get(kind.lower())
         if bound is None:
             continue
-        there = state.lookup(plural, f"{namespace}/{bound['name']}")
+        there = state.lookup(plural, bound["name"] if kind == "Node" else f"{namespace}/{bound['name']}")
         if there is None or there["metadata"]["uid"] != bound["uid"]:
             return None
-        if kind == "Pod":
-            extra["authentication.kubernetes.io/pod-name"] = [bound["name"]]
-            extra["authentication.kubernetes.io/pod-uid"] = [bound["uid"]]
+        if kind in ("Pod", "Node"):
+            extra[f"authentication.kubernetes.io/{kind.lower()}-name"] = [bound["name"]]
+            extra[f"authentication.kubernetes.io/{kind.lower()}-uid"] = [bound["uid"]]
     return service_account_user(namespace, account["name"], account["uid"], extra)
 
 

@@ -26,6 +26,12 @@ class RoleRules(KindRules):
     #: Rules may speak of paths that name no resource.
     cluster_wide = False
 
+    def before_create(self, obj: JsonObject, admission: Admission) -> None:
+        obj["rules"] = obj.get("rules") or None
+
+    def before_update(self, obj: JsonObject, old: JsonObject, admission: Admission) -> None:
+        obj["rules"] = obj.get("rules") or None
+
     def validate(self, obj: JsonObject, admission: Admission) -> Sequence[Cause]:
         causes: list[Cause] = []
         for index, rule in enumerate(_dicts(obj.get("rules"))):
@@ -76,8 +82,8 @@ class ClusterRoleRules(RoleRules):
                 role = collection.get(key)
                 if role is None or not role.obj.get("aggregationRule"):
                     continue
-                rules = self._gathered(role.obj)
-                if rules != (role.obj.get("rules") or []):
+                rules = self._gathered(role.obj) or None
+                if rules != (role.obj.get("rules") or None):
                     obj = {**role.obj, "metadata": dict(role.obj["metadata"]), "rules": rules}
                     collection.put(key, obj, self._state.now_unix_ns())
                     changed = True
@@ -162,6 +168,10 @@ def _default(obj: JsonObject) -> None:
     for subject in _dicts(obj.get("subjects")):
         if subject.get("kind") in ("User", "Group"):
             setdefault(subject, apiGroup=_GROUP)
+        elif subject.get("kind") == "ServiceAccount" and not subject.get("namespace"):
+            namespace = (obj.get("metadata") or {}).get("namespace")
+            if namespace:
+                subject["namespace"] = namespace
 
 
 def _validate_subject(subject: JsonObject, field: str) -> list[Cause]:
