@@ -371,7 +371,9 @@ def identify(call: ApiCall, obj: JsonObject) -> JsonObject:
     if meta is None:
         meta = obj["metadata"] = {}
     namespace = meta.get("namespace")
-    if namespace and call.namespace and namespace != call.namespace:
+    if namespace and not call.resource.namespaced:
+        del meta["namespace"]
+    elif namespace and call.namespace and namespace != call.namespace:
         raise status.bad_request(
             "the namespace of the provided object does not match the namespace sent on the request"
         )

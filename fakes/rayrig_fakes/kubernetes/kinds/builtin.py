@@ -10,6 +10,7 @@ from rayrig_fakes.kubernetes.kind_rules import KindRules
 from rayrig_fakes.kubernetes.kinds.bindings import Bindings
 from rayrig_fakes.kubernetes.kinds.budgets import BudgetRules
 from rayrig_fakes.kubernetes.kinds.crds import CrdRules
+from rayrig_fakes.kubernetes.kinds.endpoints import EndpointSliceRules, EndpointsRules
 from rayrig_fakes.kubernetes.kinds.events import CoreEventRules, EventRules
 from rayrig_fakes.kubernetes.kinds.further import (
     AUTOSCALER,
@@ -20,11 +21,11 @@ from rayrig_fakes.kubernetes.kinds.further import (
     plain_rules,
 )
 from rayrig_fakes.kubernetes.kinds.jobs import CronJobRules, JobRules
+from rayrig_fakes.kubernetes.kinds.nodes import NodeRules
 from rayrig_fakes.kubernetes.kinds.plain import (
     ConfigMapRules,
     LeaseRules,
     NamespaceRules,
-    NodeRules,
     PlainRules,
     SecretRules,
 )
@@ -142,13 +143,13 @@ def install(state: ServerState) -> None:
     add(rt.SERVICE_ACCOUNT, PlainRules(), "sa", subresources=("token",))
     add(rt.PERSISTENT_VOLUME_CLAIM, PlainRules(has_status=True), "pvc")
     add(
-        ResourceType("", "v1", "endpoints", "Endpoints"),
-        PlainRules(),
+        rt.ENDPOINTS,
+        EndpointsRules(),
         "ep",
         warning="v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice",
     )
     add(rt.LEASE, LeaseRules())
-    add(rt.ENDPOINT_SLICE, PlainRules(has_generation=True))
+    add(rt.ENDPOINT_SLICE, EndpointSliceRules())
     add(rt.INGRESS, PlainRules(has_status=True, has_generation=True), "ing")
     add(rt.NETWORK_POLICY, PlainRules(has_generation=True), "netpol")
     add(rt.ROLE, RoleRules())

@@ -1,4 +1,4 @@
-"""Kinds with few rules of their own: namespaces, nodes, config maps, secrets, leases, slices, and those kept as they come."""
+"""Kinds with few rules of their own: namespaces, config maps, secrets, leases, and those kept as they come."""
 
 from __future__ import annotations
 
@@ -7,33 +7,15 @@ from collections.abc import Sequence
 
 from rayrig_core.kubernetes_names import dns_label
 from rayrig_core.objects import JsonObject
-from rayrig_core.resources.quantities import parse_quantity
 from rayrig_fakes.kubernetes import status
 from rayrig_fakes.kubernetes.kind_rules import Admission, KindRules, keep
 from rayrig_fakes.kubernetes.kinds.checks import config_key, each
-from rayrig_fakes.kubernetes.kinds.pod_validation import is_extended
-from rayrig_fakes.kubernetes.kinds.quantities import normalise_amounts
 from rayrig_fakes.kubernetes.objectmeta import Looks
 from rayrig_fakes.kubernetes.status import Cause
 
 _NAMESPACE_FINALIZER = "kubernetes"
 _PROTECTED_NAMESPACES = ("default", "kube-system", "kube-public")
 _DATA_LIMIT = 1024 * 1024
-_EFFECTS = ("NoSchedule", "PreferNoSchedule", "NoExecute")
-
-
-_NODE_INFO = (
-    "machineID",
-    "systemUUID",
-    "bootID",
-    "kernelVersion",
-    "osImage",
-    "containerRuntimeVersion",
-    "kubeletVersion",
-    "kubeProxyVersion",
-    "operatingSystem",
-    "architecture",
-)
 
 
 class PlainRules(KindRules):
@@ -91,59 +73,6 @@ class NamespaceRules(KindRules):
     def on_deletion_marked(self, obj: JsonObject) -> None:
         obj["metadata"].pop("deletionGracePeriodSeconds", None)
         obj["status"] = {**(obj.get("status") or {}), "phase": "Terminating"}
-
-
-class NodeRules(KindRules):
-    """Created with its status, as kubelets register themselves."""
-
-    looks = Looks(2, 2, 2)
-
-    has_status = True
-
-    def before_create(self, obj: JsonObject, admission: Admission) -> None:
-        spec = obj.setdefault("spec", {})
-        node_status = obj.setdefault("status", {})
-        node_status.setdefault("daemonEndpoints", {"kubeletEndpoint": {"Port": 0}})
-        node_status["nodeInfo"] = dict.fromkeys(_NODE_INFO, "") | (node_status.get("nodeInfo") or {})
-        self._normalise(obj)
-        taint = {"key": "node.kubernetes.io/not-ready", "effect": "NoSchedule"}
-        taints = spec.get("taints") or []
-        if not any(each.get("key") == taint["key"] and each.get("effect") == taint["effect"] for each in taints):
-            spec["taints"] = [*taints, taint]
-
-    def before_status_update(self, obj: JsonObject, old: JsonObject, admission: Admission) -> None:
-        super().before_status_update(obj, old, admission)
-        obj.setdefault("status", {})
-        for field in ("daemonEndpoints", "nodeInfo"):
-            if field not in obj["status"] and field in old.get("status", {}):
-                obj["status"][field] = old["status"][field]
-        self._normalise(obj)
-
-    def _normalise(self, obj: JsonObject) -> None:
-        node_status = obj.setdefault("status", {})
-        for part in ("capacity", "allocatable"):
-            normalise_amounts(node_status.get(part), "Node")
-        if node_status.get("capacity") and not node_status.get("allocatable"):
-            node_status["allocatable"] = dict(node_status["capacity"])
-
-    def validate(self, obj: JsonObject, admission: Admission) -> Sequence[Cause]:
-        return [
-            status.not_supported(f"metadata.taints[{index}].effect", taint.get("effect"), _EFFECTS)
-            for index, taint in enumerate((obj.get("spec") or {}).get("taints") or ())
-            if taint.get("effect") not in _EFFECTS
-        ]
-
-    def validate_update(self, obj: JsonObject, old: JsonObject, admission: Admission) -> Sequence[Cause]:
-        # Taints are looked at twice in an update.
-        return self.validate(obj, admission)
-
-    def validate_status(self, obj: JsonObject, old: JsonObject, admission: Admission) -> Sequence[Cause]:
-        return [
-            status.invalid_value(f"status.{part}.{name}", value, "must be an integer")
-            for part in ("capacity", "allocatable")
-            for name, value in (obj["status"].get(part) or {}).items()
-            if is_extended(name) and parse_quantity(value).denominator != 1
-        ]
 
 
 class _DataRules(KindRules):
@@ -210,6 +139,14 @@ class LeaseRules(KindRules):
     standard_finalizers = False
     looks = Looks(2, 1, 0)
     create_on_update = True
+
+    def before_create(self, obj: JsonObject, admission: Admission) -> None:
+        # Of coordinated leader election, which is off.
+        for field in ("strategy", "preferredHolder"):
+            (obj.get("spec") or {}).pop(field, None)
+
+    def before_update(self, obj: JsonObject, old: JsonObject, admission: Admission) -> None:
+        self.before_create(obj, admission)
 
     def validate(self, obj: JsonObject, admission: Admission) -> Sequence[Cause]:
         spec = obj.get("spec") or {}
