@@ -102,21 +102,37 @@ class Operations:
     def _add_subresource(self, served: Served, path: str, name: str, subresource: str) -> None:
         group, version, kind = discovery.subresource_kind(served, subresource)
         verbs = discovery.subresource_verbs(subresource)
+        gvk: JsonObject = {
+            "group": group if version else served.type.group,
+            "kind": kind,
+            "version": version or served.type.version,
+        }
         if subresource in _CONNECTING:
-            self._add(served, f"{path}/{subresource}", verbs, None, subresource.capitalize())
+            self._add(served, f"{path}/{subresource}", verbs, None, subresource.capitalize(), gvk)
             return
         if kind != served.type.kind:
             api_version = f"{group}/{version}" if group else version or "v1"
             found = self._schemas.add_named(api_version, kind)
-            self._add(served, f"{path}/{subresource}", verbs, found, subresource.capitalize())
+            self._add(served, f"{path}/{subresource}", verbs, found, subresource.capitalize(), gvk)
             return
         self._add(served, f"{path}/{subresource}", verbs, name, subresource.capitalize())
 
-    def _add(self, served: Served, path: str, verbs: Sequence[str], schema: str | None, qualifier: str = "") -> None:
+    def _add(
+        self,
+        served: Served,
+        path: str,
+        verbs: Sequence[str],
+        schema: str | None,
+        qualifier: str = "",
+        gvk: JsonObject | None = None,
+    ) -> None:
+        """`gvk`: what the bodies are, where it is not the resource's own kind."""
         found: JsonObject = {}
         for verb in verbs:
             method, _, _ = _VERBS[verb]
             found[method] = self._operation(served, verb, schema, path, qualifier)
+            if gvk is not None:
+                found[method][GVK] = dict(gvk)
         if not found:
             return
         parameters = [self._parameter(part, "path") for part in ("name", "namespace") if f"{{{part}}}" in path]
