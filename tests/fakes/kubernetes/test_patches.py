@@ -110,11 +110,11 @@ def test_strategic_directives() -> None:
         {
             "spec": {
                 "$setElementOrder/containers": [{"name": "b"}, {"name": "c"}, {"name": "a"}],
-                "containers": [{"name": "c", "image": "3"}, {"name": "b", "image": "2"}],
+                "containers": [{"name": "b", "image": "2"}, {"name": "c", "image": "3"}],
                 "nodeSelector": {"$patch": "replace", "y": "2"},
             }
         },
-        "Pod",
+        "core.v1.Pod",
     )
     assert patched == {
         "spec": {
@@ -124,9 +124,11 @@ def test_strategic_directives() -> None:
     }
     strategy = {"spec": {"strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1}}}}
     retained = {"spec": {"strategy": {"$retainKeys": ["type"], "type": "Recreate"}}}
-    assert apply_strategic_patch(strategy, retained, "Deployment") == {"spec": {"strategy": {"type": "Recreate"}}}
+    assert apply_strategic_patch(strategy, retained, "apps.v1.Deployment") == {
+        "spec": {"strategy": {"type": "Recreate"}}
+    }
     with pytest.raises(ApiError, match="does not contain declared merge key"):
-        apply_strategic_patch(pod, {"spec": {"containers": [{"image": "x"}]}}, "Pod")
+        apply_strategic_patch(pod, {"spec": {"containers": [{"image": "x"}]}}, "core.v1.Pod")
 
 
 @pytest.mark.accepts("K8-029")

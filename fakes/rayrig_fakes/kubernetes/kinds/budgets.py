@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from rayrig_core.objects import Json, JsonObject
 from rayrig_fakes.kubernetes import status
 from rayrig_fakes.kubernetes.kind_rules import Admission, KindRules
+from rayrig_fakes.kubernetes.names import path_segment
 from rayrig_fakes.kubernetes.objectmeta import Looks
 from rayrig_fakes.kubernetes.status import Cause
 
@@ -21,6 +22,7 @@ _POLICIES = ("AlwaysAllow", "IfHealthyBudget")
 
 class BudgetRules(KindRules):
     standard_finalizers = False
+    name_rule = staticmethod(path_segment)
     looks = Looks(1, 1, 0)
     status_looks = Looks(1, 1, 0)
     has_status = True
@@ -50,7 +52,6 @@ class BudgetRules(KindRules):
         if policy is not None and policy not in _POLICIES:
             causes.append(status.not_supported("spec.unhealthyPodEvictionPolicy", policy, _POLICIES))
         return causes
-
 
     def validate_status(self, obj: JsonObject, old: JsonObject, admission: Admission) -> Sequence[Cause]:
         counts = obj.get("status") or {}

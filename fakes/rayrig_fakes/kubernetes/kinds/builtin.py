@@ -27,13 +27,14 @@ from rayrig_fakes.kubernetes.kinds.plain import (
     LeaseRules,
     NamespaceRules,
     PlainRules,
-    SecretRules,
 )
 from rayrig_fakes.kubernetes.kinds.pods import PodRules
 from rayrig_fakes.kubernetes.kinds.priorities import PriorityClassRules
 from rayrig_fakes.kubernetes.kinds.rbac import BindingRules, ClusterRoleRules, RoleRules
 from rayrig_fakes.kubernetes.kinds.reviews import ReviewRules
+from rayrig_fakes.kubernetes.kinds.secrets import SecretRules
 from rayrig_fakes.kubernetes.kinds.services import ServiceRules
+from rayrig_fakes.kubernetes.kinds.volumes import ClaimRules, StorageClassRules, VolumeRules
 from rayrig_fakes.kubernetes.kinds.workloads import (
     DaemonSetRules,
     DeploymentRules,
@@ -141,7 +142,7 @@ def install(state: ServerState) -> None:
     add(rt.CONFIG_MAP, ConfigMapRules(), "cm")
     add(rt.SECRET, SecretRules(), fields=selectable("type"))
     add(rt.SERVICE_ACCOUNT, PlainRules(), "sa", subresources=("token",))
-    add(rt.PERSISTENT_VOLUME_CLAIM, PlainRules(has_status=True), "pvc")
+    add(rt.PERSISTENT_VOLUME_CLAIM, ClaimRules(), "pvc")
     add(
         rt.ENDPOINTS,
         EndpointsRules(),
@@ -193,8 +194,8 @@ def install(state: ServerState) -> None:
         "cj",
         categories=everything,
     )
-    add(ResourceType("", "v1", "persistentvolumes", "PersistentVolume", False), PlainRules(has_status=True), "pv")
-    add(ResourceType("storage.k8s.io", "v1", "storageclasses", "StorageClass", False), PlainRules(), "sc")
+    add(ResourceType("", "v1", "persistentvolumes", "PersistentVolume", False), VolumeRules(), "pv")
+    add(ResourceType("storage.k8s.io", "v1", "storageclasses", "StorageClass", False), StorageClassRules(), "sc")
     add(ResourceType("networking.k8s.io", "v1", "ingressclasses", "IngressClass", False), PlainRules())
     add(ResourceType("", "v1", "resourcequotas", "ResourceQuota"), PlainRules(has_status=True), "quota")
     add(ResourceType("", "v1", "podtemplates", "PodTemplate"), PodTemplateRules())

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from rayrig_core.kubernetes_names import qualified_name
 from rayrig_core.objects import JsonObject
 from rayrig_fakes.kubernetes import status
 from rayrig_fakes.kubernetes.kind_rules import Admission, KindRules, setdefault
+from rayrig_fakes.kubernetes.kinds.checks import each
+from rayrig_fakes.kubernetes.names import path_segment
 from rayrig_fakes.kubernetes.objectmeta import Looks
 from rayrig_fakes.kubernetes.status import Cause
 
@@ -26,6 +29,7 @@ _FIXED = ("regarding", "reason", "action", "type", "reportingController", "repor
 
 class CoreEventRules(KindRules):
     standard_finalizers = False
+    name_rule = staticmethod(path_segment)
     looks = Looks(1, 1, 0)
 
     def before_create(self, obj: JsonObject, admission: Admission) -> None:
@@ -40,11 +44,29 @@ class CoreEventRules(KindRules):
             obj.setdefault(field, None)
 
     def validate(self, obj: JsonObject, admission: Admission) -> Sequence[Cause]:
+        causes = self._new_problems(obj) if obj.get("eventTime") else []
         about, namespace = obj["involvedObject"].get("namespace") or "", obj["metadata"].get("namespace", "")
         # Cluster-scoped objects have their events in `default` or in none.
         if about == namespace or (not about and namespace in ("default", "kube-system", "")):
-            return ()
-        return [status.invalid_value("involvedObject.namespace", about, "does not match event.namespace")]
+            return causes
+        return [*causes, status.invalid_value("involvedObject.namespace", about, "does not match event.namespace")]
+
+    def _new_problems(self, obj: JsonObject) -> list[Cause]:
+        """An event with an exact time is one of the new kind, and has to say who did what."""
+        causes: list[Cause] = []
+        reporter = obj.get("reportingComponent") or ""
+        if not reporter:
+            causes.append(status.required("reportingComponent"))
+        causes += each("reportingComponent", reporter, qualified_name(reporter))
+        for field, most in (("reportingInstance", 128), ("action", 128), ("reason", 128)):
+            value = obj.get(field) or ""
+            if not value:
+                causes.append(status.required(field))
+            elif len(value) > most:
+                causes.append(status.invalid_value(field, "", f"can have at most {most} characters"))
+        if len(obj.get("message") or "") > 1024:
+            causes.append(status.invalid_value("message", "", "can have at most 1024 characters"))
+        return causes
 
 
 class EventRules(KindRules):
@@ -53,6 +75,7 @@ class EventRules(KindRules):
     serves_stored_form = False
     reports_group = False
     standard_finalizers = False
+    name_rule = staticmethod(path_segment)
     looks = Looks(1, 1, 0)
 
     def before_create(self, obj: JsonObject, admission: Admission) -> None:

@@ -56,7 +56,9 @@ class NodeRules(KindRules):
         spec.pop("configSource", None)
         taint = {"key": "node.kubernetes.io/not-ready", "effect": "NoSchedule"}
         taints = spec.get("taints") or []
-        if not any(present.get("key") == taint["key"] and present.get("effect") == taint["effect"] for present in taints):
+        if not any(
+            present.get("key") == taint["key"] and present.get("effect") == taint["effect"] for present in taints
+        ):
             spec["taints"] = [*taints, taint]
 
     def before_update(self, obj: JsonObject, old: JsonObject, admission: Admission) -> None:
@@ -105,7 +107,7 @@ class NodeRules(KindRules):
         causes: list[Cause] = []
         if had.get("podCIDRs") and spec.get("podCIDRs") != had["podCIDRs"]:
             causes.append(
-                status.forbidden_field("spec.podCIDRs", "node updates may not change podCIDR except from \"\" to valid")
+                status.forbidden_field("spec.podCIDRs", 'node updates may not change podCIDR except from "" to valid')
             )
         if had.get("providerID") and spec.get("providerID") != had["providerID"]:
             text = 'node updates may not change providerID except from "" to valid'

@@ -1,16 +1,15 @@
-"""Kinds with few rules of their own: namespaces, config maps, secrets, leases, and those kept as they come."""
+"""Kinds with few rules of their own: namespaces, config maps, leases, and those kept as they come."""
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Sequence
 
-from rayrig_core.kubernetes_names import dns_label
+from rayrig_core.kubernetes_names import qualified_name
 from rayrig_core.objects import JsonObject
 from rayrig_fakes.kubernetes import status
 from rayrig_fakes.kubernetes.kind_rules import Admission, KindRules, keep
-from rayrig_fakes.kubernetes.kinds.checks import config_key, each
-from rayrig_fakes.kubernetes.objectmeta import Looks
+from rayrig_fakes.kubernetes.kinds.checks import config_key, each, label_without_dots
+from rayrig_fakes.kubernetes.objectmeta import STANDARD_FINALIZERS, Looks
 from rayrig_fakes.kubernetes.status import Cause
 
 _NAMESPACE_FINALIZER = "kubernetes"
@@ -32,7 +31,7 @@ class PlainRules(KindRules):
 class NamespaceRules(KindRules):
     looks = Looks(2, 2, 2)
     has_status = True
-    name_rule = staticmethod(dns_label)
+    name_rule = staticmethod(label_without_dots)
 
     def before_create(self, obj: JsonObject, admission: Admission) -> None:
         meta = obj["metadata"]
@@ -49,6 +48,15 @@ class NamespaceRules(KindRules):
             keep(obj, old, "spec")
         meta = obj["metadata"]
         meta["labels"] = {**(meta.get("labels") or {}), "kubernetes.io/metadata.name": meta["name"]}
+
+    def validate(self, obj: JsonObject, admission: Admission) -> Sequence[Cause]:
+        causes: list[Cause] = []
+        for name in (obj.get("spec") or {}).get("finalizers") or ():
+            causes += each("spec.finalizers", name, qualified_name(name))
+            if "/" not in name and name not in STANDARD_FINALIZERS:
+                text = "name is neither a standard finalizer name nor is it fully qualified"
+                causes.append(status.invalid_value("spec.finalizers", name, text))
+        return causes
 
     def validate_status(self, obj: JsonObject, old: JsonObject, admission: Admission) -> Sequence[Cause]:
         phase = (obj.get("status") or {}).get("phase")
@@ -75,7 +83,7 @@ class NamespaceRules(KindRules):
         obj["status"] = {**(obj.get("status") or {}), "phase": "Terminating"}
 
 
-class _DataRules(KindRules):
+class DataRules(KindRules):
     """ConfigMaps and Secrets."""
 
     looks = Looks(2, 2, 2)
@@ -108,31 +116,12 @@ class _DataRules(KindRules):
         return causes
 
 
-class ConfigMapRules(_DataRules):
+class ConfigMapRules(DataRules):
     def before_create(self, obj: JsonObject, admission: Admission) -> None:
-        _drop_empty(obj, "data", "binaryData")
+        drop_empty(obj, "data", "binaryData")
 
     def before_update(self, obj: JsonObject, old: JsonObject, admission: Admission) -> None:
-        _drop_empty(obj, "data", "binaryData")
-
-
-class SecretRules(_DataRules):
-    def before_create(self, obj: JsonObject, admission: Admission) -> None:
-        self._encode(obj)
-
-    def before_update(self, obj: JsonObject, old: JsonObject, admission: Admission) -> None:
-        self._encode(obj)
-
-    def _encode(self, obj: JsonObject) -> None:
-        plain = obj.pop("stringData", None)
-        if plain:
-            data = obj.setdefault("data", {}) if obj.get("data") else {}
-            obj["data"] = data
-            for key, value in plain.items():
-                data[key] = base64.b64encode(value.encode()).decode()
-        if not obj.get("type"):
-            obj["type"] = "Opaque"
-        _drop_empty(obj, "data")
+        drop_empty(obj, "data", "binaryData")
 
 
 class LeaseRules(KindRules):
@@ -150,7 +139,7 @@ class LeaseRules(KindRules):
 
     def validate(self, obj: JsonObject, admission: Admission) -> Sequence[Cause]:
         spec = obj.get("spec") or {}
-        causes = []
+        causes: list[Cause] = []
         for field, least in (("leaseDurationSeconds", 1), ("leaseTransitions", 0)):
             value = spec.get(field)
             if value is not None and value < least:
@@ -159,7 +148,7 @@ class LeaseRules(KindRules):
         return causes
 
 
-def _drop_empty(obj: JsonObject, *fields: str) -> None:
+def drop_empty(obj: JsonObject, *fields: str) -> None:
     for field in fields:
         if field in obj and not obj[field]:
             del obj[field]

@@ -168,10 +168,6 @@ def _default(obj: JsonObject) -> None:
     for subject in _dicts(obj.get("subjects")):
         if subject.get("kind") in ("User", "Group"):
             setdefault(subject, apiGroup=_GROUP)
-        elif subject.get("kind") == "ServiceAccount" and not subject.get("namespace"):
-            namespace = (obj.get("metadata") or {}).get("namespace")
-            if namespace:
-                subject["namespace"] = namespace
 
 
 def _validate_subject(subject: JsonObject, field: str) -> list[Cause]:
