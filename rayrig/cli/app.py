@@ -122,6 +122,41 @@ def kube_diff(
 
 
 @app.command()
+def validate(
+    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Manifests with RayServices or RayClusters.")],
+    node: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="[N]xCPU...",
+            help="Nodes they must fit on, such as 2xcpu=8,memory=32Gi,nvidia.com/gpu=1; repeatable.",
+        ),
+    ] = None,
+    feature_gates: Annotated[str, typer.Option(metavar="NAME=BOOL,...", help="The operator's.")] = "",
+    json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
+) -> int:
+    """Say what the API server, the operator and Serve would refuse in a manifest, each with line, field and remedy.
+
+    Exit code 0: nothing; 1: errors found; 2: a file cannot be read.
+    """
+    from rayrig.cli.validate import validate_command
+
+    return validate_command(files, node_texts=node or [], feature_gates=feature_gates, as_json=json)
+
+
+@app.command()
+def diff(
+    old: Annotated[Path, typer.Argument(help="The manifest that runs.")],
+    new: Annotated[Path, typer.Argument(help="The manifest that would be applied.")],
+    feature_gates: Annotated[str, typer.Option(metavar="NAME=BOOL,...", help="The operator's.")] = "",
+    json: Annotated[bool, typer.Option("--json", help="Print the plan as JSON.")] = False,
+) -> int:
+    """Say what the operator would do with a changed manifest (nothing, in place, an upgrade), field by field, and why."""
+    from rayrig.cli.diff import diff_command
+
+    return diff_command(old, new, feature_gates=feature_gates, as_json=json)
+
+
+@app.command()
 def operator(
     server: Annotated[str, typer.Option(metavar="URL", help="API server to work at.")] = "",
     kubeconfig: Annotated[Path | None, typer.Option(metavar="FILE", help="Instead of --server.")] = None,

@@ -5,6 +5,8 @@ The schema itself is `rayrig_core.resources.serve_schema`'s.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import yaml
 from pydantic import BaseModel, ValidationError
 
@@ -24,6 +26,20 @@ from rayrig_core.resources.serve_schema import (
 )
 
 
+@dataclass(frozen=True, slots=True)
+class ConfigProblem:
+    """One thing wrong in a Serve config. `line` is counted from 1 in the text, 0 when the text has no such place."""
+
+    line: int
+    location: tuple[int | str, ...]
+    what: str
+    remedy: str
+
+    def where(self, where: str, first_line: int) -> str:
+        """`FILE:LINE applications[0].name`, for a text that begins at `first_line` of `where`."""
+        return _place(where, first_line, self.line, self.location)
+
+
 def parse_serve_config(
     yaml_text: str, where: str = "serveConfigV2", *, first_line: int = 1, importable: Importable | None = None
 ) -> ServeDeploySchema:
@@ -32,29 +48,39 @@ def parse_serve_config(
     `where` names the place of the text (a file, a field of a manifest); `first_line` is the line there at which the text begins.
     Raises `InputError` with line and field.
     """
+    found = _parsed(yaml_text, importable)
+    if isinstance(found, ServeDeploySchema):
+        return found
+    first = found[0]
+    more = f"; and {len(found) - 1} more" if len(found) > 1 else ""
+    raise InputError(first.what + more, where=first.where(where, first_line), remedy=first.remedy)
+
+
+def serve_config_problems(yaml_text: str) -> list[ConfigProblem]:
+    """All that Serve would refuse."""
+    found = _parsed(yaml_text, None)
+    return found if isinstance(found, list) else []
+
+
+def _parsed(yaml_text: str, importable: Importable | None) -> ServeDeploySchema | list[ConfigProblem]:
     try:
         document = yaml_to_json(yaml_text)
     except YamlError as error:
-        raise InputError(
-            f"not YAML: {error.problem}", where=_place(where, first_line, error.line, ()), remedy="mend the YAML text"
-        ) from error
+        return [ConfigProblem(error.line, (), f"not YAML: {error.problem}", "mend the YAML text")]
     try:
         return validate_serve_config(document, importable=importable)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        location = tuple(first["loc"])
-        what = first["msg"].removeprefix("Value error, ")
-        more = error.error_count() - 1
-        rest = f"; and {more} more" if more else ""
-        raise InputError(
-            f"invalid Serve config: {what}{rest}",
-            where=_place(where, first_line, line_of(yaml_text, location), location),
-            remedy=_REMEDIES.get(first["type"], "see the Serve config schema"),
-        ) from error
+        return [
+            ConfigProblem(
+                line_of(yaml_text, tuple(found["loc"])),
+                tuple(found["loc"]),
+                f"invalid Serve config: {found['msg'].removeprefix('Value error, ')}",
+                _REMEDIES.get(found["type"], "see the Serve config schema"),
+            )
+            for found in error.errors(include_url=False, include_input=False)
+        ]
     except (ModuleNotFoundError, NotImplementedError) as error:
-        raise InputError(
-            f"invalid Serve config: {error}", where=where, remedy="name what the head's image has"
-        ) from error
+        return [ConfigProblem(0, (), f"invalid Serve config: {error}", "name what the head's image has")]
 
 
 _REMEDIES = {

@@ -147,9 +147,13 @@ def check_object(written: WrittenObject) -> None:
 
 def check_schema(written: WrittenObject) -> None:
     """Raises `InputError` for the first field, in the order written, that the kind's schema refuses."""
-    schema = _schema(written.kind)
-    for place, what, remedy in _refused(written.object, schema, ()):
+    for place, what, remedy in schema_problems(written):
         raise InputError(what, where=written.where(place), remedy=remedy)
+
+
+def schema_problems(written: WrittenObject) -> Iterator[tuple[Place, str, str]]:
+    """(place, what is wrong, remedy) of each field of a RayService or RayCluster that the schema refuses."""
+    return _refused(written.object, _schema(written.kind), ())
 
 
 @cache
@@ -241,10 +245,10 @@ def check_serve_config(written: WrittenObject) -> None:
 
     text = written.object["spec"].get("serveConfigV2")
     if text:
-        parse_serve_config(text, written.document.file, first_line=_first_line(written, text))
+        parse_serve_config(text, written.document.file, first_line=first_line(written, text))
 
 
-def _first_line(written: WrittenObject, text: str) -> int:
+def first_line(written: WrittenObject, text: str) -> int:
     """Line of the file at which the text begins: in a block (`|`) it is the one after the key."""
     line = written.document.line((*written.base, "spec", "serveConfigV2"))
     return line + 1 if "\n" in text else line
@@ -261,7 +265,7 @@ def remarks(objects: Iterable[WrittenObject]) -> tuple[str, ...]:
         if not text:
             continue
         for location in unknown_fields(yaml_to_json(text)):
-            line = _first_line(written, text) + line_of(text, location) - 1
+            line = first_line(written, text) + line_of(text, location) - 1
             found.append(
                 f"{written.document.file}:{line} {field_path(location)}: Serve knows no such field and drops it"
             )

@@ -35,7 +35,7 @@ def nodes_for(objects: Iterable[JsonObject]) -> tuple[NodeSpec, ...]:
     """
     pools: dict[tuple[tuple[tuple[str, str], ...], tuple[str, ...]], list[PodNeed]] = {}
     for obj in objects:
-        for need in _needs(obj):
+        for need in pod_needs(obj, clusters=2):
             devices = tuple(name for name, _ in need.devices)
             pools.setdefault((need.selector, devices), []).append(need)
     if not pools:
@@ -81,10 +81,11 @@ def _pool(name: str, needs: list[PodNeed], guests: list[PodNeed]) -> NodeSpec:
     )
 
 
-def _needs(obj: JsonObject) -> Iterator[PodNeed]:
+def pod_needs(obj: JsonObject, *, clusters: int = 1) -> Iterator[PodNeed]:
+    """What the pods of a RayService (so many clusters of it), a RayCluster or a Pod ask for; nothing for other kinds."""
     spec = obj.get("spec") or {}
     if obj.get("kind") == "RayService":
-        clusters, spec = 2, spec.get("rayClusterConfig") or {}
+        spec = spec.get("rayClusterConfig") or {}
     elif obj.get("kind") == "RayCluster":
         clusters = 1
     elif obj.get("kind") == "Pod":
