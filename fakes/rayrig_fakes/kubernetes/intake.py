@@ -11,6 +11,7 @@ from rayrig_fakes.kubernetes import status
 from rayrig_fakes.kubernetes.body_types import check_type, other_kind
 from rayrig_fakes.kubernetes.calls import ApiCall
 from rayrig_fakes.kubernetes.kind_rules import Admission
+from rayrig_fakes.kubernetes.patch.restoring import misfit
 from rayrig_fakes.kubernetes.quoted_text import quoted_text
 from rayrig_fakes.kubernetes.registry import Served
 from rayrig_fakes.kubernetes.typed.catalogue import type_of
@@ -61,6 +62,8 @@ def take_patched(served: Served, call: ApiCall, admission: Admission, obj: JsonO
         raise bad_patch(call, obj, why)
     check_type(served, obj)
     parts = {field: obj[field] for field in touched if field in obj}
+    if call.patch_type == "strategic" and admission.type_name and (why := misfit(parts, admission.type_name)):
+        raise bad_patch(call, obj, why)
     try:
         decoded = rules.decode(parts, admission)
     except Undecodable as problem:

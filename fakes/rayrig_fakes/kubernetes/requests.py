@@ -315,7 +315,8 @@ def _with_patch(request: HttpRequest, served: Served, call: ApiCall) -> ApiCall:
     try:
         patch, _ = parse_body(request.body)
     except Malformed as problem:
-        raise status.bad_request(f"error decoding patch: {problem}") from None
+        # An object that is not there is missed first.
+        return call._replace(body=problem, patch_type=patch_type)
     return call._replace(body=patch, patch_type=patch_type)
 
 

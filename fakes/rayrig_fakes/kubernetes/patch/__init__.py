@@ -9,10 +9,12 @@ from rayrig_core.errors import ApiError
 from rayrig_core.merge_patch import apply_merge_patch
 from rayrig_core.objects import Json, JsonObject
 from rayrig_fakes.kubernetes import status
+from rayrig_fakes.kubernetes.bodies import Malformed
 from rayrig_fakes.kubernetes.calls import ApiCall
 from rayrig_fakes.kubernetes.patch.json_patch import PatchFailed, apply_json_patch
 from rayrig_fakes.kubernetes.patch.strategic import apply_strategic_patch
 from rayrig_fakes.kubernetes.registry import Served
+from rayrig_fakes.kubernetes.typed.catalogue import type_of
 from rayrig_fakes.kubernetes.typed.decoding import json_type
 
 JSON_PATCH = "application/json-patch+json"
@@ -31,6 +33,8 @@ def unsupported_patch(served: Served) -> ApiError:
 def apply_patch(served: Served, obj: JsonObject, call: ApiCall) -> JsonObject:
     """The patched object; `obj` is changed. Raises `ApiError` 400, 415, 422."""
     patch = call.body
+    if isinstance(patch, Malformed):
+        raise status.bad_request(str(patch) if call.patch_type == "strategic" else f"error decoding patch: {patch}")
     if call.patch_type == "json":
         try:
             patched = apply_json_patch(obj, _operations(patch))
@@ -50,7 +54,9 @@ def apply_patch(served: Served, obj: JsonObject, call: ApiCall) -> JsonObject:
     if call.patch_type == "strategic":
         if served.rules.is_custom:
             raise unsupported_patch(served)
-        return apply_strategic_patch(obj, patch, served.type.kind)
+        patched = apply_strategic_patch(obj, patch, type_of(served.type) or "")
+        # The type is the path's, whatever the patch says.
+        return {**patched, "apiVersion": served.type.api_version, "kind": served.type.kind}
     patched = apply_merge_patch(obj, patch)
     assert isinstance(patched, dict)
     return patched
