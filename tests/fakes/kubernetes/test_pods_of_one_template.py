@@ -46,8 +46,26 @@ def specs(draw: st.DrawFn) -> dict[str, Any]:
     """The first one with other words in it, or something else in a place of theirs."""
     spec = copy.deepcopy(_FIRST)
     container = spec["containers"][draw(st.integers(0, 1))]
-    where = draw(st.sampled_from(["env", "args", "command", "value"]))
-    if where == "value":
+    where = draw(st.sampled_from(["env", "args", "command", "value", "image"]))
+    if where == "image":
+        images = [
+            "i",
+            "i:1",
+            "i:2",
+            "i:latest",
+            " i:1",
+            "i@sha256:1",
+            "r:5/i",
+            "",
+            None,
+            1,
+            ["IfNotPresent"],
+            ["Always"],
+        ]
+        container["image"] = draw(st.sampled_from(images))
+        if draw(st.booleans()):
+            container["imagePullPolicy"] = draw(st.sampled_from(["Never", "Sometimes", None, ""]))
+    elif where == "value":
         spec["containers"][0]["env"][0]["value"] = draw(_texts | _anything)
     else:
         container[where] = draw(_variables if where == "env" else st.lists(_texts, max_size=3) | _anything)
@@ -80,11 +98,13 @@ def test_a_pod_is_the_same_whatever_came_before_it(spec: dict[str, Any]) -> None
 def test_words_are_each_pods_own(api: Api) -> None:
     for word in ("one", "two"):
         spec = copy.deepcopy(_FIRST)
-        spec["containers"][0]["env"][0]["value"] = spec["containers"][0]["args"][1] = word
+        container = spec["containers"][0]
+        container["env"][0]["value"] = container["args"][1] = container["image"] = word
         api.create(POD, {"metadata": {"name": word}, "spec": spec})
     for word in ("one", "two"):
         container = api.get(POD, word)["spec"]["containers"][0]
         assert (container["env"][0], container["args"]) == ({"name": "A", "value": word}, ["one", word])
+        assert (container["image"], container["imagePullPolicy"]) == (word, "Always")
 
 
 @pytest.mark.accepts("K8-018")

@@ -59,7 +59,7 @@ class Plan(NamedTuple):
 class Place:
     """One place. This one is of no known type: maps merge field by field, lists are replaced."""
 
-    __slots__ = ("_item", "_plans", "_steps", "empty", "is_atomic", "is_scalar", "keys", "list_kind", "unowned")
+    __slots__ = ("_item", "_key", "_steps", "empty", "is_atomic", "is_scalar", "keys", "list_kind", "plans", "unowned")
 
     def __init__(
         self,
@@ -76,12 +76,14 @@ class Place:
         self.list_kind: ListKind = list_kind
         #: Key fields of a list of kind `map`, with the value that an absent one stands for (None: must be there).
         self.keys = keys or {}
+        self._key = next(iter(self.keys)) if len(self.keys) == 1 else None
         #: What an empty object of the kind has here: nobody makes it, nor the place itself.
         self.empty = empty
         #: Fields nobody owns. Where there are some, nobody owns the place itself.
         self.unowned = unowned
         self._item: Place | None = None
-        self._plans: dict[tuple[str, ...], Plan] = {}
+        #: By the names of fields, as far as they were met. Of no use where objects are atomic: none are made there.
+        self.plans: dict[tuple[str, ...], Plan] = {}
         self._steps: dict[Any, str] = {}
 
     def field(self, name: str) -> Place:
@@ -102,12 +104,8 @@ class Place:
         """The step to an item of the list here, of kind `map` or `set`."""
         if self.list_kind == "set" or item.__class__ is not dict:
             return f"v:{text(item)}"
-        values: Any
-        if len(self.keys) == 1:
-            (name,) = self.keys
-            values = item.get(name)
-        else:
-            values = tuple([item.get(name) for name in self.keys])
+        key = self._key
+        values: Any = item.get(key) if key is not None else tuple([item.get(name) for name in self.keys])
         try:
             found = self._steps.get(values)
         except TypeError:
@@ -125,13 +123,13 @@ class Place:
     def plan(self, value: JsonObject) -> Plan:
         """For an object, not empty, that is here and not atomic."""
         names = tuple(value)
-        found = self._plans.get(names)
+        found = self.plans.get(names)
         if found is None:
             found = self._make_plan(names)
             if len(names) <= _LONGEST_PLAN:
-                if len(self._plans) >= _KEPT_PLANS:
-                    self._plans.clear()
-                self._plans[names] = found
+                if len(self.plans) >= _KEPT_PLANS:
+                    self.plans.clear()
+                self.plans[names] = found
         return found
 
     def _make_plan(self, names: tuple[str, ...]) -> Plan:

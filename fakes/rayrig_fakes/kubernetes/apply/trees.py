@@ -39,16 +39,22 @@ _CONTAINERS = frozenset((dict, list))
 
 
 def _items(items: list[Json], place: Place) -> JsonObject:
+    step_of = place.step
     if place.list_kind == "set":
-        return dict.fromkeys(sorted([place.step(item) for item in items]), LEAF)
+        return dict.fromkeys(sorted([step_of(item) for item in items]), LEAF)
     inner = place.item
+    plans = inner.plans
     trees: JsonObject = {}
     for item in items:
-        step = place.step(item)
-        tree = owned(item, inner)
+        step = step_of(item)
+        # As `owned` does it, for the many that are of a known shape with nothing below.
+        plan = plans.get(tuple(item)) if item.__class__ is dict and item else None
+        tree = plan.template if plan is not None and not plan.below else owned(item, inner)
         # Twice the same key: the item owns what either has.
         trees[step] = plus(trees[step], tree) if step in trees else tree
-    return dict(sorted(trees.items())) if len(trees) > 1 else trees
+    steps = list(trees)
+    ordered = sorted(steps)
+    return trees if ordered == steps else {step: trees[step] for step in ordered}
 
 
 def created(value: Json, place: Place) -> JsonObject | None:

@@ -128,9 +128,12 @@ def _ports(ports: list[JsonObject], at: str, pod: PodContext) -> list[Cause]:
 def environment_problems(variables: list[JsonObject], at: str) -> list[Cause]:
     causes: list[Cause] = []
     for index, variable in enumerate(variables):
-        here, name = f"{at}[{index}]", variable.get("name") or ""
-        causes += each(f"{here}.name", name, environment_name(name)) if name else [status.required(f"{here}.name")]
-        source = variable.get("valueFrom")
+        name, source = variable.get("name") or "", variable.get("valueFrom")
+        problems = environment_name(name) if name else ()
+        if source is None and name and not problems:
+            continue
+        here = f"{at}[{index}]"
+        causes += each(f"{here}.name", name, problems) if name else [status.required(f"{here}.name")]
         if source is not None:
             causes += _environment_source(source, variable.get("value") or "", f"{here}.valueFrom")
     return causes

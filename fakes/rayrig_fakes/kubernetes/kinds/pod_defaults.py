@@ -27,7 +27,7 @@ def default_pod_spec(spec: JsonObject, kind: str = "Pod") -> None:
     for container in spec.get("containers") or ():
         default_container(container, kind, host_network)
     for volume in spec.get("volumes") or ():
-        default_volume(volume, _pull_policy)
+        default_volume(volume, pull_policy)
     setdefault(
         spec,
         restartPolicy="Always",
@@ -78,7 +78,7 @@ def default_container(container: JsonObject, kind: str, host_network: bool = Fal
     if not container.get("terminationMessagePolicy"):
         container["terminationMessagePolicy"] = "File"
     if not container.get("imagePullPolicy"):
-        container["imagePullPolicy"] = _pull_policy(container.get("image") or "")
+        container["imagePullPolicy"] = pull_policy(container.get("image") or "")
 
 
 def _default_resources(resources: JsonObject, kind: str) -> None:
@@ -117,7 +117,7 @@ def _default_http(action: JsonObject | None) -> None:
             action["scheme"] = "HTTP"
 
 
-def _pull_policy(image: str) -> str:
+def pull_policy(image: str) -> str:
     """Always for `latest` and for no tag at all, unless a digest fixes the image."""
     if "@" in image:
         return "IfNotPresent"

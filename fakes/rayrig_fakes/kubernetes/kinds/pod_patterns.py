@@ -1,7 +1,8 @@
 """Specs that are alike but for words nobody looks at: decoded, defaulted and checked once for all of them.
 
-The words are values of environment variables, commands and arguments: any text will do there, and nothing follows from it. Pods of
-one template differ in them at most, so what came of the first one's spec serves the others, with their words in it.
+The words are values of environment variables, commands, arguments and images: any text will do there, and nothing follows from it
+but when an image is pulled. Pods of one template differ in them at most, so what came of the first one's spec serves the others,
+with their words in it.
 """
 
 from __future__ import annotations
@@ -10,11 +11,12 @@ from typing import NamedTuple, TypeAlias
 
 from rayrig_core.objects import Json, JsonObject
 from rayrig_fakes.kubernetes.json_bytes import quick_json
+from rayrig_fakes.kubernetes.kinds.pod_defaults import pull_policy
 
 _REMEMBERED = 256
 _LISTS = ("containers", "initContainers")
-#: Of one container: values of its variables (None: not taken out), its command, its arguments.
-_Words: TypeAlias = tuple[list[str | None], list[str], list[str]]
+#: Of one container: its image, values of its variables (None: not taken out), its command, its arguments.
+_Words: TypeAlias = tuple[str, list[str | None], list[str], list[str]]
 
 
 class Sent(NamedTuple):
@@ -44,10 +46,12 @@ class Settled:
         if words == self.words:
             return self.spec
         spec = self.spec.copy()
-        for name, words_of_list in zip(_LISTS, words, strict=True):
-            if words_of_list:
-                containers = zip(spec[name], words_of_list, strict=True)
-                spec[name] = [_worded(container, *each) for container, each in containers]
+        for name, words_of_list, known_words in zip(_LISTS, words, self.words, strict=True):
+            if words_of_list != known_words:
+                spec[name] = [
+                    container if words_of_one == known else _worded(container, *words_of_one)
+                    for container, words_of_one, known in zip(spec[name], words_of_list, known_words, strict=True)
+                ]
         return spec
 
 
@@ -101,14 +105,18 @@ _TEXT, _OBJECT, _NAME_AND_VALUE = {str}, {dict}, {("name", "value")}
 
 
 def _without_words(container: JsonObject) -> tuple[JsonObject, _Words] | None:
-    bare = container
+    image = container.get("image")
+    if image.__class__ is not str or not image or image != image.strip():
+        return None
+    bare = container.copy()
+    # None that was sent is a list.
+    bare["image"] = [pull_policy(image)]
     values: list[str | None] = []
     variables = container.get("env")
     if variables:
         found = _variables(variables) if variables.__class__ is list else None
         if found is None:
             return None
-        bare = container.copy()
         bare["env"], values = found
     lists: list[list[str]] = []
     for part in ("command", "args"):
@@ -118,11 +126,9 @@ def _without_words(container: JsonObject) -> tuple[JsonObject, _Words] | None:
             continue
         if texts.__class__ is not list or {each.__class__ for each in texts} != _TEXT:
             return None
-        if bare is container:
-            bare = container.copy()
         bare[part] = True
         lists.append(texts)
-    return bare, (values, lists[0], lists[1])
+    return bare, (image, values, lists[0], lists[1])
 
 
 def _variables(variables: list[Json]) -> tuple[list[Json], list[str | None]] | None:
@@ -147,10 +153,11 @@ def _variables(variables: list[Json]) -> tuple[list[Json], list[str | None]] | N
     return bare, values
 
 
-def _worded(container: JsonObject, values: list[str | None], command: list[str], arguments: list[str]) -> JsonObject:
-    if not values and not command and not arguments:
-        return container
+def _worded(
+    container: JsonObject, image: str, values: list[str | None], command: list[str], arguments: list[str]
+) -> JsonObject:
     worded = container.copy()
+    worded["image"] = image
     if values:
         worded["env"] = [
             variable if value is None else {"name": variable["name"], "value": value}

@@ -160,7 +160,9 @@ def _fractions(amounts: JsonObject, field: str, names: tuple[str, ...]) -> list[
 
 
 def _environment_warnings(variables: Sequence[JsonObject], field: str) -> list[str]:
-    found = []
+    found: list[str] = []
+    if len({variable.get("name") or "" for variable in variables}) == len(variables):
+        return found
     names: dict[str, None] = {}
     for index, variable in enumerate(variables):
         name, value = variable.get("name") or "", variable.get("value") or ""
