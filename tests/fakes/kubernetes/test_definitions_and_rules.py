@@ -100,6 +100,23 @@ def test_names_and_versions_must_fit(api: Api) -> None:
         assert field in [name for _, name in causes(refused.value)], refused.value.message
 
 
+@pytest.mark.accepts("K8-040")
+def test_a_second_definition_of_the_same_kind_is_not_established(api: Api) -> None:
+    api.create(CUSTOM_RESOURCE_DEFINITION, definition({"type": "object"}))
+    second = definition({"type": "object"}, names={"kind": "Ruled", "plural": "rules"})
+    second["metadata"]["name"] = "rules.example.com"
+    api.create(CUSTOM_RESOURCE_DEFINITION, second)
+    found = api.get(CUSTOM_RESOURCE_DEFINITION, "rules.example.com")["status"]["conditions"]
+    told = {each["type"]: (each["status"], each["reason"]) for each in found}
+    assert told == {"NamesAccepted": ("False", "ListKindConflict"), "Established": ("False", "NotAccepted")}
+    assert found[0]["message"] == '"RuledList" is already in use'
+    with pytest.raises(ApiError, match="the server could not find the requested resource"):
+        api.create(ResourceType("example.com", "v1", "rules", "Ruled"), {"metadata": {"name": "a"}})
+    api.delete(CUSTOM_RESOURCE_DEFINITION, "ruled.example.com")
+    found = api.get(CUSTOM_RESOURCE_DEFINITION, "rules.example.com")["status"]["conditions"]
+    assert {each["type"]: each["status"] for each in found} == {"NamesAccepted": "True", "Established": "True"}
+
+
 # Lists
 
 
