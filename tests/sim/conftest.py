@@ -24,7 +24,7 @@ from rayrig_sim.kubernetes.nodes import NodeControl, NodePresence, NodeSpec
 class HollowCluster:
     """Nodes without kubelets: pods get a node and stay Pending until a test reports their status with `run_pod`."""
 
-    def __init__(self, calibration: Calibration | None = None, seed: int = 0) -> None:
+    def __init__(self, calibration: Calibration | None = None, seed: int = 0, *, workloads: bool = False) -> None:
         self.kernel = kernel = Kernel(seed)
         self.server = ApiServer(kernel.unix_ns, kernel.streams.stream("api"), trace=kernel.trace)
         self.heartbeats = VirtualHeartbeats(kernel)
@@ -36,11 +36,16 @@ class HollowCluster:
             self.connect,
             self.calibration,
             liveness=self.heartbeats,
-            ownable=BUILT_IN_OWNABLE,
+            ownable=BUILT_IN_OWNABLE if not workloads else self._served(),
+            workloads=workloads,
         )
         self.table = self.plane.table
         self.presences: dict[str, NodePresence] = {}
         self.control = NodeControl(kernel, self.client, self.presences)
+
+    def _served(self) -> list[ResourceType]:
+        types = {served.storage: served.type for served in self.server.state.registry if not served.verbs}
+        return list(types.values())
 
     def connect(self, actor: str) -> InProcessClient:
         return InProcessClient(self.server, self.kernel, actor=actor)
