@@ -13,8 +13,6 @@ from rayrig_core.objects import Json, JsonObject
 #: Headers a client may act on.
 HEADERS = ("content-type", "warning", "retry-after", "www-authenticate", "location", "allow", "cache-control")
 ABSENT = "(absent)"
-#: What is kept of a prefix from which a name is generated.
-_LONGEST_PREFIX = 58
 #: Objects that a cluster puts in every namespace by itself.
 _FURNITURE = {("ConfigMap", "kube-root-ca.crt"), ("ServiceAccount", "default")}
 _LIST_SUFFIX = "List"
@@ -78,7 +76,7 @@ class Comparison:
 
     def expect_name(self, prefix: str) -> None:
         """A request asks for a name with that beginning."""
-        self.unknowns.prefixes.append(prefix[:_LONGEST_PREFIX])
+        self.unknowns.prefixes.append(prefix)
 
     def of(self, left: Answer, right: Answer) -> list[Difference]:
         """Where the answers differ, in order; after a different status nothing else is looked at but the message."""

@@ -21,6 +21,8 @@ _T = TypeVar("_T")
 _PATIENCE_S = 1.0
 _SERVED_S = 10.0
 _STEP_S = 0.04
+#: What is kept of a prefix from which a name is generated.
+_LONGEST_PREFIX = 58
 _LETTERS = "bcdfghjklmnpqrstvwxz"
 _WORD_LENGTH = 9
 #: How many words there are: so many that two stories hardly ever get the same.
@@ -118,7 +120,8 @@ class Pair:
             telling.requests += 1
             prefix = _generated_from(step)
             if prefix:
-                comparison.expect_name(prefix)
+                kept = pair[0].memory.fill(prefix)[:_LONGEST_PREFIX]
+                comparison.expect_name(kept.replace(pair[0].word, "${u}"))
             if not judge(index, left, right):
                 return
         for index in sorted({*pair[0].streams, *pair[1].streams}):

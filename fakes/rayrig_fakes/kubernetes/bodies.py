@@ -9,6 +9,7 @@ from typing import Any, NoReturn
 import orjson
 
 from rayrig_core.objects import Json
+from rayrig_fakes.kubernetes.json_syntax import syntax_error
 
 _LONE_SURROGATE = re.compile(r"\\u[dD][89abAB]", re.ASCII)
 #: Deeper bodies are refused before anything walks through them.
@@ -93,8 +94,8 @@ def _parse(text: str, decoder: json.JSONDecoder) -> Json:
         raise
     except RecursionError:
         raise Malformed("exceeded max depth") from None
-    except ValueError as problem:
-        raise Malformed(_go_words(text, problem)) from None
+    except ValueError:
+        raise Malformed(syntax_error(text)) from None
     if text.count("[") + text.count("{") > _DEEPEST and _depth(value) > _DEEPEST:
         raise Malformed("exceeded max depth")
     return _without_lone_surrogates(value) if _LONE_SURROGATE.search(text) else value
@@ -112,24 +113,6 @@ def _depth(value: Json) -> int:
                 below += item
         here = below
     return level
-
-
-def _go_words(text: str, problem: ValueError) -> str:
-    """In the words of the real server's parser, where they are known."""
-    stripped = text.strip()
-    position = getattr(problem, "pos", len(text))
-    if position >= len(text.rstrip()) or not stripped:
-        return "unexpected end of JSON input"
-    if str(problem).startswith("Extra data"):
-        return f"invalid character {_quoted(text[position])} after top-level value"
-    where = "object key string" if "property name" in str(problem) else "value"
-    return f"invalid character {_quoted(text[position])} looking for beginning of {where}"
-
-
-def _quoted(character: str) -> str:
-    if character == "'":
-        return "'\\''"
-    return f"'{character}'" if " " <= character < "\x7f" or character > "\xa0" else f"'\\x{ord(character):02x}'"
 
 
 def _without_lone_surrogates(value: Json) -> Json:

@@ -55,6 +55,8 @@ class ApiCall(NamedTuple):
     send_initial_events: bool = False
     #: A read that a fault answers from an older state.
     stale: StaleRead | None = None
+    #: Takes what is found doubtful on the way, so that it is told also when the call is refused in the end.
+    warnings: list[str] | None = None
     #: Who calls; None is the administrator, as for everything in this process.
     user: UserInfo | None = None
 

@@ -54,7 +54,7 @@ class Deleter:
             )
             current = self._state.collection(served).get(served.key(single.namespace, single.name))
             if current is not None:
-                served.rules.check_deletion(current.obj)
+                self.check(served, single, current.obj)
                 self._delete(served, single, current)
                 deleted.append(self._reader.shown(served, current))
         return deleted

@@ -80,14 +80,18 @@ def handle(server: ApiServer, request: HttpRequest, user: UserInfo = ADMIN, stal
     except PlainNotFound:
         return ApiResponse(404, b"404 page not found\n", "text/plain; charset=utf-8", extra=_NO_SNIFFING)
     except ApiError as refused:
-        if refused.code == 406 and media_type(request.headers.get("accept", "")) == PROTOBUF:
-            return ApiResponse(406, protobuf_status(refused.status), PROTOBUF)
-        answer = _json(refused.code, refused.status)
-        retry_after = (refused.status.get("details") or {}).get("retryAfterSeconds")
-        return replace(answer, extra=(("retry-after", str(retry_after)),)) if retry_after else answer
+        return _refusal(refused, request)
     except RecursionError:
         too_deep = status.bad_request("the object provided is nested too deeply")
         return _json(too_deep.code, too_deep.status)
+
+
+def _refusal(refused: ApiError, request: HttpRequest, warnings: tuple[str, ...] = ()) -> ApiResponse:
+    if refused.code == 406 and media_type(request.headers.get("accept", "")) == PROTOBUF:
+        return ApiResponse(406, protobuf_status(refused.status), PROTOBUF)
+    answer = _json(refused.code, refused.status, warnings)
+    retry_after = (refused.status.get("details") or {}).get("retryAfterSeconds")
+    return replace(answer, extra=(("retry-after", str(retry_after)),)) if retry_after else answer
 
 
 def _json(code: int, value: Json, warnings: tuple[str, ...] = ()) -> ApiResponse:
@@ -108,7 +112,12 @@ def _answer(server: ApiServer, request: HttpRequest, user: UserInfo, stale: Stal
         call = call._replace(user=user)
     if stale is not None:
         call = call._replace(stale=stale)
-    answer = _perform(server, request, target, call, form, warnings)
+    doubts: list[str] = []
+    try:
+        answer = _perform(server, request, target, call._replace(warnings=doubts), form, warnings)
+    except ApiError as refused:
+        # What was found doubtful is told all the same.
+        answer = _refusal(refused, request, warnings + warning_headers(doubts))
     return _as_yaml(answer) if form.yaml and isinstance(answer, ApiResponse) else answer
 
 

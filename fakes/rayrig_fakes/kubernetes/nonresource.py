@@ -126,6 +126,8 @@ def _discover(state: ServerState, path: str, request: HttpRequest) -> Document:
         if registry.has_group_version(group, version):
             found = discovery.resource_list(registry, group, version)
     if found is None:
+        if parts[0] == "api" or (parts[0] == "apis" and len(parts) > 2 and registry.is_builtin_group(parts[1])):
+            raise status.unknown_resource()
         raise PlainNotFound
     return _json(found)
 

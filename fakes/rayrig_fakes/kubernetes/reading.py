@@ -239,7 +239,7 @@ def _parse_token(token: str) -> tuple[int, str]:
         raise _bad_token(f"illegal base64 data at input byte {len(token) - 1 if stray is None else stray}")
     packed = base64.urlsafe_b64decode(token + "=" * (-len(token) % 4))
     try:
-        value = parse_json(packed.decode("latin-1"))
+        value = parse_json(packed.decode("utf-8", "surrogateescape"))
     except Malformed as problem:
         raise _bad_token(str(problem)) from None
     if not isinstance(value, dict):

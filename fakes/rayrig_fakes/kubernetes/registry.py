@@ -113,6 +113,10 @@ class Registry:
         """All resources of this group version are custom."""
         return all(served.rules.is_custom for served in self._by_path.get((group, version), {}).values())
 
+    def is_builtin_group(self, group: str) -> bool:
+        """Some version of the group is served, and is not custom."""
+        return any(found == group and not self.is_custom_group(found, version) for found, version in self._by_path)
+
     def in_version(self, group: str, version: str) -> list[Served]:
         """In the order they were registered."""
         return list(self._by_path.get((group, version), {}).values())

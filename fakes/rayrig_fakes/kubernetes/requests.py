@@ -72,7 +72,7 @@ def resolve(registry: Registry, path: str) -> Target | Discovery:
         return Discovery("/".join(parts))
     group, version = ("", parts[1]) if parts[0] == "api" else (parts[1], parts[2])
     if not registry.has_group_version(group, version):
-        if parts[0] == "api":
+        if parts[0] == "api" or registry.is_builtin_group(group):
             raise status.unknown_resource()
         raise PlainNotFound
     rest = parts[depth:]
@@ -96,6 +96,9 @@ def resolve(registry: Registry, path: str) -> Target | Discovery:
     if served.type.namespaced and not namespace and len(rest) > 1:
         _unknown(registry, group, version)
     name = rest[1] if len(rest) > 1 else ""
+    if name in (".", "..") or "%" in name:
+        why = f"may not be '{name}'" if name in (".", "..") else "may not contain '%'"
+        raise status.bad_request(f'Name parameter invalid: "{name}": {why}')
     return Target(served, namespace, name, rest[2] if len(rest) > 2 else "", watch, beyond)
 
 
@@ -151,6 +154,7 @@ def call_of(request: HttpRequest, target: Target, verb: Verb) -> ApiCall:
         raise status.error(413, "RequestEntityTooLarge", text)
     if verb in ("list", "watch"):
         if query:
+            number(query, "timeoutSeconds")
             check_list_options(query)
         return call
     if verb in ("create", "update", "patch") and (query or _is_apply(request)):

@@ -71,13 +71,15 @@ class _Parser:
         self._take()
         if operator in ("in", "notin"):
             values = self._values()
+            for place, value in enumerate(sorted(values)):
+                _check_value(key, value, place)
             return _one_of(key, values) if operator == "in" else _none_of(key, values)
         if operator in ("=", "==", "!="):
             value = "" if self._peek() in ("", ",") else self._identifier()
             _check_value(key, value)
             return _one_of(key, (value,)) if operator != "!=" else _none_of(key, (value,))
         if operator in (">", "<"):
-            return _ordered(key, operator, self._identifier())
+            return _ordered(key, operator, "" if self._peek() in ("", ",") else self._identifier())
         raise _Unparsable(f"found '{operator}', expected: in, notin, =, ==, !=, gt, lt")
 
     def _key(self) -> str:
@@ -85,7 +87,7 @@ class _Parser:
         if not key or key in _SYMBOLS:
             raise _Unparsable(f"found '{key}', expected: identifier")
         if problems := qualified_name(key):
-            raise _Unparsable(f'key: Invalid value: "{key}": {"; ".join(problems)}')
+            raise _Unparsable(f'<nil>: Invalid value: "{key}": {"; ".join(problems)}')
         return key
 
     def _identifier(self) -> str:
@@ -121,9 +123,9 @@ class _Unparsable(Exception):
     """What is wrong with a selector."""
 
 
-def _check_value(key: str, value: str) -> None:
+def _check_value(key: str, value: str, place: int = 0) -> None:
     if problems := label_value(value):
-        raise _Unparsable(f'values[0][{key}]: Invalid value: "{value}": {"; ".join(problems)}')
+        raise _Unparsable(f'values[{place}][{key}]: Invalid value: "{value}": {"; ".join(problems)}')
 
 
 def _absent(key: str) -> LabelPredicate:
@@ -214,7 +216,17 @@ def _split_terms(selector: str) -> list[str]:
 
 
 def _unescape(value: str) -> str:
+    """Raises `ApiError` 400 for what should have been escaped."""
+    for found in _SPECIAL.finditer(value):
+        text = found.group()
+        if text in (",", "="):
+            raise status.bad_request(f"invalid field selector: unescaped character in value: {ord(text)}")
+        if text[1:] not in ("\\", ",", "="):
+            raise status.bad_request(f"invalid field selector: invalid escape sequence: {text}")
     return re.sub(r"\\(.)", r"\1", value)
+
+
+_SPECIAL = re.compile(r"\\.?|[,=]", re.DOTALL)
 
 
 def object_predicate(

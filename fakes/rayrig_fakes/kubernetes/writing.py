@@ -112,6 +112,7 @@ class Writer:
             call.subresource,
             looks_for_unknown=call.field_validation != "Ignore",
             trusted=call.trusted,
+            warnings=call.warnings if call.warnings is not None else [],
         )
 
     def _check_namespace(self, served: Served, namespace: str, name: str) -> None:
@@ -143,9 +144,9 @@ class Writer:
         admission = self._admission(call)
         obj = take_in(served, call, admission, body, new=False)
         meta = identify(call, obj)
-        name = call.name or meta.get("name", "")
+        name = meta.get("name", "")
         if not name:
-            raise status.bad_request("name must be provided")
+            raise status.bad_request(undeterminable(call.name) if call.name else "name must be provided")
         namespace = call.namespace or (meta.get("namespace", "") if served.type.namespaced else "")
         meta["name"] = name
         if served.type.namespaced:
@@ -183,8 +184,7 @@ class Writer:
             obj = self._patched(served, old, call, admission)
         meta = identify(call, obj)
         if not meta.get("name"):
-            text = f"the name of the object ({call.name} based on URL) was undeterminable: name must be provided"
-            raise status.bad_request(text)
+            raise status.bad_request(undeterminable(call.name))
         _check_version(served, call.name, meta.get("resourceVersion"), old["metadata"])
         return self.replace(served, current, old, obj, call, admission)
 
@@ -363,6 +363,10 @@ def _check_version(served: Served, name: str, version: object, old_meta: JsonObj
         if not text.isdecimal():
             raise status.error(500, "", f'strconv.ParseUint: parsing "{text}": invalid syntax')
         raise status.conflict(served.type, name)
+
+
+def undeterminable(name: str) -> str:
+    return f"the name of the object ({name} based on URL) was undeterminable: name must be provided"
 
 
 def identify(call: ApiCall, obj: JsonObject) -> JsonObject:

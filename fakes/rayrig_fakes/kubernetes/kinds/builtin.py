@@ -43,6 +43,7 @@ from rayrig_fakes.kubernetes.kinds.workloads import (
     ReplicationControllerRules,
     StatefulSetRules,
 )
+from rayrig_fakes.kubernetes.kinds.write_habits import take_on_habits
 from rayrig_fakes.kubernetes.registry import Served, selectable
 from rayrig_fakes.kubernetes.selectors import Fields
 
@@ -88,6 +89,7 @@ def install(state: ServerState) -> None:
         warning: str = "",
         verbs: tuple[str, ...] = (),
     ) -> None:
+        take_on_habits(kind, rules)
         has = (("status",) if rules.has_status else ()) + subresources
         state.registry.add(
             Served(

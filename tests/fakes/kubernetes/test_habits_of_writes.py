@@ -1,0 +1,68 @@
+"""Small things in which kinds differ when they are written, and warnings beside refusals."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from rayrig_core.http import HttpRequest
+from rayrig_fakes.kubernetes.handler import ApiResponse, handle
+from tests.fakes.kubernetes.conftest import Api
+
+CORE = "/api/v1/namespaces/default"
+ROLES = "/apis/rbac.authorization.k8s.io/v1/namespaces/default/roles"
+
+
+def send(api: Api, method: str, target: str, body: Any = None) -> ApiResponse:
+    content = b"" if body is None else json.dumps(body).encode()
+    request = HttpRequest.of(method, target, headers={"content-type": "application/json"}, body=content)
+    answer = handle(api.server, request)
+    assert isinstance(answer, ApiResponse)
+    return answer
+
+
+@pytest.mark.accepts("K8-036")
+def test_some_kinds_are_created_by_put(api: Api) -> None:
+    assert send(api, "PUT", f"{ROLES}/a", {"metadata": {"name": "a"}, "rules": []}).status == 201
+    assert send(api, "PUT", f"{CORE}/configmaps/a", {"metadata": {"name": "a"}}).status == 404
+
+
+@pytest.mark.accepts("K8-059")
+def test_some_kinds_show_what_was_deleted(api: Api) -> None:
+    for plural, kind in (("serviceaccounts", "ServiceAccount"), ("configmaps", "Status")):
+        send(api, "POST", f"{CORE}/{plural}", {"metadata": {"name": "a"}})
+        assert send(api, "DELETE", f"{CORE}/{plural}/a").json()["kind"] == kind
+
+
+@pytest.mark.accepts("K8-015")
+def test_a_put_names_its_object(api: Api) -> None:
+    answer = send(api, "PUT", f"{CORE}/configmaps/a", {"metadata": {}})
+    assert answer.status == 400
+    assert answer.json()["message"].startswith("the name of the object (a based on URL) was undeterminable")
+
+
+@pytest.mark.accepts("K8-017")
+def test_unknown_fields_are_told_beside_a_refusal(api: Api) -> None:
+    answer = send(api, "POST", f"{CORE}/configmaps", {"metadata": {"name": "A!"}, "odd": 1})
+    assert answer.status == 422
+    assert answer.warnings == ('299 - "unknown field \\"odd\\""',)
+
+
+@pytest.mark.accepts("K8-061")
+def test_preconditions_hold_for_each_object_of_a_collection(api: Api) -> None:
+    send(api, "POST", f"{CORE}/configmaps", {"metadata": {"name": "a"}})
+    assert send(api, "DELETE", f"{CORE}/configmaps", {"preconditions": {"uid": "another"}}).status == 409
+    assert send(api, "GET", f"{CORE}/configmaps/a").status == 200
+
+
+@pytest.mark.accepts("K8-005")
+@pytest.mark.parametrize("path", ["/api/v2", "/apis/apps/v9", "/apis/apps/v9/deployments"])
+def test_versions_that_a_built_in_group_lacks_are_told_as_json(api: Api, path: str) -> None:
+    assert send(api, "GET", path).content_type == "application/json"
+
+
+def test_names_that_are_no_part_of_a_path_are_refused(api: Api) -> None:
+    answer = send(api, "GET", f"{CORE}/configmaps/..")
+    assert (answer.status, answer.json()["message"]) == (400, "Name parameter invalid: \"..\": may not be '..'")
