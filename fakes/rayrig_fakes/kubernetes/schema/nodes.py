@@ -306,7 +306,12 @@ class SchemaNode:
             seen.append(identity)
 
     def _check_alternatives(self, value: Json, path: Path, causes: list[Cause]) -> None:
+        kind = type(value)
         for keyword, nodes in self._alternatives:
+            is_plain = keyword == "anyOf" and any(kind is node.plain for node in nodes)
+            if is_plain and not (kind is int and _is_huge(value)):
+                # As in `admit`, one of them has nothing against it: most often an amount, which may be a text.
+                continue
             failures: list[list[Cause]] = []
             for node in nodes:
                 found: list[Cause] = []
