@@ -8,6 +8,7 @@ from __future__ import annotations
 from rayrig_core.ports import KubernetesClient, Runtime
 from rayrig_core.resource_types import CONTROLLER_REVISION, DEPLOYMENT, POD, REPLICA_SET
 from rayrig_sim.kubernetes.controlled_objects import ControlledObjects
+from rayrig_sim.kubernetes.daemon_sets import DaemonSetController
 from rayrig_sim.kubernetes.deployments.controller import DeploymentController
 from rayrig_sim.kubernetes.disruption_budgets import DisruptionController
 from rayrig_sim.kubernetes.endpoint_mirroring import MirroringController
@@ -33,6 +34,9 @@ class WorkloadControllers:
         self.replica_sets = ReplicaSetController(runtime, client, caches, sets, pods, recorder("replicaset-controller"))
         self.disruption = DisruptionController(runtime, client, caches, pods, recorder("controllermanager"))
         revisions = ControlledObjects(caches, CONTROLLER_REVISION)
+        self.daemon_sets = DaemonSetController(
+            runtime, client, caches, pods, revisions, recorder("daemonset-controller")
+        )
         self.stateful_sets = StatefulSetController(
             runtime, client, caches, pods, revisions, recorder("statefulset-controller")
         )

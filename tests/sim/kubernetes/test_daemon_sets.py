@@ -1,0 +1,65 @@
+"""DaemonSets keep a pod on each node that fits, and replace them node by node."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from rayrig_core.resource_types import DAEMON_SET, NODE
+from rayrig_sim.kubernetes.nodes import NodeSpec
+from rayrig_sim.kubernetes.taints import Taint
+
+Workloads = Any
+
+
+async def placed(workloads: Workloads) -> dict[str, str]:
+    """Image by node."""
+    return {
+        pod["spec"].get("nodeName", ""): pod["spec"]["containers"][0]["image"]
+        for pod in await workloads.pods()
+        if not pod["metadata"].get("deletionTimestamp")
+    }
+
+
+@pytest.mark.accepts("K8-079")
+def test_each_node_that_fits_gets_a_pod(workloads: Workloads) -> None:
+    async def story() -> None:
+        tainted = NodeSpec("n3", taints=(Taint("dedicated", "", "NoSchedule"),))
+        await workloads.cluster.add_nodes(NodeSpec("n1"), NodeSpec("n2"), tainted)
+        await workloads.create(DAEMON_SET, "d")
+        assert sorted(await placed(workloads)) == ["n1", "n2"]
+        await workloads.cluster.add_nodes(NodeSpec("n4"))
+        await workloads.settle()
+        assert sorted(await placed(workloads)) == ["n1", "n2", "n4"]
+        await workloads.run_all()
+        status = (await workloads.get(DAEMON_SET, "d"))["status"]
+        fields = ("desiredNumberScheduled", "currentNumberScheduled", "numberReady", "numberMisscheduled")
+        assert [status[each] for each in fields] == [3, 3, 3, 0]
+
+    workloads.cluster.run(story())
+
+
+def test_a_node_that_no_longer_fits_loses_its_pod(workloads: Workloads) -> None:
+    async def story() -> None:
+        await workloads.cluster.add_nodes(NodeSpec("n1", labels={"disk": "ssd"}), NodeSpec("n2"))
+        spec = {"nodeSelector": {"disk": "ssd"}, "containers": [{"name": "main", "image": "app:1"}]}
+        await workloads.create(DAEMON_SET, "d", template={"metadata": {"labels": {"app": "a"}}, "spec": spec})
+        assert list(await placed(workloads)) == ["n1"]
+        await workloads.client.patch(NODE, "n1", {"metadata": {"labels": {"disk": None}}}, patch_type="merge")
+        await workloads.settle()
+        assert await placed(workloads) == {}
+
+    workloads.cluster.run(story())
+
+
+def test_an_update_takes_one_available_pod_after_the_other(workloads: Workloads) -> None:
+    async def story() -> None:
+        await workloads.cluster.add_nodes(NodeSpec("n1"), NodeSpec("n2"))
+        await workloads.create(DAEMON_SET, "d")
+        await workloads.run_all()
+        change = {"spec": {"containers": [{"name": "main", "image": "app:2"}], "terminationGracePeriodSeconds": 0}}
+        await workloads.change(DAEMON_SET, "d", template=change)
+        assert sum(image == "app:1" for image in (await placed(workloads)).values()) == 1
+
+    workloads.cluster.run(story())
