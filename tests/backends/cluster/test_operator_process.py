@@ -18,6 +18,7 @@ from rayrig_backends.served_kubernetes import KubernetesOptions, KubernetesThrea
 from rayrig_controllers.options import OperatorOptions
 from rayrig_core.errors import InputError
 from rayrig_core.objects import JsonObject, controller_of
+from rayrig_core.ports import WatchType
 from rayrig_core.resource_types import LEASE, POD, RAY_CLUSTER, RAY_SERVICE, ResourceType
 from rayrig_core.resources.crds import custom_resource_definitions
 from rayrig_scenarios.language.manifests import bundled_manifest
@@ -44,7 +45,7 @@ async def seen(
     try:
         while True:
             event = await stream.next()
-            if holds(event.object):
+            if event.type is not WatchType.BOOKMARK and holds(event.object):
                 return event.object
     finally:
         stream.close()
