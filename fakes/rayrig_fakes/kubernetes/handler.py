@@ -90,6 +90,8 @@ def _refusal(refused: ApiError, request: HttpRequest, warnings: tuple[str, ...] 
     if refused.code == 406 and media_type(request.headers.get("accept", "")) == PROTOBUF:
         return ApiResponse(406, protobuf_status(refused.status), PROTOBUF)
     answer = _json(refused.code, refused.status, warnings)
+    if media_type(request.headers.get("accept", "")) == YAML:
+        answer = _as_yaml(answer)
     retry_after = (refused.status.get("details") or {}).get("retryAfterSeconds")
     return replace(answer, extra=(("retry-after", str(retry_after)),)) if retry_after else answer
 
@@ -122,10 +124,12 @@ def _answer(server: ApiServer, request: HttpRequest, user: UserInfo, stale: Stal
 
 
 def _as_yaml(answer: ApiResponse) -> ApiResponse:
-    import yaml  # Heavy, and rarely asked for.
+    # Heavy, and rarely asked for.
+    from rayrig_fakes.kubernetes.yaml_text import to_yaml
 
-    text = yaml.safe_dump(answer.json(), sort_keys=False)
-    return ApiResponse(answer.status, text.encode(), YAML, answer.warnings)
+    if answer.content_type != JSON:
+        return answer
+    return ApiResponse(answer.status, to_yaml(answer.json()).encode(), YAML, answer.warnings, answer.extra)
 
 
 def _perform(
@@ -229,7 +233,8 @@ def _list(
     if page.remaining is not None:
         metadata["remainingItemCount"] = page.remaining
     if form.kind == "PartialObjectMetadata":
-        raise not_acceptable(f"you requested {form.kind}, but the requested object is a list (*core.{kind.kind}List)")
+        listed = "*unstructured.UnstructuredList" if custom else f"*core.{kind.kind}List"
+        raise not_acceptable(f"you requested {form.kind}, but the requested object is a list ({listed})")
     if form.kind == "Table":
         if not page.continue_token:
             metadata.pop("continue", None)

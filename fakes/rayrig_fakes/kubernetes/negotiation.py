@@ -46,6 +46,8 @@ def accepted(header: str, custom: bool, verb: str) -> Form:
         ranges.append((-quality, position, media, values))
     is_known = is_shaped = False
     for _, _, media, values in sorted(ranges, key=lambda each: each[:2]):
+        if media == "application/*" and custom:
+            media = JSON
         if media not in (JSON, YAML, "*/*"):
             is_known = is_known or media == PROTOBUF
             continue
@@ -63,11 +65,11 @@ def accepted(header: str, custom: bool, verb: str) -> Form:
 
 def _refusal(custom: bool, verb: str, is_known: bool, is_shaped: bool) -> ApiError:
     """`is_known`: a type is one of those served; `is_shaped`: and what is to be made of it is not."""
+    plain = (JSON, YAML, PROTOBUF)
     if custom and not is_known:
-        return not_acceptable(f"only the following media types are accepted: {JSON}, {YAML}")
-    plain = (JSON, YAML) if custom else (JSON, YAML, PROTOBUF)
+        return not_acceptable(f"only the following media types are accepted: {', '.join(plain)}")
     if is_known:
-        types = (_STREAMS[:1] if custom else _STREAMS) if verb == "watch" and not is_shaped else plain
+        types: tuple[str, ...] = _STREAMS if verb == "watch" and not is_shaped else plain
         return not_acceptable(f"only the following media types are accepted: {', '.join(types)}")
     types = (*plain, *_STREAMS) if verb in ("list", "watch") else plain
     text = f"406: Not Acceptable\n\nAvailable representations: {', '.join(types)}"

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from rayrig_core.http import HttpRequest
 from rayrig_core.objects import JsonObject
 from rayrig_fakes.kubernetes import discovery, status
-from rayrig_fakes.kubernetes.requests import JSON, PlainNotFound, media_type
+from rayrig_fakes.kubernetes.requests import JSON, PROTOBUF, YAML, PlainNotFound, media_type
 from rayrig_fakes.kubernetes.state import ServerState
 
 _PLAIN = "text/plain; charset=utf-8"
@@ -60,13 +60,47 @@ class Document:
 
 def document(state: ServerState, path: str, request: HttpRequest) -> Document:
     """What is at a path (without slashes at its ends). Raises `PlainNotFound`, `ApiError` 405 and 406."""
+    form = _form(state, path, request.headers.get("accept", ""))
     found = _find(state, path, request)
     if request.method != "GET" and _is_for_get(state, path):
         raise status.method_not_allowed()
+    if form == YAML and found.content_type == JSON:
+        from rayrig_fakes.kubernetes.yaml_text import to_yaml
+
+        found = Document(to_yaml(json.loads(found.body)).encode(), YAML, found.status, found.headers)
     etag = found.headers.get("etag")
     if etag is not None and etag in request.headers.get("if-none-match", ""):
         return Document(b"", found.content_type, 304, found.headers)
     return found
+
+
+def _form(state: ServerState, path: str, accept: str) -> str:
+    """JSON or YAML, for the documents that are served in both. Raises `ApiError` 406."""
+    first = path.partition("/")[0]
+    if not accept or accept == "*/*" or first not in ("api", "apis", "version"):
+        return JSON
+    by_route = _is_for_get(state, path)
+    types = (JSON,) if first == "version" else (JSON, YAML, PROTOBUF)
+    is_known = False
+    for part in accept.split(","):
+        media = media_type(part)
+        if media in (JSON, "*/*", YAML) or (media == "application/*" and not by_route):
+            form = YAML if media == YAML else JSON
+            if form not in types:
+                continue
+            is_known = True
+            if first == "version" or " as=" not in part.replace(";", " "):
+                return form
+            if "apidiscovery.k8s.io" in part:
+                return JSON
+        elif media == PROTOBUF:
+            is_known = True
+    if by_route and not is_known:
+        text = f"406: Not Acceptable\n\nAvailable representations: {', '.join(types)}"
+        raise status.error(406, "NotAcceptable", text, {})
+    if accept.strip().startswith(PROTOBUF) and "as=" not in accept:
+        return JSON
+    raise status.error(406, "NotAcceptable", f"only the following media types are accepted: {', '.join(types)}")
 
 
 def _is_for_get(state: ServerState, path: str) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NoReturn, cast
@@ -10,6 +12,7 @@ from rayrig_core.http import HttpRequest
 from rayrig_core.objects import Json, JsonObject
 from rayrig_core.ports import PatchType, Preconditions, PropagationPolicy
 from rayrig_core.resource_types import ResourceType
+from rayrig_core.resources.durations import parse_go_duration
 from rayrig_core.timestamps import parse_rfc3339
 from rayrig_fakes.kubernetes import status
 from rayrig_fakes.kubernetes.bodies import Malformed, parse_body, parse_json, parse_yaml
@@ -147,6 +150,8 @@ def call_of(request: HttpRequest, target: Target, verb: Verb) -> ApiCall:
     query = request.query
     served = target.served
     call = _call_with_options(request, target, verb) if query else _plain_call(request, target, verb)
+    if "timeout" in query and verb != "watch":
+        _check_timeout(one(query, "timeout"))
     if target.subresource == "log":
         return call._replace(log=_log_options(query))
     if len(request.body) > BODY_LIMIT:
@@ -216,6 +221,18 @@ def _call_with_options(request: HttpRequest, target: Target, verb: Verb) -> ApiC
     )
 
 
+def _check_timeout(text: str) -> None:
+    """How long the server may take. Raises `ApiError` 400."""
+    if not text:
+        return
+    try:
+        parse_go_duration(text)
+    except ValueError:
+        problem = "missing unit in" if re.fullmatch(r"[+-]?\d*\.?\d+", text) else "invalid"
+        why = f"time: {problem} duration {json.dumps(text)}"
+        raise status.bad_request(f"invalid timeout specified in the request URL - {why}") from None
+
+
 def _log_options(query: Mapping[str, list[str]]) -> LogOptions:
     """Raises `ApiError` 400."""
     since = one(query, "sinceTime")
@@ -237,7 +254,11 @@ def _log_options(query: Mapping[str, list[str]]) -> LogOptions:
 
 
 def media_type(header: str) -> str:
-    return header.split(";")[0].strip()
+    """Without parameters, in lower case; as it is when a parameter has no value."""
+    media, *parameters = header.split(";")
+    if parameters and not all("=" in part for part in parameters if part.strip()):
+        return header
+    return media.strip().lower()
 
 
 # Bodies
@@ -288,6 +309,7 @@ def _parse(body: bytes, media: str, kind: str, *, counting: bool = False) -> tup
 
 
 _SHOWN = 30
+_MOST_OPERATIONS = 10_000
 
 
 def _unrecognized(kind: str, why: str, body: bytes) -> Exception:
@@ -321,6 +343,12 @@ def _with_patch(request: HttpRequest, served: Served, call: ApiCall) -> ApiCall:
     except Malformed as problem:
         # An object that is not there is missed first.
         return call._replace(body=problem, patch_type=patch_type)
+    if patch_type == "json" and isinstance(patch, list) and len(patch) > _MOST_OPERATIONS:
+        text = (
+            f"Request entity too large: The allowed maximum operations in a JSON patch is {_MOST_OPERATIONS}, "
+            f"got {len(patch)}"
+        )
+        raise status.error(413, "RequestEntityTooLarge", text)
     return call._replace(body=patch, patch_type=patch_type)
 
 

@@ -83,11 +83,10 @@ def _bindings(lines: list[str]) -> Iterator[tuple[ResourceType, JsonObject]]:
         _, place, role, *subjects = line.split()
         namespace, _, name = place.partition("/")
         kind, _, role_name = role.partition(":")
-        binding = {
-            "metadata": _metadata(namespace, name, []),
-            "subjects": [_subject(each) for each in subjects],
-            "roleRef": {"apiGroup": GROUP, "kind": kind, "name": role_name},
-        }
+        binding: JsonObject = {"metadata": _metadata(namespace, name, [])}
+        if subjects:
+            binding["subjects"] = [_subject(each) for each in subjects]
+        binding["roleRef"] = {"apiGroup": GROUP, "kind": kind, "name": role_name}
         yield (ROLE_BINDING if namespace else CLUSTER_ROLE_BINDING), binding
 
 

@@ -41,7 +41,7 @@ def request_token(state: ServerState, served: Served, call: ApiCall) -> Answer:
     if named and named != call.name:
         text = "must match the service account name if specified"
         cause = status.invalid_value("metadata.name", named, text)
-        raise status.invalid("TokenRequest", _GROUP, named, [cause])
+        raise status.invalid("TokenRequest", _GROUP, call.name, [cause])
     spec = body.get("spec") or {}
     seconds = spec.get("expirationSeconds")
     seconds = _HOUR if seconds is None else seconds

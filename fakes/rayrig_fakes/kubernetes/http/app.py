@@ -22,7 +22,6 @@ from rayrig_fakes.kubernetes.authorization.impersonation import impersonated
 from rayrig_fakes.kubernetes.client import struck
 from rayrig_fakes.kubernetes.fault_rules import FaultRules
 from rayrig_fakes.kubernetes.handler import ApiResponse, Response, bookmark_line, handle
-from rayrig_fakes.kubernetes.http.administration import PREFIX, Administration
 from rayrig_fakes.kubernetes.http.audit import STARTED, AuditLog, Exchange
 from rayrig_fakes.kubernetes.http.compression import compressed
 from rayrig_fakes.kubernetes.http.connection import EXTENSION, Connection
@@ -45,6 +44,7 @@ _WITHOUT_BODY = ("GET", "HEAD")
 _CACHE_CONTROL = (b"cache-control", b"no-cache, private")
 #: Paths that the HTTP-shaped face alone does not answer.
 _BEYOND = re.compile(r"^/rayrig/|/proxy(?:/|$)|/(?:exec|attach|portforward)$")
+_BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _IMPERSONATION = frozenset(("impersonate-user", "impersonate-group", "impersonate-uid"))
 
 
@@ -70,7 +70,6 @@ class KubernetesApp:
         self.faults = FaultRules(server.state.now_unix_ns)
         self.faults.on_change = self._faults_changed
         self.audit = AuditLog(_prefix(server))
-        self._administration = Administration(server, self.faults, self.audit)
         self._planned = faults
         self._watches: dict[WatchResponse, tuple[str, RequestInfo]] = {}
         self._faults: FaultPoints | None = None
@@ -142,7 +141,7 @@ class KubernetesApp:
     async def _answer(self, request: HttpRequest, exchange: Exchange) -> Response | Upgrade:
         try:
             user = exchange.user = exchange.user or self.tokens.user_of(request.headers.get("authorization", ""))
-            if request.body and request.headers.get("content-type", "").startswith(PROTOBUF):
+            if _is_in_protobuf(request):
                 request = _from_protobuf(request)
             authorizer = self.server.state.authorizer
             if not _IMPERSONATION.isdisjoint(request.headers):
@@ -155,8 +154,11 @@ class KubernetesApp:
             info = request_info(request.method, request.path, request.query)
             if not is_open:
                 check(authorizer, user, info)
-            if not is_plain and request.path.startswith(PREFIX):
-                return self._administration.answer(request)
+            if not is_plain and request.path.startswith("/rayrig/"):
+                # Most servers are never asked.
+                from rayrig_fakes.kubernetes.http.administration import Administration
+
+                return Administration(self.server, self.faults, self.audit).answer(request)
             if self._faults is not None:
                 return await self._struck(self._faults, user, info, request, exchange)
             if is_plain:
@@ -292,7 +294,7 @@ async def _request(scope: MutableMapping[str, Any], receive: Receive) -> HttpReq
     """None when the client went before it had sent everything."""
     method: str = scope["method"]
     raw_query: bytes = scope["query_string"]
-    query = parse_qs(raw_query.decode("latin-1"), keep_blank_values=True) if raw_query else _NO_QUERY
+    query = _query(raw_query) if raw_query else _NO_QUERY
     sent = scope["headers"]
     headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in sent}
     if len(headers) < len(sent):
@@ -308,6 +310,21 @@ async def _request(scope: MutableMapping[str, Any], receive: Receive) -> HttpReq
             if not message.get("more_body", False) or len(body) > BODY_LIMIT:
                 break
     return HttpRequest(method, scope["path"], query, headers, body)
+
+
+def _is_in_protobuf(request: HttpRequest) -> bool:
+    """No patch is."""
+    if not request.body or request.method == "PATCH":
+        return False
+    return request.headers.get("content-type", "").startswith(PROTOBUF)
+
+
+def _query(raw: bytes) -> dict[str, list[str]]:
+    """Parameters by name. Those that cannot be read are left out, as the real server does."""
+    text = raw.decode("latin-1")
+    if ";" in text or "%" in text:
+        text = "&".join(part for part in text.split("&") if ";" not in part and not _BAD_ESCAPE.search(part))
+    return parse_qs(text, keep_blank_values=True)
 
 
 def _from_protobuf(request: HttpRequest) -> HttpRequest:

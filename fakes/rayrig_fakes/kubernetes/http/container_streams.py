@@ -14,8 +14,7 @@ from urllib.parse import urlencode
 from rayrig_core.objects import JsonObject
 from rayrig_fakes.kubernetes import status
 from rayrig_fakes.kubernetes.container_logs import LogOptions
-from rayrig_fakes.kubernetes.http.upgrades import Session
-from rayrig_fakes.kubernetes.http.websockets import Channels
+from rayrig_fakes.kubernetes.http.upgrades import MessageChannels, Session
 from rayrig_fakes.kubernetes.log_streams import LogStream
 from rayrig_fakes.kubernetes.pod_logs import container_status
 from rayrig_fakes.kubernetes.pod_streams import node_address
@@ -44,7 +43,7 @@ def _failed(text: str) -> JsonObject:
     }
 
 
-def _tell(channels: Channels, outcome: JsonObject) -> None:
+def _tell(channels: MessageChannels, outcome: JsonObject) -> None:
     channels.send(_OUTCOME, json.dumps(outcome, separators=(",", ":"), ensure_ascii=False).encode())
 
 
@@ -61,7 +60,7 @@ def unreachable(
     path = f"{subresource}/{meta['namespace']}/{meta['name']}/{container}" + (f"?{urlencode(asked)}" if asked else "")
     text = f'error sending request: Post "https://{address}/{path}": dial tcp {address}: connect: connection refused'
 
-    async def session(channels: Channels) -> None:
+    async def session(channels: MessageChannels) -> None:
         channels.send(_STDOUT if (query.get("stdout") or [""])[0] in _TRUE else _OUTCOME, b"")
         _tell(channels, _failed(text))
 
@@ -72,7 +71,7 @@ def exec_session(state: ServerState, pod: JsonObject, container: str, query: Map
     """Answer one command."""
     command = list(query.get("command") or ())
 
-    async def session(channels: Channels) -> None:
+    async def session(channels: MessageChannels) -> None:
         if not command:
             _tell(channels, _failed("error executing command in container: no command was given"))
             return
@@ -112,7 +111,7 @@ def _outcome(exit_code: int) -> JsonObject:
 def attach_session(server: ApiServer, pod: JsonObject, container: str) -> Session:
     """What the container writes from now on, until it ends or the client goes."""
 
-    async def session(channels: Channels) -> None:
+    async def session(channels: MessageChannels) -> None:
         log = LogStream(server, pod, "", LogOptions(container, follow=True))
         gone = asyncio.ensure_future(_until_gone(channels))
         loop = asyncio.get_running_loop()
@@ -133,6 +132,6 @@ def attach_session(server: ApiServer, pod: JsonObject, container: str) -> Sessio
     return session
 
 
-async def _until_gone(channels: Channels) -> None:
+async def _until_gone(channels: MessageChannels) -> None:
     while await channels.receive() is not None:
         pass

@@ -13,8 +13,7 @@ from rayrig_core.http import Failure, HttpFailure, HttpResponse
 from rayrig_core.objects import JsonObject
 from rayrig_core.ports import HttpClient
 from rayrig_fakes.kubernetes import status
-from rayrig_fakes.kubernetes.http.upgrades import Session
-from rayrig_fakes.kubernetes.http.websockets import Channels
+from rayrig_fakes.kubernetes.http.upgrades import MessageChannels, Session
 
 _LONGEST_S = 30.0
 
@@ -36,7 +35,7 @@ def session(pod: JsonObject, ports: list[int], http: HttpClient | None) -> Sessi
     """Forward until the client goes."""
     ip = (pod.get("status") or {}).get("podIP") or ""
 
-    async def forward(channels: Channels) -> None:
+    async def forward(channels: MessageChannels) -> None:
         tunnels = [HttpTunnel(ip, port, http) for port in ports]
         for index, port in enumerate(ports):
             for channel in (2 * index, 2 * index + 1):

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
 from rayrig_fakes.kubernetes.http.connection import Connection
-from rayrig_fakes.kubernetes.http.websockets import Channels, WebSocket, handshake
+
+
+class MessageChannels(Protocol):
+    """Messages of several streams over one WebSocket, each with the number of its channel."""
+
+    async def receive(self) -> tuple[int, bytes] | None: ...
+    def send(self, channel: int, data: bytes) -> None: ...
+
 
 #: What is done over the channels; the connection is closed when it returns.
-Session: TypeAlias = Callable[[Channels], Awaitable[None]]
+Session: TypeAlias = Callable[[MessageChannels], Awaitable[None]]
 
 
 class Upgrade:
@@ -28,6 +35,9 @@ class Upgrade:
         """Returns when the session is over. Without a `connection` (another ASGI server) there is nothing to take over."""
         if connection is None:
             raise RuntimeError("WebSockets need uvicorn with httptools")
+        # Most servers are never asked.
+        from rayrig_fakes.kubernetes.http.websockets import Channels, WebSocket, handshake
+
         socket = WebSocket(connection)
         socket.begin(handshake(self._key, self.subprotocol))
         try:
