@@ -3,7 +3,9 @@
     python benchmarks/kubernetes_store.py [--objects N]
 
 Ratios are to a plain dict that hands out `copy.deepcopy`s, in the same run: the least a fake can do without any semantics. Numbers
-are the best of three rounds.
+are the best of three rounds, by the time this process had the processor: others on the machine count for little. Pods of one
+template differ in a value of a variable and in their image; those of no template in an amount of their requests, too. What is
+accounted for has managedFields, and is looked through for unknown fields and for what deserves a warning, as by HTTP.
 """
 
 from __future__ import annotations
@@ -24,7 +26,7 @@ from rayrig_core.objects import JsonObject, copy_json
 from rayrig_core.resource_types import CONFIG_MAP, POD, RAY_SERVICE, ResourceType
 from rayrig_core.resources.crds import custom_resource_definitions
 from rayrig_core.trace import Trace
-from rayrig_fakes.kubernetes.calls import ApiCall
+from rayrig_fakes.kubernetes.calls import ApiCall, FieldValidation
 from rayrig_fakes.kubernetes.server import ApiServer
 
 _NOW_NS = 1_767_225_600 * 1_000_000_000
@@ -96,9 +98,9 @@ def per_second(prepare: Callable[[], Callable[[], Any]], operations: int, rounds
         work = prepare()
         gc.collect()
         gc.freeze()
-        start = time.perf_counter()
+        start = time.process_time()
         work()
-        best = max(best, operations / (time.perf_counter() - start))
+        best = max(best, operations / (time.process_time() - start))
         gc.unfreeze()
         del work
     return best
@@ -110,13 +112,15 @@ def new_server() -> ApiServer:
     return server
 
 
-def creates(make: Callable[[str], JsonObject], kind: ResourceType, count: int) -> float:
+def creates(make: Callable[[str], JsonObject], kind: ResourceType, count: int, manager: str = "") -> float:
     def prepare() -> Callable[[], None]:
         server, objects = new_server(), [make(f"object-{i}") for i in range(count)]
+        validation: FieldValidation = "Warn" if manager else "Ignore"
 
         def work() -> None:
             for obj in objects:
-                server.call(ApiCall("create", kind, "default", body=obj)).own()
+                call = ApiCall("create", kind, "default", body=obj, field_manager=manager, field_validation=validation)
+                server.call(call).own()
 
         return work
 
@@ -131,6 +135,9 @@ def main() -> None:
     # Creates come first: the heap of later measurements would slow them.
     pods = creates(pod, POD, count)
     own_pods = creates(_pod_of_its_own, POD, count)
+    managed_pods = creates(_pod_of_its_own, POD, count, "benchmark")
+    unlike_pods = creates(_unlike_pod, POD, count)
+    unlike_managed_pods = creates(_unlike_pod, POD, count, "benchmark")
     config_maps = creates(_config_map, CONFIG_MAP, count)
     services = creates(ray_service, RAY_SERVICE, count // 4)
 
@@ -189,8 +196,11 @@ def main() -> None:
         ("get, own copy", gets, base_gets, "≥ 50,000"),
         ("get, shared", shared, base_gets, ""),
         ("list, objects with own copy", lists, base_gets, ""),
-        ("create pod", pods, base_creates, "≥ 20,000"),
-        ("create pod, every spec new", own_pods, base_creates, ""),
+        ("create pod, all the same", pods, base_creates, ""),
+        ("create pod of one template", own_pods, base_creates, "≥ 20,000"),
+        ("  accounted for", managed_pods, base_creates, ""),
+        ("create pod of no template", unlike_pods, base_creates, ""),
+        ("  accounted for", unlike_managed_pods, base_creates, ""),
         ("create config map", config_maps, base_creates, ""),
         ("create RayService", services, base_creates, ""),
         ("update pod", puts, base_creates, ""),
@@ -240,7 +250,15 @@ def _watched_creates(objects: list[JsonObject], watchers: int) -> Callable[[], N
 
 def _pod_of_its_own(name: str) -> JsonObject:
     obj = pod(name)
-    obj["spec"]["containers"][0]["env"][0]["value"] = name
+    container = obj["spec"]["containers"][0]
+    container["env"][0]["value"] = name
+    container["image"] = f"rayproject/ray:{name}"
+    return obj
+
+
+def _unlike_pod(name: str) -> JsonObject:
+    obj = _pod_of_its_own(name)
+    obj["spec"]["containers"][0]["resources"]["requests"]["cpu"] = f"{int(name.rpartition('-')[2]) + 1}m"
     return obj
 
 

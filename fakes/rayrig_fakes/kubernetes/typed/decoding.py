@@ -24,6 +24,8 @@ _Decode: TypeAlias = Callable[[Any, Place, Unknown], Any]
 #: No amount needs an exponent of more than two digits; greater ones take for ever to write out.
 _HUGE = re.compile(r".*[eE][+-]?\d{3,}|.{65,}", re.DOTALL)
 _QUANTITY = re.compile(r"[+-]?[0-9.]+[eEinumkKMGTP]*[-+]?[0-9]*")
+#: Written back as they are, unless the next greater unit says the same.
+_SIMPLE = re.compile(r"([1-9][0-9]{0,8})(m|k|M|G|Ki|Mi|Gi|)")
 _QUANTITY_WORDS = "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'"
 #: Empty lists and maps of these stay; those of others are left out when they are written.
 _KEEPS_EMPTY = frozenset(
@@ -283,6 +285,11 @@ def _time(read: Callable[[str], str]) -> _Decode:
 
 @lru_cache(maxsize=4096)
 def _canonical(value: str) -> str:
+    found = _SIMPLE.fullmatch(value)
+    if found is not None:
+        number, unit = found.groups()
+        if int(number) % (1024 if unit.endswith("i") else 1000):
+            return value
     return canonical(value)
 
 
