@@ -23,7 +23,6 @@ from rayrig_core.ports import HttpClient
 from rayrig_core.resource_types import CUSTOM_RESOURCE_DEFINITION, ResourceType
 from rayrig_fakes.kubernetes.authorization import service_account_tokens
 from rayrig_fakes.kubernetes.bootstrap import add_own_objects
-from rayrig_fakes.kubernetes.certificates import serving_certificate
 from rayrig_fakes.kubernetes.client import InProcessClient
 from rayrig_fakes.kubernetes.fault_rules import InsiderFaults
 from rayrig_fakes.kubernetes.http.app import KubernetesApp
@@ -133,6 +132,8 @@ class ServedKubernetes:
         assert isinstance(listener, socket.socket)
         if not self.options.tls:
             return HttpServer(self.app, listener, on_ready=self._ready)
+        from rayrig_fakes.kubernetes.certificates import serving_certificate
+
         made = serving_certificate(("localhost", LOOPBACK), time.time_ns())
         self._authority = made.authority
         with tempfile.TemporaryDirectory(prefix="rayrig-") as folder:

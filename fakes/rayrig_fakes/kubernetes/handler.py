@@ -40,7 +40,6 @@ from rayrig_fakes.kubernetes.requests import (
 from rayrig_fakes.kubernetes.revisions import Change
 from rayrig_fakes.kubernetes.server import ApiServer
 from rayrig_fakes.kubernetes.store import Stored
-from rayrig_fakes.kubernetes.table import layout, row_conditions
 from rayrig_fakes.kubernetes.warning_headers import warning_headers
 from rayrig_fakes.kubernetes.watch_response import WatchResponse
 
@@ -196,6 +195,8 @@ def _table(
     if include not in ("", "Metadata", "Object", "None"):
         text = f"includeObject: Invalid value: \"{include}\": must be 'Metadata', 'Object', 'None', or empty"
         raise status.bad_request(f"Unable to convert to Table as requested: {text}")
+    from rayrig_fakes.kubernetes.table import layout, row_conditions
+
     columns, row = layout(target.served)
     now = server.state.now_unix_ns()
     rows: list[JsonObject] = []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import builtins
 from collections.abc import Callable, Iterable
 from random import Random
+from typing import TYPE_CHECKING
 
 from rayrig_core.errors import ApiError
 from rayrig_core.identifiers import random_uuid
@@ -23,9 +24,11 @@ from rayrig_fakes.kubernetes.registry import Registry, Served
 from rayrig_fakes.kubernetes.state import ServerState
 from rayrig_fakes.kubernetes.store import Store
 from rayrig_fakes.kubernetes.subresources import Subresources
-from rayrig_fakes.kubernetes.table import Column, Row, table
 from rayrig_fakes.kubernetes.watch import WatchCursor
 from rayrig_fakes.kubernetes.writing import Writer
+
+if TYPE_CHECKING:
+    from rayrig_fakes.kubernetes.table import Column, Row
 
 #: Namespaces that are there from the beginning.
 FIRST_NAMESPACES = ("default", "kube-node-lease", "kube-public", "kube-system")
@@ -184,6 +187,8 @@ class ApiServer:
 
     def table(self, resource: ResourceType, namespace: str = "") -> tuple[builtins.list[Column], builtins.list[Row]]:
         """Columns and rows of the current objects, as `kubectl get` would show them. Raises `NotFound`."""
+        from rayrig_fakes.kubernetes.table import table
+
         return table(self.served(resource), self.objects(resource, namespace), self.state.now_unix_ns())
 
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, cast
 from weakref import WeakKeyDictionary
 
 from rayrig_core.identifiers import random_uuid
@@ -15,13 +16,15 @@ from rayrig_fakes.kubernetes.calls import Answer, ApiCall
 from rayrig_fakes.kubernetes.copies import own_copy
 from rayrig_fakes.kubernetes.intake import take_in, take_patched
 from rayrig_fakes.kubernetes.kind_rules import Admission
-from rayrig_fakes.kubernetes.kinds.custom import CustomRules
 from rayrig_fakes.kubernetes.names import generated_name
 from rayrig_fakes.kubernetes.patch import apply_patch
 from rayrig_fakes.kubernetes.registry import Served
 from rayrig_fakes.kubernetes.state import ServerState
 from rayrig_fakes.kubernetes.store import Stored
 from rayrig_fakes.kubernetes.typed.catalogue import type_of
+
+if TYPE_CHECKING:
+    from rayrig_fakes.kubernetes.kinds.custom import CustomRules
 
 _NAME_ATTEMPTS = 8
 #: What a write to `/status` may change.
@@ -308,9 +311,9 @@ _CUSTOM_ROOTS: WeakKeyDictionary[CustomRules, Place] = WeakKeyDictionary()
 
 def root_of(served: Served) -> Place:
     """How objects of this resource merge."""
-    rules = served.rules
-    if not isinstance(rules, CustomRules):
+    if not served.rules.is_custom:
         return builtin_root(type_of(served.type) or "")
+    rules = cast("CustomRules", served.rules)
     found = _CUSTOM_ROOTS.get(rules)
     if found is None:
         found = _CUSTOM_ROOTS[rules] = CustomRoot(rules.schema)

@@ -8,10 +8,6 @@ from rayrig_core import resource_types as rt
 from rayrig_core.resource_types import ResourceType
 from rayrig_fakes.kubernetes.kind_rules import KindRules
 from rayrig_fakes.kubernetes.kinds.bindings import Bindings
-from rayrig_fakes.kubernetes.kinds.budgets import BudgetRules
-from rayrig_fakes.kubernetes.kinds.crds import CrdRules
-from rayrig_fakes.kubernetes.kinds.endpoints import EndpointSliceRules, EndpointsRules
-from rayrig_fakes.kubernetes.kinds.events import CoreEventRules, EventRules
 from rayrig_fakes.kubernetes.kinds.further import (
     AUTOSCALER,
     AUTOSCALER_V1,
@@ -20,29 +16,14 @@ from rayrig_fakes.kubernetes.kinds.further import (
     AutoscalerV1Rules,
     plain_rules,
 )
-from rayrig_fakes.kubernetes.kinds.jobs import CronJobRules, JobRules
-from rayrig_fakes.kubernetes.kinds.nodes import NodeRules
+from rayrig_fakes.kubernetes.kinds.later import later
 from rayrig_fakes.kubernetes.kinds.plain import (
     ConfigMapRules,
     LeaseRules,
     NamespaceRules,
     PlainRules,
 )
-from rayrig_fakes.kubernetes.kinds.pods import PodRules
-from rayrig_fakes.kubernetes.kinds.priorities import PriorityClassRules
-from rayrig_fakes.kubernetes.kinds.rbac import BindingRules, ClusterRoleRules, RoleRules
 from rayrig_fakes.kubernetes.kinds.reviews import ReviewRules
-from rayrig_fakes.kubernetes.kinds.secrets import SecretRules
-from rayrig_fakes.kubernetes.kinds.services import ServiceRules
-from rayrig_fakes.kubernetes.kinds.volumes import ClaimRules, StorageClassRules, VolumeRules
-from rayrig_fakes.kubernetes.kinds.workloads import (
-    DaemonSetRules,
-    DeploymentRules,
-    PodTemplateRules,
-    ReplicaSetRules,
-    ReplicationControllerRules,
-    StatefulSetRules,
-)
 from rayrig_fakes.kubernetes.kinds.write_habits import take_on_habits
 from rayrig_fakes.kubernetes.registry import Served, selectable
 from rayrig_fakes.kubernetes.selectors import Fields
@@ -109,15 +90,15 @@ def install(state: ServerState) -> None:
     add(rt.NAMESPACE, NamespaceRules(), "ns", subresources=("finalize",), fields=selectable("status.phase"))
     add(
         rt.NODE,
-        NodeRules(),
+        later("nodes", "NodeRules", has_status=True),
         "no",
         subresources=("proxy",),
         fields=selectable("spec.unschedulable", spec_unschedulable="false"),
     )
-    priorities = PriorityClassRules()
+    priorities = later("priorities", "PriorityClassRules")
     add(
         rt.POD,
-        PodRules(priorities),
+        later("pods", "PodRules", priorities, has_status=True),
         "po",
         subresources=(
             "attach",
@@ -135,86 +116,108 @@ def install(state: ServerState) -> None:
     )
     add(
         rt.SERVICE,
-        ServiceRules(),
+        later("services", "ServiceRules", has_status=True),
         "svc",
         subresources=("proxy",),
         fields=selectable("spec.clusterIP", "spec.type"),
         categories=everything,
     )
     add(rt.CONFIG_MAP, ConfigMapRules(), "cm")
-    add(rt.SECRET, SecretRules(), fields=selectable("type"))
+    add(rt.SECRET, later("secrets", "SecretRules"), fields=selectable("type"))
     add(rt.SERVICE_ACCOUNT, PlainRules(), "sa", subresources=("token",))
-    add(rt.PERSISTENT_VOLUME_CLAIM, ClaimRules(), "pvc")
+    add(rt.PERSISTENT_VOLUME_CLAIM, later("volumes", "ClaimRules", has_status=True), "pvc")
     add(
         rt.ENDPOINTS,
-        EndpointsRules(),
+        later("endpoints", "EndpointsRules"),
         "ep",
         warning="v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice",
     )
     add(rt.LEASE, LeaseRules())
-    add(rt.ENDPOINT_SLICE, EndpointSliceRules())
+    add(rt.ENDPOINT_SLICE, later("endpoints", "EndpointSliceRules"))
     add(rt.INGRESS, PlainRules(has_status=True, has_generation=True), "ing")
     add(rt.NETWORK_POLICY, PlainRules(has_generation=True), "netpol")
-    add(rt.ROLE, RoleRules())
-    add(rt.ROLE_BINDING, BindingRules(("Role", "ClusterRole")))
-    add(ResourceType("rbac.authorization.k8s.io", "v1", "clusterroles", "ClusterRole", False), ClusterRoleRules(state))
+    add(rt.ROLE, later("rbac", "RoleRules"))
+    add(rt.ROLE_BINDING, later("rbac", "BindingRules", ("Role", "ClusterRole")))
+    add(
+        ResourceType("rbac.authorization.k8s.io", "v1", "clusterroles", "ClusterRole", False),
+        later("rbac", "ClusterRoleRules", state),
+    )
     add(
         ResourceType("rbac.authorization.k8s.io", "v1", "clusterrolebindings", "ClusterRoleBinding", False),
-        BindingRules(("ClusterRole",)),
+        later("rbac", "BindingRules", ("ClusterRole",)),
     )
     add(
         rt.POD_DISRUPTION_BUDGET,
-        BudgetRules(),
+        later("budgets", "BudgetRules", has_status=True),
         "pdb",
     )
     add(rt.PRIORITY_CLASS, priorities, "pc")
     add(
         rt.DEPLOYMENT,
-        DeploymentRules(),
+        later("workloads", "DeploymentRules", has_status=True),
         "deploy",
         subresources=("scale",),
         categories=everything,
     )
     add(
         ResourceType("apps", "v1", "replicasets", "ReplicaSet"),
-        ReplicaSetRules(),
+        later("workloads", "ReplicaSetRules", has_status=True),
         "rs",
         subresources=("scale",),
         categories=everything,
     )
     add(
         ResourceType("apps", "v1", "statefulsets", "StatefulSet"),
-        StatefulSetRules(),
+        later("workloads", "StatefulSetRules", has_status=True),
         "sts",
         subresources=("scale",),
         categories=everything,
     )
-    add(ResourceType("apps", "v1", "daemonsets", "DaemonSet"), DaemonSetRules(), "ds", categories=everything)
+    add(
+        ResourceType("apps", "v1", "daemonsets", "DaemonSet"),
+        later("workloads", "DaemonSetRules", has_status=True),
+        "ds",
+        categories=everything,
+    )
     add(
         ResourceType("batch", "v1", "cronjobs", "CronJob"),
-        CronJobRules(),
+        later("jobs", "CronJobRules", has_status=True),
         "cj",
         categories=everything,
     )
-    add(ResourceType("", "v1", "persistentvolumes", "PersistentVolume", False), VolumeRules(), "pv")
-    add(ResourceType("storage.k8s.io", "v1", "storageclasses", "StorageClass", False), StorageClassRules(), "sc")
+    add(
+        ResourceType("", "v1", "persistentvolumes", "PersistentVolume", False),
+        later("volumes", "VolumeRules", has_status=True),
+        "pv",
+    )
+    add(
+        ResourceType("storage.k8s.io", "v1", "storageclasses", "StorageClass", False),
+        later("volumes", "StorageClassRules"),
+        "sc",
+    )
     add(ResourceType("networking.k8s.io", "v1", "ingressclasses", "IngressClass", False), PlainRules())
     add(ResourceType("", "v1", "resourcequotas", "ResourceQuota"), PlainRules(has_status=True), "quota")
-    add(ResourceType("", "v1", "podtemplates", "PodTemplate"), PodTemplateRules())
+    add(ResourceType("", "v1", "podtemplates", "PodTemplate"), later("workloads", "PodTemplateRules"))
     add(
         ResourceType("", "v1", "replicationcontrollers", "ReplicationController"),
-        ReplicationControllerRules(),
+        later("workloads", "ReplicationControllerRules", has_status=True),
         "rc",
         subresources=("scale",),
         categories=everything,
     )
     add(ResourceType("", "v1", "limitranges", "LimitRange"), PlainRules(), "limits")
-    add(rt.JOB, JobRules(), categories=everything)
-    add(rt.CUSTOM_RESOURCE_DEFINITION, CrdRules(state), "crd", "crds", categories=("api-extensions",))
-    add(rt.CORE_EVENT, CoreEventRules(), "ev", fields=_EVENT_FIELDS)
+    add(rt.JOB, later("jobs", "JobRules", has_status=True), categories=everything)
+    add(
+        rt.CUSTOM_RESOURCE_DEFINITION,
+        later("crds", "CrdRules", state, has_status=True),
+        "crd",
+        "crds",
+        categories=("api-extensions",),
+    )
+    add(rt.CORE_EVENT, later("events", "CoreEventRules"), "ev", fields=_EVENT_FIELDS)
     add(
         rt.EVENT,
-        EventRules(),
+        later("events", "EventRules"),
         "ev",
         storage="events",
         fields=selectable("reason", "type", "regarding.kind", "regarding.name"),

@@ -216,3 +216,11 @@ def selects(selector: JsonObject | None, labels: JsonObject) -> bool:
         if not holds:
             return False
     return True
+
+
+def validate_port(port: Json, field: str) -> list[Cause]:
+    if port is None:
+        return [status.required(field)]
+    if not isinstance(port, int) or not 1 <= port <= 65535:
+        return [status.invalid_value(field, port, "must be between 1 and 65535, inclusive")]
+    return []

@@ -197,11 +197,3 @@ def _operating_system(spec: JsonObject, field: str) -> list[Cause]:
         ]
         causes += [status.forbidden_field(part, "cannot be set for a windows pod") for part in parts]
     return causes
-
-
-def validate_port(port: Json, field: str) -> list[Cause]:
-    if port is None:
-        return [status.required(field)]
-    if not isinstance(port, int) or not 1 <= port <= 65535:
-        return [status.invalid_value(field, port, "must be between 1 and 65535, inclusive")]
-    return []

@@ -8,8 +8,7 @@ from collections.abc import Callable
 from rayrig_core.kubernetes_names import dns_label, dns_subdomain
 from rayrig_core.objects import Json, JsonObject
 from rayrig_fakes.kubernetes import status
-from rayrig_fakes.kubernetes.kinds.checks import each, ip_problems, labels_problems, one_of, port_name
-from rayrig_fakes.kubernetes.kinds.pod_validation import validate_port
+from rayrig_fakes.kubernetes.kinds.checks import each, ip_problems, labels_problems, one_of, port_name, validate_port
 from rayrig_fakes.kubernetes.status import Cause
 
 FIRST_NODE_PORT, LAST_NODE_PORT = 30_000, 32_767
