@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rayrig_core.objects import JsonObject
 from rayrig_core.ports import PropagationPolicy
-from rayrig_core.timestamps import NS, rfc3339
+from rayrig_core.timestamps import NS, parse_rfc3339, rfc3339
 from rayrig_fakes.kubernetes import status
 from rayrig_fakes.kubernetes.calls import Answer, ApiCall
 from rayrig_fakes.kubernetes.reading import Reader
@@ -85,11 +85,12 @@ class Deleter:
         obj["metadata"] = meta
         marks = rules.graceful or bool(finalizers) or holders
         if old_meta.get("deletionTimestamp"):
-            # A later delete may shorten the grace, never lengthen it (K8-063).
+            # A later delete may shorten the grace, counted from the first, never lengthen it (K8-063).
             left = old_meta.get("deletionGracePeriodSeconds") or 0
             if period < left:
+                ends = parse_rfc3339(old_meta["deletionTimestamp"]) + (period - left) * NS
                 meta["deletionGracePeriodSeconds"] = period
-                meta["deletionTimestamp"] = rfc3339(now + period * NS)
+                meta["deletionTimestamp"] = rfc3339(ends)
             else:
                 period = left
         elif marks:

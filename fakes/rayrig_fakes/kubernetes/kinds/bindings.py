@@ -81,6 +81,8 @@ def _bound(state: ServerState, old: JsonObject, node: str, binding_meta: JsonObj
         }
     )
     obj["status"] = {**old["status"], "conditions": conditions}
+    # It is where it was to go.
+    obj["status"].pop("nominatedNodeName", None)
     return obj
 
 
