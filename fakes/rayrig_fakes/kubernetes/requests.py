@@ -336,7 +336,16 @@ def _with_patch(request: HttpRequest, served: Served, call: ApiCall) -> ApiCall:
     if patch_type is None or (patch_type == "strategic" and served.rules.is_custom):
         raise unsupported_patch(served)
     if patch_type == "apply":
-        applied, _ = _parse(request.body, YAML, served.type.kind)
+        try:
+            applied = parse_yaml(request.body.decode("utf-8", "replace"))
+        except Malformed as problem:
+            raise status.bad_request(f"error decoding YAML: {problem}") from None
+        applied = {} if applied is None else applied
+        if isinstance(applied, dict) and not (applied.get("apiVersion") and applied.get("kind")):
+            raise status.other_object_type(str(applied.get("apiVersion") or ""), str(applied.get("kind") or ""))
+        if isinstance(applied, dict) and isinstance(applied.setdefault("metadata", {}), dict):
+            # Over HTTP a name must be said to be one of what is created.
+            applied["metadata"].setdefault("name", "")
         return call._replace(body=applied, patch_type=patch_type)
     try:
         patch, _ = parse_body(request.body)

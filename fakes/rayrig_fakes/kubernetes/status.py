@@ -116,6 +116,12 @@ def bad_request(message: str, details: JsonObject | None = None) -> ApiError:
     return error(400, "BadRequest", message, details)
 
 
+def other_object_type(api_version: str, kind: str) -> ApiError:
+    """400: what is applied is not of the path's kind."""
+    group, _, version = api_version.rpartition("/")
+    return bad_request(f"invalid object type: {group}/{version}, Kind={kind}")
+
+
 def forbidden(resource: ResourceType, name: str, why: str, causes: Sequence[JsonObject] = ()) -> ApiError:
     details = _details(resource, name)
     if causes:

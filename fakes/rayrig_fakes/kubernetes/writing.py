@@ -10,8 +10,9 @@ from rayrig_core.objects import JsonObject
 from rayrig_core.timestamps import rfc3339
 from rayrig_fakes.kubernetes import objectmeta, status
 from rayrig_fakes.kubernetes.apply.configuration import apply_configuration
-from rayrig_fakes.kubernetes.apply.managers import Manager, record_create, record_update
+from rayrig_fakes.kubernetes.apply.managers import Manager, are_managers, record_create, record_update
 from rayrig_fakes.kubernetes.apply.topology import CustomRoot, Place, builtin_root
+from rayrig_fakes.kubernetes.apply.typed import typed_problem
 from rayrig_fakes.kubernetes.calls import Answer, ApiCall
 from rayrig_fakes.kubernetes.copies import own_copy
 from rayrig_fakes.kubernetes.intake import take_in, take_patched
@@ -22,6 +23,7 @@ from rayrig_fakes.kubernetes.registry import Served
 from rayrig_fakes.kubernetes.state import ServerState
 from rayrig_fakes.kubernetes.store import Stored
 from rayrig_fakes.kubernetes.typed.catalogue import type_of
+from rayrig_fakes.kubernetes.typed.decoding import json_type
 
 if TYPE_CHECKING:
     from rayrig_fakes.kubernetes.kinds.custom import CustomRules
@@ -83,7 +85,9 @@ class Writer:
         causes += rules.validate(obj, admission)
         causes += rules.block_rules(causes) if causes else rules.check_rules(obj, None)
         if causes:
-            raise status.invalid(kind.kind, kind.group if rules.reports_group else "", name, causes)
+            refused = status.invalid(kind.kind, kind.group if rules.reports_group else "", name, causes)
+            refused.warnings = tuple(admission.warnings)
+            raise refused
         key = served.key(namespace, name)
         existing = collection.get(key)
         if existing is not None:
@@ -147,6 +151,8 @@ class Writer:
         admission = self._admission(call)
         obj = take_in(served, call, admission, body, new=False)
         meta = identify(call, obj)
+        if objectmeta.mapping(body.get("metadata")).get("managedFields") == []:
+            meta["managedFields"] = [{}]
         name = meta.get("name", "")
         if not name:
             raise status.bad_request(undeterminable(call.name) if call.name else "name must be provided")
@@ -193,15 +199,16 @@ class Writer:
 
     def _applied(self, served: Served, old: JsonObject | None, call: ApiCall) -> JsonObject:
         """What an applied configuration makes of `old`, with its managedFields."""
-        admission = self._admission(call)
-        admission.is_partial = True
-        config = take_in(served, call, admission, call.body, new=False)
+        config = self._configuration(served, call)
         meta = identify(call, config)
-        if meta.get("managedFields"):
-            raise status.bad_request("metadata.managedFields must be nil")
+        if old is None and meta.get("name") == "":
+            text = f"the name of the object ({call.name} based on URL) was undeterminable: name must be provided"
+            raise status.bad_request(text)
         if not call.field_manager:
             cause = status.required("fieldManager", "is required for apply patch")
             raise status.invalid("PatchOptions", "meta.k8s.io", "", [cause])
+        if old is None:
+            meta.pop("resourceVersion", None)
         meta["name"] = call.name
         if served.type.namespaced:
             meta["namespace"] = call.namespace
@@ -211,7 +218,30 @@ class Writer:
             config.pop("status", None)
         manager = Manager(call.field_manager, "Apply", served.type.api_version, call.subresource)
         now = self._state.now_unix_ns()
-        return apply_configuration(old, config, root_of(served), manager, now, force=call.force)
+        return apply_configuration(old, config, root_of(served), manager, now, force=call.force, sent=call.body)
+
+    def _configuration(self, served: Served, call: ApiCall) -> JsonObject:
+        """A copy of what is applied, as it was sent. Raises `ApiError` 400, 500 for what is not of its type."""
+        body = call.body if call.body is not None else {}
+        if not isinstance(body, dict):
+            why = f"json: cannot unmarshal {json_type(body)} into Go value of type map[string]interface {{}}"
+            raise status.bad_request(f"error decoding YAML: error unmarshaling JSON: while decoding JSON: {why}")
+        rules, kind = served.rules, served.type
+        version, name = body.get("apiVersion") or kind.api_version, body.get("kind") or kind.kind
+        if (version, name) != (kind.api_version, kind.kind):
+            raise status.other_object_type(str(version), str(name))
+        meta = body.get("metadata")
+        if isinstance(meta, dict) and meta.get("managedFields") is not None:
+            raise status.bad_request("metadata.managedFields must be nil")
+        schema = rules.schema if isinstance(rules, CustomRules) else None
+        known = type_of(kind) or ""
+        problem = typed_problem(body, known, schema) if known or schema is not None else ""
+        if problem:
+            given = meta if isinstance(meta, dict) else {}
+            where = f"{given.get('namespace') or ''}/{given.get('name') or ''}"
+            what = f"{kind.group}/{kind.version}, Kind={kind.kind}"
+            raise status.error(500, "", f"failed to create typed patch object ({where}; {what}): {problem}")
+        return {**own_copy(body), "apiVersion": kind.api_version, "kind": kind.kind}
 
     def _patched(self, served: Served, old: JsonObject, call: ApiCall, admission: Admission) -> JsonObject:
         """What the patch makes of `old`, of which parts that the patch does not touch may be shared."""
@@ -226,7 +256,10 @@ class Writer:
         else:
             obj = apply_patch(served, own_copy(old), call)
             touched = dict.fromkeys(obj)
+        is_reset = objectmeta.mapping(obj.get("metadata")).get("managedFields") == []
         take_patched(served, call, admission, obj, touched)
+        if is_reset:
+            obj["metadata"]["managedFields"] = [{}]
         return obj
 
     def replace(
@@ -244,7 +277,13 @@ class Writer:
         meta, old_meta = obj["metadata"], old["metadata"]
         name, namespace = old_meta["name"], old_meta.get("namespace", "")
         applied = meta.pop("managedFields", None) if call.patch_type == "apply" else None
-        is_reset = applied is None and meta.get("managedFields") == [{}]
+        sent = meta.get("managedFields")
+        is_reset = applied is None and sent == [{}]
+        is_renamed = applied is None and not is_reset and sent != old_meta.get("managedFields") and are_managers(sent)
+        if is_renamed:
+            # The account as the client would have it; what it changes is added to that.
+            old_meta = {**old_meta, "managedFields": sent}
+            old = {**old, "metadata": old_meta}
         _keep(meta, old_meta, "managedFields")
         looks = rules.status_looks if subresource == "status" else rules.looks
         causes = objectmeta.immutable_problems(meta, old_meta) * looks.as_change if subresource in _WHOLE else []
@@ -265,7 +304,9 @@ class Writer:
         causes += admission.causes
         causes += rules.block_rules(causes) if causes else rules.check_rules(obj, old)
         if causes:
-            raise status.invalid(kind.kind, kind.group if rules.reports_group else "", name, causes)
+            refused = status.invalid(kind.kind, kind.group if rules.reports_group else "", name, causes)
+            refused.warnings = tuple(admission.warnings)
+            raise refused
         if rules.has_generation and subresource != "status" and rules.spec_changed(obj, old):
             obj["metadata"]["generation"] = old_meta.get("generation", 0) + 1
         _share(obj, old)
@@ -278,7 +319,7 @@ class Writer:
             record_update(obj, old, root_of(served), updater, admission.unix_ns)
         if not subresource:
             rules.warn(obj, old, admission)
-        if obj == old:
+        if obj == old and not is_renamed:
             return self._answer(served, 200, current, admission)
         obj = rules.stored_form(obj)
         if dry_run:

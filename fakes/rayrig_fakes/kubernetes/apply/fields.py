@@ -39,8 +39,11 @@ def leaves(obj: JsonObject, root: Place) -> dict[Path, object]:
 def _collect(value: Json, place: Place, path: Path, found: dict[Path, object]) -> None:
     if isinstance(value, dict) and value and not place.is_atomic:
         for name, below in value.items():
-            _collect(below, place.field(name), (*path, f"f:{name}"), found)
-    elif isinstance(value, list) and value and place.list_kind != "atomic":
+            at = (*path, f"f:{name}")
+            _collect(below, place.field(name), at, found)
+            if at not in found and path and not place.declares(name) and below != []:
+                found[at] = _INNER
+    elif isinstance(value, list) and place.list_kind != "atomic":
         inner = place.item
         for item in value:
             at = (*path, place.step(item))

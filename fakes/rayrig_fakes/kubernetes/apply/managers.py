@@ -7,7 +7,7 @@ from typing import Literal, Protocol, TypeAlias
 
 from rayrig_core.objects import Json, JsonObject
 from rayrig_core.timestamps import rfc3339
-from rayrig_fakes.kubernetes.apply.fields import FieldSet, from_fields_v1, leaves, to_fields_v1
+from rayrig_fakes.kubernetes.apply.fields import FieldSet, from_fields_v1, to_fields_v1
 from rayrig_fakes.kubernetes.apply.topology import Place
 from rayrig_fakes.kubernetes.apply.trees import created, differences, minus, plus
 
@@ -15,6 +15,9 @@ Operation: TypeAlias = Literal["Apply", "Update"]
 
 #: Owner of what was there before anybody kept account.
 BEFORE_FIRST_APPLY = "before-first-apply"
+#: Owner of what too many others had changed.
+ANCIENT = "ancient-changes"
+_MOST_UPDATERS = 10
 
 #: What admission and allocation fill in after the account was taken: nobody's, unless it was sent.
 _ASSIGNED: dict[str, tuple[tuple[str, str], ...]] = {
@@ -42,7 +45,8 @@ class Manager:
 
     @property
     def identity(self) -> tuple[str, str, str, str]:
-        return self.name, self.operation, self.api_version, self.subresource
+        # Who applies is the same in all versions.
+        return self.name, self.operation, "" if self.operation == "Apply" else self.api_version, self.subresource
 
 
 def read(obj: JsonObject) -> list[Manager]:
@@ -67,9 +71,28 @@ def write(obj: JsonObject, managers: list[Manager]) -> None:
     for manager in managers:
         if manager.fields:
             entry = _entry(manager, 0, to_fields_v1(manager.fields))
-            entry["time"] = manager.time
+            if manager.time:
+                entry["time"] = manager.time
+            else:
+                # Nothing has changed by it.
+                del entry["time"]
             entries.append(entry)
     _put(obj, entries)
+
+
+def are_managers(sent: Json) -> bool:
+    """Whether a list that a client sent is an account at all."""
+    return (
+        isinstance(sent, list)
+        and bool(sent)
+        and all(
+            isinstance(entry, dict)
+            and entry.get("operation") in ("Apply", "Update")
+            and entry.get("fieldsType") == "FieldsV1"
+            and isinstance(entry.get("fieldsV1"), dict)
+            for entry in sent
+        )
+    )
 
 
 def one_of(managers: list[Manager], wanted: Manager) -> Manager:
@@ -144,7 +167,35 @@ def record_update(obj: JsonObject, old: JsonObject, root: Place, manager: Manage
             entries.append(kept)
     if changed is not None and mine is None:
         entries.append(_entry(manager, unix_ns, changed))
-    _put(obj, entries)
+    _put(obj, _capped(entries))
+
+
+def _capped(entries: list[JsonObject]) -> list[JsonObject]:
+    """At most ten entries of updates: the oldest of one version become one."""
+    updates = sorted(
+        (entry for entry in entries if entry.get("operation") != "Apply"),
+        key=lambda entry: (entry.get("time", ""), entry.get("manager", "")),
+    )
+    count = len(updates)
+    if count <= _MOST_UPDATERS:
+        return entries
+    kept = list(entries)
+    oldest: dict[str, JsonObject] = {}
+    for entry in updates:
+        if count <= _MOST_UPDATERS:
+            break
+        version = entry.get("apiVersion", "")
+        first = oldest.get(version)
+        if first is None:
+            oldest[version] = entry
+            continue
+        merged = plus(first.get("fieldsV1") or {}, entry.get("fieldsV1") or {})
+        bucket = {**entry, "manager": ANCIENT, "fieldsV1": merged}
+        bucket.pop("subresource", None)
+        kept = [bucket if each is first else each for each in kept if each is not entry]
+        oldest[version] = bucket
+        count -= 1
+    return kept
 
 
 def _entry(manager: Manager, unix_ns: int, fields: JsonObject) -> JsonObject:
@@ -165,7 +216,7 @@ def _identity(entry: JsonObject) -> tuple[str, str, str, str]:
     return (
         entry.get("manager", ""),
         entry.get("operation", "Update"),
-        entry.get("apiVersion", ""),
+        "" if entry.get("operation") == "Apply" else entry.get("apiVersion", ""),
         entry.get("subresource", ""),
     )
 
@@ -185,5 +236,5 @@ def _order(entry: JsonObject) -> tuple[bool, str, str]:
 
 def everything_before(obj: JsonObject, root: Place, api_version: str, unix_ns: int) -> Manager:
     """The account of an object of which none was kept."""
-    fields = dict.fromkeys(leaves(obj, root))
+    fields = from_fields_v1(created(obj, root) or {})
     return Manager(BEFORE_FIRST_APPLY, "Update", api_version, "", rfc3339(unix_ns), fields)

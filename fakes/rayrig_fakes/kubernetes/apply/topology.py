@@ -89,6 +89,10 @@ class Place:
     def field(self, name: str) -> Place:
         return UNKNOWN
 
+    def declares(self, name: str) -> bool:
+        """A field of that name is spoken of; others are keys of a map, which are owned with all that is below them."""
+        return False
+
     def _make_item(self) -> Place:
         return UNKNOWN
 
@@ -191,6 +195,9 @@ class StructPlace(Place):
                 found = _typed(kind, empty)
             self._fields[name] = found
         return found
+
+    def declares(self, name: str) -> bool:
+        return name in fields_of(self._type)
 
 
 class MapPlace(Place):
@@ -303,6 +310,9 @@ class SchemaPlace(Place):
                 return self._other()
             found = self._fields[name] = SchemaPlace(schema)
         return found
+
+    def declares(self, name: str) -> bool:
+        return name in self._fields or name in (self._schema.get("properties") or {})
 
     def _other(self) -> Place:
         if self._additional is None:
