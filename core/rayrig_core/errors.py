@@ -52,6 +52,8 @@ class ApiError(RayrigError):
         self.code: int = int(status.get("code", 500))
         self.reason: str = str(status.get("reason", ""))
         self.message: str = str(status.get("message", ""))
+        #: What the server remarked on beside, as texts of Warning headers.
+        self.warnings: tuple[str, ...] = ()
         super().__init__(self.message)
 
 

@@ -70,7 +70,7 @@ class KindRules:
     #: Finalizers without a `/` must be standard ones.
     standard_finalizers: bool = True
     #: How often updates, and writes to `/status`, look at metadata.
-    looks: ClassVar[Looks] = Looks()
+    looks: Looks = Looks()
     status_looks: ClassVar[Looks] = Looks()
     #: Errors name the group of the kind.
     reports_group: bool = True

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from rayrig_core.objects import JsonObject
-from rayrig_fakes.kubernetes.kinds.further import AUTOSCALER, AUTOSCALER_V1
+from rayrig_fakes.kubernetes.kinds.autoscalers import AUTOSCALER, AUTOSCALER_V1
 from tests.fakes.kubernetes.conftest import Api
 
 TARGET = {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web"}

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from rayrig_core.objects import Json, JsonObject
 from rayrig_fakes.kubernetes import status
 from rayrig_fakes.kubernetes.kind_rules import Admission, KindRules
+from rayrig_fakes.kubernetes.kinds.checks import selector_problems
 from rayrig_fakes.kubernetes.names import path_segment
 from rayrig_fakes.kubernetes.objectmeta import Looks
 from rayrig_fakes.kubernetes.status import Cause
@@ -48,6 +49,7 @@ class BudgetRules(KindRules):
         for name, value in (("minAvailable", least), ("maxUnavailable", most)):
             if value is not None:
                 causes += _amount_problems(value, f"spec.{name}")
+        causes += selector_problems(spec.get("selector"), "spec.selector")
         policy = spec.get("unhealthyPodEvictionPolicy")
         if policy is not None and policy not in _POLICIES:
             causes.append(status.not_supported("spec.unhealthyPodEvictionPolicy", policy, _POLICIES))

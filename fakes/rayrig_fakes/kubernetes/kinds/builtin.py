@@ -7,14 +7,11 @@ from typing import TYPE_CHECKING
 from rayrig_core import resource_types as rt
 from rayrig_core.resource_types import ResourceType
 from rayrig_fakes.kubernetes.kind_rules import KindRules
+from rayrig_fakes.kubernetes.kinds.autoscalers import AUTOSCALER, AUTOSCALER_V1, AutoscalerRules, AutoscalerV1Rules
 from rayrig_fakes.kubernetes.kinds.bindings import Bindings
 from rayrig_fakes.kubernetes.kinds.further import (
-    AUTOSCALER,
-    AUTOSCALER_V1,
     FURTHER,
-    AutoscalerRules,
-    AutoscalerV1Rules,
-    plain_rules,
+    further_rules,
 )
 from rayrig_fakes.kubernetes.kinds.later import later
 from rayrig_fakes.kubernetes.kinds.plain import (
@@ -134,8 +131,8 @@ def install(state: ServerState) -> None:
     )
     add(rt.LEASE, LeaseRules())
     add(rt.ENDPOINT_SLICE, later("endpoints", "EndpointSliceRules"))
-    add(rt.INGRESS, PlainRules(has_status=True, has_generation=True), "ing")
-    add(rt.NETWORK_POLICY, PlainRules(has_generation=True), "netpol")
+    add(rt.INGRESS, later("networking", "IngressRules", has_status=True), "ing")
+    add(rt.NETWORK_POLICY, later("networking", "NetworkPolicyRules"), "netpol")
     add(rt.ROLE, later("rbac", "RoleRules"))
     add(rt.ROLE_BINDING, later("rbac", "BindingRules", ("Role", "ClusterRole")))
     add(
@@ -195,8 +192,15 @@ def install(state: ServerState) -> None:
         later("volumes", "StorageClassRules"),
         "sc",
     )
-    add(ResourceType("networking.k8s.io", "v1", "ingressclasses", "IngressClass", False), PlainRules())
-    add(ResourceType("", "v1", "resourcequotas", "ResourceQuota"), PlainRules(has_status=True), "quota")
+    add(
+        ResourceType("networking.k8s.io", "v1", "ingressclasses", "IngressClass", False),
+        later("networking", "IngressClassRules"),
+    )
+    add(
+        ResourceType("", "v1", "resourcequotas", "ResourceQuota"),
+        later("quotas", "QuotaRules", has_status=True),
+        "quota",
+    )
     add(ResourceType("", "v1", "podtemplates", "PodTemplate"), later("workloads", "PodTemplateRules"))
     add(
         ResourceType("", "v1", "replicationcontrollers", "ReplicationController"),
@@ -205,7 +209,7 @@ def install(state: ServerState) -> None:
         subresources=("scale",),
         categories=everything,
     )
-    add(ResourceType("", "v1", "limitranges", "LimitRange"), PlainRules(), "limits")
+    add(ResourceType("", "v1", "limitranges", "LimitRange"), later("quotas", "LimitRangeRules"), "limits")
     add(rt.JOB, later("jobs", "JobRules", has_status=True), categories=everything)
     add(
         rt.CUSTOM_RESOURCE_DEFINITION,
@@ -225,14 +229,14 @@ def install(state: ServerState) -> None:
     for kind in FURTHER:
         add(
             kind.type,
-            plain_rules(kind),
+            further_rules(kind),
             *kind.short_names.split(),
             subresources=tuple(kind.subresources.split()),
             categories=tuple(kind.categories.split()),
         )
     autoscaler = AUTOSCALER.group_resource
-    add(AUTOSCALER, AutoscalerRules(has_status=True), "hpa", categories=everything, storage=autoscaler)
-    add(AUTOSCALER_V1, AutoscalerV1Rules(has_status=True), "hpa", categories=everything, storage=autoscaler)
+    add(AUTOSCALER, AutoscalerRules(), "hpa", categories=everything, storage=autoscaler)
+    add(AUTOSCALER_V1, AutoscalerV1Rules(), "hpa", categories=everything, storage=autoscaler)
     add(ResourceType("", "v1", "bindings", "Binding"), Bindings(state), verbs=("create",))
     review = ReviewRules(state)
     for review_kind in _REVIEWS:

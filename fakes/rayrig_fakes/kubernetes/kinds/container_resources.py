@@ -13,7 +13,7 @@ from rayrig_fakes.kubernetes.status import Cause
 
 _STANDARD = ("cpu", "memory", "ephemeral-storage")
 #: Names without a prefix that mean something somewhere.
-_KNOWN = (
+KNOWN_RESOURCES = (
     *_STANDARD,
     "storage",
     "pods",
@@ -84,7 +84,7 @@ def container_resource_name(name: str, field: str) -> list[Cause]:
     if causes and "/" not in name:
         return [*causes, status.invalid_value(field, name, "must be a standard resource for containers")]
     if "/" not in name:
-        if name not in _KNOWN and not _is_huge(name):
+        if name not in KNOWN_RESOURCES and not _is_huge(name):
             text = "must be a standard resource type or fully qualified"
             causes.append(status.invalid_value(field, name, text))
         if name not in _STANDARD and not _is_huge(name):

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from rayrig_core.kubernetes_names import dns_subdomain
 from rayrig_core.objects import Json, JsonObject
 from rayrig_fakes.kubernetes import status
 from rayrig_fakes.kubernetes.kind_rules import Admission, KindRules, setdefault
+from rayrig_fakes.kubernetes.kinds.checks import selector_problems
 from rayrig_fakes.kubernetes.names import path_segment
 from rayrig_fakes.kubernetes.objectmeta import Looks
 from rayrig_fakes.kubernetes.status import Cause
@@ -66,6 +68,23 @@ class ClusterRoleRules(RoleRules):
 
     def __init__(self, state: ServerState) -> None:
         self._state = state
+
+    def validate(self, obj: JsonObject, admission: Admission) -> Sequence[Cause]:
+        causes = list(super().validate(obj, admission))
+        aggregation = obj.get("aggregationRule")
+        if aggregation is None:
+            return causes
+        at = "aggregationRule.clusterRoleSelectors"
+        selectors = aggregation.get("clusterRoleSelectors") or []
+        if not selectors:
+            text = "at least one clusterRoleSelector required if aggregationRule is non-nil"
+            causes.append(status.required(at, text))
+        for index, selector in enumerate(selectors):
+            wrong = selector_problems(selector, f"{at}[{index}]")
+            causes += wrong
+            if wrong:
+                causes.append(status.invalid_value(f"{at}[{index}]", None, "invalid label selector."))
+        return causes
 
     def after_commit(self, obj: JsonObject, old: JsonObject | None) -> None:
         self._gather()
@@ -126,8 +145,11 @@ class BindingRules(KindRules):
             causes.append(status.not_supported("roleRef.kind", reference.get("kind") or "", self._role_kinds))
         if not reference.get("name"):
             causes.append(status.required("roleRef.name"))
+        else:
+            name = str(reference["name"])
+            causes += [status.invalid_value("roleRef.name", name, text) for text in path_segment(name)]
         for index, subject in enumerate(_dicts(obj.get("subjects"))):
-            causes += _validate_subject(subject, f"subjects[{index}]")
+            causes += _validate_subject(subject, f"subjects[{index}]", len(self._role_kinds) == 1)
         return causes
 
     def validate_update(self, obj: JsonObject, old: JsonObject, admission: Admission) -> Sequence[Cause]:
@@ -170,7 +192,7 @@ def _default(obj: JsonObject) -> None:
             setdefault(subject, apiGroup=_GROUP)
 
 
-def _validate_subject(subject: JsonObject, field: str) -> list[Cause]:
+def _validate_subject(subject: JsonObject, field: str, needs_namespace: bool) -> list[Cause]:
     causes: list[Cause] = []
     kind, group = subject.get("kind"), subject.get("apiGroup") or ""
     if not subject.get("name"):
@@ -180,6 +202,11 @@ def _validate_subject(subject: JsonObject, field: str) -> list[Cause]:
     allowed = "" if kind == "ServiceAccount" else _GROUP
     if group != allowed:
         causes.append(status.not_supported(f"{field}.apiGroup", group, [allowed]))
-    if kind == "ServiceAccount" and not subject.get("namespace"):
-        causes.append(status.required(f"{field}.namespace"))
+    if kind == "ServiceAccount":
+        if subject.get("name"):
+            causes += [
+                status.invalid_value(f"{field}.name", subject["name"], text) for text in dns_subdomain(subject["name"])
+            ]
+        if needs_namespace and not subject.get("namespace"):
+            causes.append(status.required(f"{field}.namespace"))
     return causes

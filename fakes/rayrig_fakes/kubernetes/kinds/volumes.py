@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rayrig_core.kubernetes_names import dns_subdomain
+from rayrig_core.kubernetes_names import dns_subdomain, qualified_name
 from rayrig_core.objects import JsonObject, copy_json
 from rayrig_core.resources.quantities import parse_quantity
 from rayrig_core.timestamps import rfc3339
@@ -246,6 +246,12 @@ class StorageClassRules(KindRules):
         provisioner = obj.get("provisioner") or ""
         if not provisioner:
             causes.append(status.required("provisioner"))
+        causes += each("provisioner", provisioner.lower(), qualified_name(provisioner.lower())) if provisioner else []
+        for key in obj.get("parameters") or ():
+            if not key:
+                causes.append(status.invalid_value("parameters", key, "field can not be empty."))
+        if sum(len(key) + len(value) for key, value in (obj.get("parameters") or {}).items()) > 256 * 1024:
+            causes.append(status.too_long("parameters", 256 * 1024))
         causes += one_of("reclaimPolicy", obj["reclaimPolicy"], ("Delete", "Retain"))
         causes += one_of("volumeBindingMode", obj["volumeBindingMode"], ("Immediate", "WaitForFirstConsumer"))
         return causes

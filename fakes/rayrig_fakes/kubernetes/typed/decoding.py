@@ -267,7 +267,7 @@ def _bytes(value: Any, place: Place, unknown: Unknown) -> str:
         base64.b64decode(packed, validate=True)
     except (binascii.Error, ValueError):
         bad = (i for i, c in enumerate(packed) if not (c.isascii() and c.isalnum()) and c not in "+/=")
-        raise Undecodable(f"illegal base64 data at input byte {next(bad, len(packed))}") from None
+        raise Undecodable(f"illegal base64 data at input byte {next(bad, len(packed) // 4 * 4)}") from None
     return packed
 
 
