@@ -23,6 +23,8 @@ def evict(state: ServerState, deleter: Deleter, served: Served, call: ApiCall) -
     if stored is None:
         raise status.not_found(served.type, call.name)
     options = eviction.get("deleteOptions") or {}
+    if options.get("dryRun"):
+        call = call._replace(dry_run=True)
     wanted = options.get("preconditions")
     preconditions = Preconditions(wanted.get("uid"), wanted.get("resourceVersion")) if wanted else None
     delete = ApiCall(

@@ -101,7 +101,8 @@ class Reader:
             source: Iterator[Stored] = collection.scan(call.namespace, after=after)
         else:
             source = _scan_snapshot(collection.snapshot(revision), call.namespace, after)
-        limit = call.limit
+        # What is answered from the watch cache comes whole.
+        limit = 0 if call.resource_version == "0" and not call.continue_token else call.limit
         shown: list[Stored] = []
         if limit <= 0:
             for stored in source:

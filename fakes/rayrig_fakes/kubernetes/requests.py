@@ -168,7 +168,7 @@ def call_of(request: HttpRequest, target: Target, verb: Verb) -> ApiCall:
             one(query, "fieldManager"),
             query.get("dryRun") or (),
             one(query, "fieldValidation"),
-            applies=_is_apply(request),
+            applies=verb == "patch" and _is_apply(request),
             forces="force" in query and verb == "patch",
         )
     if verb in ("create", "update"):

@@ -88,13 +88,31 @@ def conflict(resource: ResourceType, name: str, why: str = MODIFIED) -> ApiError
 
 def other_object(resource: ResourceType, namespace: str, name: str, wanted: str, found: str) -> ApiError:
     """409: an update or a subresource speaks of another object of that name."""
-    parts = [part for part in ("/registry", resource.group if "." in resource.group else "", resource.plural) if part]
-    key = "/".join([*parts, *((namespace,) if namespace else ()), name])
+    key = "/".join(["/registry", _place(resource), *((namespace,) if namespace else ()), name])
     text = (
         f"StorageError: invalid object, Code: 4, Key: {key}, ResourceVersion: 0, AdditionalErrorMsg: Precondition failed: "
         f"UID in precondition: {wanted}, UID in object meta: {found}"
     )
     return conflict(resource, name, text)
+
+
+#: Resources whose place in the store is called otherwise.
+_PLACES = {
+    "services": "services/specs",
+    "endpoints": "services/endpoints",
+    "nodes": "minions",
+    "replicationcontrollers": "controllers",
+    "ingresses": "ingress",
+}
+_GROUPS_WITH_PLACES = ("apiextensions.k8s.io", "apiregistration.k8s.io")
+
+
+def _place(resource: ResourceType) -> str:
+    """Where the store keeps objects of a resource: those of most built-in groups side by side."""
+    group = resource.group
+    if "." in group and (group in _GROUPS_WITH_PLACES or not group.endswith(".k8s.io")):
+        return f"{group}/{resource.plural}"
+    return _PLACES.get(resource.plural, resource.plural)
 
 
 def failed_precondition(resource: ResourceType, name: str, what: str, wanted: str, found: str) -> ApiError:

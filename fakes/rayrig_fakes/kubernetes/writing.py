@@ -18,6 +18,7 @@ from rayrig_fakes.kubernetes.copies import own_copy
 from rayrig_fakes.kubernetes.intake import take_in, take_patched
 from rayrig_fakes.kubernetes.kind_rules import Admission
 from rayrig_fakes.kubernetes.names import generated_name
+from rayrig_fakes.kubernetes.owner_references import without_doubles
 from rayrig_fakes.kubernetes.patch import apply_patch
 from rayrig_fakes.kubernetes.registry import Served
 from rayrig_fakes.kubernetes.state import ServerState
@@ -78,6 +79,7 @@ class Writer:
         meta["creationTimestamp"] = rfc3339(now)
         if rules.has_generation:
             meta["generation"] = 1
+        without_doubles(meta, admission.warnings, patched=False)
         objectmeta.normalise(meta)
         rules.before_create(obj, admission)
         causes = objectmeta.validate(meta, rules.name_rule, kind.namespaced, rules.standard_finalizers)
@@ -163,6 +165,8 @@ class Writer:
         current = self._state.collection(served).get(served.key(namespace, name))
         if current is None:
             if served.rules.create_on_update and not call.subresource:
+                if uid := meta.get("uid"):
+                    raise status.other_object(served.type, namespace, name, uid, "")
                 meta.pop("resourceVersion", None)
                 return self.create(served, call._replace(body=obj, namespace=namespace))
             raise status.not_found(served.type, name)
@@ -290,8 +294,9 @@ class Writer:
         for field in (*objectmeta.SERVER_OWNED, "resourceVersion", "name", "namespace"):
             _keep(meta, old_meta, field)
         _keep(meta, old_meta, "generation")
-        objectmeta.normalise(meta)
         admission = admission or self._admission(call)
+        without_doubles(meta, admission.warnings, patched=call.verb == "patch")
+        objectmeta.normalise(meta)
         if subresource == "status":
             rules.before_status_update(obj, old, admission)
             causes += objectmeta.change_problems(obj["metadata"], old_meta, looks)
@@ -314,7 +319,7 @@ class Writer:
             obj["metadata"]["managedFields"] = applied
         elif is_reset:
             obj["metadata"].pop("managedFields", None)
-        elif (call.field_manager or "managedFields" in old_meta) and obj != old:
+        elif old_meta.get("managedFields") and obj != old:
             updater = _updater(served, call)
             record_update(obj, old, root_of(served), updater, admission.unix_ns)
         if not subresource:

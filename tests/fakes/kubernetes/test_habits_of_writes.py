@@ -66,3 +66,38 @@ def test_versions_that_a_built_in_group_lacks_are_told_as_json(api: Api, path: s
 def test_names_that_are_no_part_of_a_path_are_refused(api: Api) -> None:
     answer = send(api, "GET", f"{CORE}/configmaps/..")
     assert (answer.status, answer.json()["message"]) == (400, "Name parameter invalid: \"..\": may not be '..'")
+
+
+OWNER = {"apiVersion": "v1", "kind": "ConfigMap", "name": "own", "uid": "u1"}
+
+
+@pytest.mark.accepts("K8-034")
+def test_an_owner_named_twice_is_kept_once_and_told(api: Api) -> None:
+    references = [OWNER, OWNER, {**OWNER, "name": "other"}]
+    answer = send(api, "POST", f"{CORE}/configmaps", {"metadata": {"name": "a", "ownerReferences": references}})
+    assert [each["name"] for each in answer.json()["metadata"]["ownerReferences"]] == ["own", "other"]
+    (warning,) = answer.warnings
+    assert "duplicate UID(s) observed: u1" in warning
+
+
+@pytest.mark.accepts("K8-048", "K8-049")
+def test_a_list_from_the_cache_comes_whole(api: Api) -> None:
+    for name in ("a", "b"):
+        send(api, "POST", f"{CORE}/configmaps", {"metadata": {"name": name}})
+    assert len(send(api, "GET", f"{CORE}/configmaps?limit=1").json()["items"]) == 1
+    assert len(send(api, "GET", f"{CORE}/configmaps?limit=1&resourceVersion=0").json()["items"]) == 2
+
+
+@pytest.mark.accepts("K8-032", "K8-064")
+def test_an_eviction_may_be_a_dry_run_by_its_options(api: Api) -> None:
+    api.pod("a", bound=False)
+    eviction = {"metadata": {"name": "a"}, "deleteOptions": {"dryRun": ["All"]}}
+    assert send(api, "POST", f"{CORE}/pods/a/eviction", eviction).status == 201
+    assert send(api, "GET", f"{CORE}/pods/a").status == 200
+
+
+@pytest.mark.accepts("K8-031")
+def test_no_account_is_begun_by_an_update(api: Api) -> None:
+    send(api, "POST", f"{CORE}/configmaps", {"metadata": {"name": "a"}})
+    changed = send(api, "PUT", f"{CORE}/configmaps/a", {"metadata": {"name": "a"}, "data": {"k": "v"}})
+    assert "managedFields" not in changed.json()["metadata"]

@@ -21,6 +21,7 @@ _MOST_UPDATERS = 10
 
 #: What admission and allocation fill in after the account was taken: nobody's, unless it was sent.
 _ASSIGNED: dict[str, tuple[tuple[str, str], ...]] = {
+    "Namespace": (("spec", "finalizers"),),
     "Pod": (("spec", "priority"), ("spec", "preemptionPolicy"), ("spec", "tolerations")),
     "Service": (
         ("spec", "clusterIP"),

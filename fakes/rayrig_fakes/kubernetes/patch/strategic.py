@@ -55,6 +55,9 @@ def _merge_object(target: JsonObject, patch: JsonObject, type_name: str) -> Json
         present, order = target.get(field), orders.pop(field, None)
         if value is None:
             target.pop(field, None)
+        elif present is None and isinstance(value, dict) and value.get(_DIRECTIVE) in ("replace", "delete"):
+            # There is nothing it could be done to.
+            target.pop(field, None)
         elif isinstance(value, dict) and (present is None or isinstance(present, dict)):
             target[field] = _merge_object(present or {}, value, merge.type)
         elif isinstance(value, list) and (present is None or isinstance(present, list)):
