@@ -89,6 +89,9 @@ class Deleter:
             left = old_meta.get("deletionGracePeriodSeconds") or 0
             if period < left:
                 ends = parse_rfc3339(old_meta["deletionTimestamp"]) + (period - left) * NS
+                if period and ends < now:
+                    # It would be over: a moment is left.
+                    ends, period = now, 1
                 meta["deletionGracePeriodSeconds"] = period
                 meta["deletionTimestamp"] = rfc3339(ends)
             else:

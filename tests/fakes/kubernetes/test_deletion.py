@@ -67,12 +67,16 @@ def test_a_bound_pod_is_deleted_gracefully(api: Api) -> None:
     assert (marked["deletionTimestamp"], marked["deletionGracePeriodSeconds"]) == ("2026-01-01T00:00:20Z", 20)
     api.pass_time(5)
     assert api.delete(POD, "p", grace_period_seconds=60)["metadata"] == marked
+    # From the first request on.
+    shortened = api.delete(POD, "p", grace_period_seconds=8)["metadata"]
+    assert (shortened["deletionTimestamp"], shortened["deletionGracePeriodSeconds"]) == ("2026-01-01T00:00:08Z", 8)
+    # What would be over already is over in a moment.
     shortened = api.delete(POD, "p", grace_period_seconds=3)["metadata"]
-    assert (shortened["deletionTimestamp"], shortened["deletionGracePeriodSeconds"]) == ("2026-01-01T00:00:08Z", 3)
+    assert (shortened["deletionTimestamp"], shortened["deletionGracePeriodSeconds"]) == ("2026-01-01T00:00:05Z", 1)
     assert shortened["generation"] == marked["generation"] == 2
     api.delete(POD, "p", grace_period_seconds=0)
     assert api.names(POD) == []
-    assert [kind for kind, _ in events(watch)] == [MODIFIED, MODIFIED, MODIFIED, DELETED]
+    assert [kind for kind, _ in events(watch)] == [MODIFIED, MODIFIED, MODIFIED, MODIFIED, DELETED]
 
 
 @pytest.mark.accepts("K8-063")
