@@ -1,4 +1,4 @@
-"""The command line: `rayrig run`, `rayrig verify`, `rayrig list`, `rayrig kube`.
+"""The command line: `rayrig run`, `rayrig verify`, `rayrig list`, `rayrig kube`, `rayrig kube-diff`.
 
 What lives here: parsing of arguments, one call, printing, exit codes. What does not: anything that decides (`rayrig_scenarios`) or
 draws tables (`rayrig.report`). Commands import what they need when they run, so that `--help` is quick.
