@@ -22,7 +22,7 @@ from random import Random
 
 from benchmarks.kubernetes_http import CONFIG_MAPS, Client, Process, config_map, creates_per_s, with_watchers
 from benchmarks.kubernetes_store import pod
-from benchmarks.watch_replay import CursorWatcher, Mark, Record, SocketWatcher, Wanted, Watcher
+from benchmarks.replay.watches import CursorWatcher, Mark, Record, SocketWatcher, Wanted, Watcher
 from rayrig_core.objects import JsonObject
 from rayrig_core.resource_types import CONFIG_MAP, NAMESPACE, POD
 from rayrig_fakes.kubernetes.calls import ApiCall

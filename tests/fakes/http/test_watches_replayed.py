@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from benchmarks.watch_replay import CursorWatcher, Mark, Record, SocketWatcher, Wanted, Watcher
+from benchmarks.replay.watches import CursorWatcher, Mark, Record, SocketWatcher, Wanted, Watcher
 from rayrig_backends.served_kubernetes import KubernetesOptions, KubernetesThread
 from rayrig_core.objects import JsonObject
 from rayrig_core.resource_types import CONFIG_MAP, NAMESPACE

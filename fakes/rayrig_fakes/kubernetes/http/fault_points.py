@@ -93,6 +93,12 @@ class StruckCursor(WatchCursor):
     def has_initial(self) -> bool:
         return self._inner.has_initial or bool(self._held)
 
+    def take_all(self) -> list[Change]:
+        taken: list[Change] = []
+        while (change := self.take()) is not None:
+            taken.append(change)
+        return taken
+
     def take(self) -> Change | None:
         if self._is_holding:
             return None
