@@ -237,7 +237,7 @@ class Writer:
         meta = body.get("metadata")
         if isinstance(meta, dict) and meta.get("managedFields") is not None:
             raise status.bad_request("metadata.managedFields must be nil")
-        schema = rules.schema if isinstance(rules, CustomRules) else None
+        schema = cast("CustomRules", rules).schema if rules.is_custom else None
         known = type_of(kind) or ""
         problem = typed_problem(body, known, schema) if known or schema is not None else ""
         if problem:
