@@ -45,7 +45,13 @@ def layout(served: Served) -> tuple[list[Column], _Row]:
     """Columns of a resource and what makes a row of an object."""
     if served.rules.is_custom:
         return _custom_layout(served.columns)
-    return _BUILTIN.get(served.storage, _PLAIN)
+    found = _BUILTIN.get(served.storage)
+    if found is not None:
+        return found
+    # The rest is read in when somebody looks.
+    from rayrig_fakes.kubernetes.table_kinds import LAYOUTS
+
+    return LAYOUTS.get(served.storage, _PLAIN)
 
 
 def row_conditions(pod: JsonObject) -> list[JsonObject]:
@@ -96,11 +102,11 @@ def _age(obj: JsonObject, now: int) -> str:
     return age(obj["metadata"].get("creationTimestamp"), now)
 
 
-def _or_none(text: Json) -> str:
+def or_none(text: Json) -> str:
     return str(text) if text else "<none>"
 
 
-def _pairs(labels: JsonObject | None) -> str:
+def pairs(labels: JsonObject | None) -> str:
     return ",".join(f"{key}={value}" for key, value in sorted((labels or {}).items())) or "<none>"
 
 
@@ -163,24 +169,34 @@ def _text(value: Json) -> str:
 
 def _pod_row(obj: JsonObject, now: int) -> list[Cell]:
     spec, status = obj.get("spec") or {}, obj.get("status") or {}
-    containers = spec.get("containers") or []
-    statuses = status.get("containerStatuses") or []
-    ready = sum(1 for each in statuses if each.get("ready") and "running" in (each.get("state") or {}))
-    restarts = sum(each.get("restartCount", 0) for each in statuses)
+    sidecars = [each.get("name") for each in spec.get("initContainers") or () if each.get("restartPolicy") == "Always"]
+    begun, statuses = status.get("initContainerStatuses") or [], status.get("containerStatuses") or []
+    initialised = _condition(status, "Initialized") == "True"
+    kept = [each for each in begun if each.get("name") in sidecars]
+    if _init_status(spec, status) and not initialised:
+        counted, ready = begun, 0
+    else:
+        counted = [*kept, *statuses]
+        ready = sum(1 for each in statuses if each.get("ready") and "running" in (each.get("state") or {}))
+    ready += sum(1 for each in kept if each.get("ready") and each.get("started"))
     gates = spec.get("readinessGates") or []
-    conditions = {each.get("type"): each.get("status") for each in status.get("conditions") or ()}
-    passed = sum(1 for gate in gates if conditions.get(gate.get("conditionType")) == "True")
+    passed = sum(1 for gate in gates if _condition(status, gate.get("conditionType")) == "True")
+    addresses = status.get("podIPs") or [{"ip": status.get("podIP")}]
     return [
         obj["metadata"]["name"],
-        f"{ready}/{len(containers)}",
+        f"{ready}/{len(spec.get('containers') or ()) + len(sidecars)}",
         pod_status(obj),
-        _restarts(statuses, restarts, now),
+        _restarts(counted, sum(each.get("restartCount", 0) for each in counted), now),
         _age(obj, now),
-        _or_none(status.get("podIP")),
-        _or_none(spec.get("nodeName")),
-        _or_none(status.get("nominatedNodeName")),
+        or_none(addresses[0].get("ip")),
+        or_none(spec.get("nodeName")),
+        or_none(status.get("nominatedNodeName")),
         f"{passed}/{len(gates)}" if gates else "<none>",
     ]
+
+
+def _condition(status: JsonObject, kind: Json) -> str:
+    return next((str(each.get("status")) for each in status.get("conditions") or () if each.get("type") == kind), "")
 
 
 def _restarts(statuses: list[JsonObject], count: int, now: int) -> str:
@@ -261,18 +277,18 @@ def _service_row(obj: JsonObject, now: int) -> list[Cell]:
     return [
         obj["metadata"]["name"],
         kind,
-        _or_none(spec.get("clusterIP")),
+        or_none(spec.get("clusterIP")),
         _external_address(obj, spec, kind),
         ",".join(ports) or "<none>",
         _age(obj, now),
-        _pairs(spec.get("selector")),
+        pairs(spec.get("selector")),
     ]
 
 
 def _external_address(obj: JsonObject, spec: JsonObject, kind: str) -> str:
     fixed = ",".join(spec.get("externalIPs") or ())
     if kind == "ExternalName":
-        return _or_none(spec.get("externalName"))
+        return or_none(spec.get("externalName"))
     if kind == "LoadBalancer":
         given = ((obj.get("status") or {}).get("loadBalancer") or {}).get("ingress") or ()
         found = ",".join(each.get("ip") or each.get("hostname") or "" for each in given)
@@ -288,7 +304,10 @@ def _node_row(obj: JsonObject, now: int) -> list[Cell]:
         words.append("SchedulingDisabled")
     role = "node-role.kubernetes.io/"
     labels = obj["metadata"].get("labels") or {}
-    roles = sorted(key.removeprefix(role) for key in labels if key.startswith(role) and key != role)
+    roles = sorted(
+        [key.removeprefix(role) for key in labels if key.startswith(role) and key != role]
+        + ([labels["kubernetes.io/role"]] if labels.get("kubernetes.io/role") else [])
+    )
     addresses = {each.get("type"): each.get("address") for each in reversed(status.get("addresses") or [])}
     info = status.get("nodeInfo") or {}
     return [
@@ -297,8 +316,8 @@ def _node_row(obj: JsonObject, now: int) -> list[Cell]:
         ",".join(roles) or "<none>",
         _age(obj, now),
         info.get("kubeletVersion", ""),
-        _or_none(addresses.get("InternalIP")),
-        _or_none(addresses.get("ExternalIP")),
+        or_none(addresses.get("InternalIP")),
+        or_none(addresses.get("ExternalIP")),
         info.get("osImage") or "<unknown>",
         info.get("kernelVersion") or "<unknown>",
         info.get("containerRuntimeVersion") or "<unknown>",
@@ -311,7 +330,7 @@ def _event_row(obj: JsonObject, now: int) -> list[Cell]:
     series = obj.get("series") or {}
     first = obj.get("firstTimestamp") or obj.get("deprecatedFirstTimestamp") or obj.get("eventTime")
     last = series.get("lastObservedTime") or obj.get("lastTimestamp") or obj.get("deprecatedLastTimestamp") or first
-    count = series.get("count") or obj.get("count") or obj.get("deprecatedCount") or (1 if obj.get("eventTime") else 0)
+    count = series.get("count") or obj.get("count") or obj.get("deprecatedCount") or 1
     component = source.get("component") or obj.get("reportingComponent") or obj.get("reportingController") or ""
     host = source.get("host") or obj.get("reportingInstance") or ""
     kind = str(about.get("kind", "")).lower()
@@ -330,18 +349,21 @@ def _event_row(obj: JsonObject, now: int) -> list[Cell]:
 
 
 def _slice_row(obj: JsonObject, now: int) -> list[Cell]:
-    ports = [str(port["port"]) if port.get("port") is not None else "*" for port in obj.get("ports") or ()]
+    ports = [
+        str(port["port"] if port.get("port") is not None else port.get("name") or "*")
+        for port in obj.get("ports") or ()
+    ]
     addresses = [address for each in obj.get("endpoints") or () for address in each.get("addresses") or ()]
     return [
         obj["metadata"]["name"],
         obj.get("addressType", ""),
-        _few(ports, "<unset>"),
-        _few(addresses, "<unset>"),
+        first_few(ports, "<unset>"),
+        first_few(addresses, "<unset>"),
         _age(obj, now),
     ]
 
 
-def _few(values: list[str], nothing: str) -> str:
+def first_few(values: list[str], nothing: str) -> str:
     """The first three, and how many more there are."""
     if not values:
         return nothing
@@ -360,7 +382,7 @@ def _deployment_row(obj: JsonObject, now: int) -> list[Cell]:
         _age(obj, now),
         ",".join(each.get("name", "") for each in containers),
         ",".join(each.get("image", "") for each in containers),
-        _pairs((spec.get("selector") or {}).get("matchLabels")),
+        pairs((spec.get("selector") or {}).get("matchLabels")),
     ]
 
 
@@ -375,11 +397,11 @@ def _replica_set_row(obj: JsonObject, now: int) -> list[Cell]:
         _age(obj, now),
         ",".join(each.get("name", "") for each in containers),
         ",".join(each.get("image", "") for each in containers),
-        _pairs((spec.get("selector") or {}).get("matchLabels")),
+        pairs((spec.get("selector") or {}).get("matchLabels")),
     ]
 
 
-_WIDE_WORKLOAD = [Column("Containers", priority=1), Column("Images", priority=1), Column("Selector", priority=1)]
+WIDE_WORKLOAD = [Column("Containers", priority=1), Column("Images", priority=1), Column("Selector", priority=1)]
 
 _PLAIN: tuple[list[Column], _Row] = (
     [_NAME, Column("Age")],
@@ -476,11 +498,18 @@ _BUILTIN: dict[str, tuple[list[Column], _Row]] = {
         lambda obj, now: [obj["metadata"]["name"], obj["metadata"].get("creationTimestamp")],
     ),
     "deployments.apps": (
-        [_NAME, Column("Ready"), Column("Up-to-date"), Column("Available"), _AGE, *_WIDE_WORKLOAD],
+        [_NAME, Column("Ready"), Column("Up-to-date"), Column("Available"), _AGE, *WIDE_WORKLOAD],
         _deployment_row,
     ),
     "replicasets.apps": (
-        [_NAME, Column("Desired"), Column("Current"), Column("Ready"), _AGE, *_WIDE_WORKLOAD],
+        [
+            _NAME,
+            Column("Desired", "integer"),
+            Column("Current", "integer"),
+            Column("Ready", "integer"),
+            _AGE,
+            *WIDE_WORKLOAD,
+        ],
         _replica_set_row,
     ),
 }
