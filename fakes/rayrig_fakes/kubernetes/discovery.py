@@ -7,6 +7,7 @@ import hashlib
 from collections.abc import Iterable
 
 from rayrig_core.objects import JsonObject
+from rayrig_fakes.kubernetes.kinds.custom import CustomRules
 from rayrig_fakes.kubernetes.registry import Registry, Served
 
 VERSION: JsonObject = {
@@ -110,10 +111,13 @@ def resource_list(registry: Registry, group: str, version: str) -> JsonObject:
 
 def _storage_version_hash(served: Served, registry: Registry) -> str:
     """The same for all versions that are stored as one: clients notice by it that the stored version has changed."""
-    stored = min(
-        (each.type for each in registry.of_storage(served.storage)), key=lambda kind: version_rank(kind.version)
-    )
-    text = f"{stored.group}/{stored.version}/{stored.kind}"
+    if isinstance(served.rules, CustomRules):
+        text = f"{served.rules.storage_version}/{served.type.kind}"
+    else:
+        stored = min(
+            (each.type for each in registry.of_storage(served.storage)), key=lambda kind: version_rank(kind.version)
+        )
+        text = f"{stored.group}/{stored.version}/{stored.kind}"
     return base64.b64encode(hashlib.sha256(text.encode()).digest()[:8]).decode()
 
 

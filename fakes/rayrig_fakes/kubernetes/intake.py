@@ -60,6 +60,9 @@ def take_patched(served: Served, call: ApiCall, admission: Admission, obj: JsonO
     admission.type_name = type_of(kind) or ""
     if not rules.is_custom and (why := other_kind(kind, obj, served.is_known_kind)):
         raise bad_patch(call, obj, why)
+    if rules.is_custom and (version := obj.get("apiVersion")) and version != kind.api_version:
+        cause = status.invalid_value("apiVersion", version, f"must be {kind.api_version}")
+        raise status.invalid(str(obj.get("kind")), str(version).rpartition("/")[0], call.name, [cause])
     check_type(served, obj)
     parts = {field: obj[field] for field in touched if field in obj}
     if call.patch_type == "strategic" and admission.type_name and (why := misfit(parts, admission.type_name)):
@@ -70,7 +73,7 @@ def take_patched(served: Served, call: ApiCall, admission: Admission, obj: JsonO
         raise bad_patch(call, obj, str(problem)) from None
     problems = _strict_problems(call, admission)
     if problems and call.field_validation == "Strict":
-        raise bad_patch(call, obj, f"strict decoding error: {', '.join(problems)}")
+        raise bad_patch(call, obj, f"strict decoding error: {', '.join(problems)}", custom=rules.is_custom)
     for field in parts:
         if field in decoded:
             obj[field] = decoded[field]
@@ -101,9 +104,12 @@ def unhandled(served: Served, why: str) -> ApiError:
 # Patches that lead nowhere
 
 
-def bad_patch(call: ApiCall, obj: JsonObject, why: str) -> ApiError:
+def bad_patch(call: ApiCall, obj: JsonObject, why: str, *, custom: bool = False) -> ApiError:
     """422: what the patch makes of the object is not of its kind."""
-    shown = status.go_map(call.body) if call.patch_type == "strategic" else patched_text(obj, call.body)
+    if custom:
+        shown = json.dumps(obj, separators=(",", ":"), sort_keys=True, ensure_ascii=False)
+    else:
+        shown = status.go_map(call.body) if call.patch_type == "strategic" else patched_text(obj, call.body)
     return status.invalid("", "", "", [status.invalid_value("patch", shown, why)])
 
 

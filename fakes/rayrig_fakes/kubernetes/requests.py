@@ -348,7 +348,7 @@ def _with_patch(request: HttpRequest, served: Served, call: ApiCall) -> ApiCall:
             applied["metadata"].setdefault("name", "")
         return call._replace(body=applied, patch_type=patch_type)
     try:
-        patch, _ = parse_body(request.body)
+        patch, doubles = parse_body(request.body)
     except Malformed as problem:
         # An object that is not there is missed first.
         return call._replace(body=problem, patch_type=patch_type)
@@ -358,7 +358,8 @@ def _with_patch(request: HttpRequest, served: Served, call: ApiCall) -> ApiCall:
             f"got {len(patch)}"
         )
         raise status.error(413, "RequestEntityTooLarge", text)
-    return call._replace(body=patch, patch_type=patch_type)
+    duplicates = tuple(doubles) if served.rules.is_custom and patch_type == "merge" else ()
+    return call._replace(body=patch, patch_type=patch_type, duplicates=duplicates)
 
 
 def _with_delete_options(request: HttpRequest, call: ApiCall) -> ApiCall:

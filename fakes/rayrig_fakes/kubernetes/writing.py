@@ -52,7 +52,8 @@ class Writer:
         now = state.now_unix_ns()
         admission = self._admission(call)
         obj = take_in(served, call, admission, call.body, new=True)
-        meta = identify(call, obj)
+        # A custom resource may be created at another one's path.
+        meta = identify(call._replace(name="") if rules.is_custom and call.verb == "create" else call, obj)
         applied = meta.pop("managedFields", None) if call.patch_type == "apply" else None
         if meta.get("resourceVersion") not in (None, "", "0"):
             raise status.error(500, "", "resourceVersion should not be set on objects to be created")

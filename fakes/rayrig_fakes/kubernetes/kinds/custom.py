@@ -94,6 +94,11 @@ class CustomRules(KindRules):
             admission.unknown += sorted(self.unknown_fields(body)) + unknown_inside
         return obj
 
+    @property
+    def storage_version(self) -> str:
+        """The apiVersion that objects are stored in."""
+        return self._storage_version
+
     def after_removal(self, obj: JsonObject) -> None:
         if self.on_removal is not None:
             self.on_removal()
@@ -155,9 +160,10 @@ class CustomRules(KindRules):
         had = (old["metadata"].get("finalizers") or ()) if old is not None else ()
         for finalizer in obj["metadata"].get("finalizers") or ():
             if "/" not in finalizer and finalizer not in had and finalizer not in STANDARD_FINALIZERS:
+                path = " including a path (/)" if "." in finalizer else ""
                 admission.warnings.append(
-                    f'metadata.finalizers: "{finalizer}": prefer a domain-qualified finalizer name including a path (/) '
-                    "to avoid accidental conflicts with other finalizer writers"
+                    f'metadata.finalizers: "{finalizer}": prefer a domain-qualified finalizer name{path} to avoid '
+                    "accidental conflicts with other finalizer writers"
                 )
 
     def block_rules(self, causes: Sequence[Cause]) -> list[Cause]:
