@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 
 from rayrig_fakes.kubernetes.feeds import Feed
 
+_log = logging.getLogger("rayrig.kubernetes")
 #: Of the processor's time, watchers get a third when writers want the rest.
 _PAUSE_FOR_WORK = 2.0
 #: However long the last round took, nobody waits longer than this for the next event.
@@ -47,7 +49,11 @@ class Wakeups:
         feeds, self._feeds = self._feeds, {}
         for feed in feeds:
             for cursor in feed.publish():
-                cursor.wake()
+                try:
+                    cursor.wake()
+                except Exception:
+                    # Whatever is wrong with one watcher, the others are to be woken.
+                    _log.exception("waking a watcher")
         # Runs after the first step of everyone who was woken: callbacks are processed in order.
         self._loop.call_soon(self._stepped, began_s)
 

@@ -144,7 +144,12 @@ class _Stream:
         if connection is None or connection.is_blocked or self._is_ending or self._bookmark_due:
             self._wake()
             return
-        chunk = self._chunk()
+        try:
+            chunk = self._chunk()
+        except Exception:
+            # It happens again where it ends the stream.
+            self._wake()
+            return
         if chunk and not connection.is_closing:
             connection.write(chunk)
         if len(chunk) >= CHUNK_BYTES or self._watch.is_ended:
