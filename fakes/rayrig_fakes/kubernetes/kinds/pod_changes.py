@@ -1,4 +1,4 @@
-"""What an update may not change in a pod spec (K8-066)."""
+"""What an update may not change in a pod spec (`kubernetes-api.md` section 3)."""
 
 from __future__ import annotations
 
