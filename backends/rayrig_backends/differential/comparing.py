@@ -115,7 +115,8 @@ class Comparison:
     def _objects(self, left: JsonObject, right: JsonObject, path: str) -> Iterator[Difference]:
         self._bind_identity(left, right)
         is_list = path == "" and str(left.get("kind", "")).endswith((_LIST_SUFFIX, "Table"))
-        of_list = path == "metadata" and ("uid" not in left)
+        # Of a list, a table or a bookmark.
+        of_list = path.endswith("metadata") and "uid" not in left and "name" not in left
         if is_list:
             left, right = _without_furniture(left), _without_furniture(right)
         right = self._same_keys(left, right)

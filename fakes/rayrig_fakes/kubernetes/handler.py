@@ -160,6 +160,8 @@ def _perform(
         raise not_acceptable(
             f"you requested {form.kind}, but the requested object is not a list (*core.{served.type.kind})"
         )
+    if form.kind == "Table":
+        _check_include(request)
     if form.kind == "Table" and answer.body.get("kind") != "Status":
         body = _table(
             server, target, [answer.body], request, {"resourceVersion": _version(answer.body)}, form.api_version
@@ -183,6 +185,15 @@ def _partial(obj: JsonObject, api_version: str) -> JsonObject:
     return {"kind": "PartialObjectMetadata", "apiVersion": api_version, "metadata": obj["metadata"]}
 
 
+def _check_include(request: HttpRequest) -> str:
+    """Which part of an object goes with its row. Raises `ApiError` 400."""
+    include = one(request.query, "includeObject")
+    if include not in ("", "Metadata", "Object", "None"):
+        text = f"includeObject: Invalid value: \"{include}\": must be 'Metadata', 'Object', 'None', or empty"
+        raise status.bad_request(f"Unable to convert to Table as requested: {text}")
+    return include
+
+
 def _table(
     server: ApiServer,
     target: Target,
@@ -191,10 +202,7 @@ def _table(
     metadata: JsonObject,
     api_version: str,
 ) -> JsonObject:
-    include = one(request.query, "includeObject")
-    if include not in ("", "Metadata", "Object", "None"):
-        text = f"includeObject: Invalid value: \"{include}\": must be 'Metadata', 'Object', 'None', or empty"
-        raise status.bad_request(f"Unable to convert to Table as requested: {text}")
+    include = _check_include(request)
     from rayrig_fakes.kubernetes.table import layout, row_conditions
 
     columns, row = layout(target.served)

@@ -101,6 +101,13 @@ def delete_options(draw: Draw, key: str) -> tuple[list[tuple[str, str]], JsonObj
             options["propagationPolicy"] = "Orphan"
     elif choice == 8:
         options["unheardOf"] = 1
+    policy = options.get("propagationPolicy") or dict(query).get("propagationPolicy") or options.get("orphanDependents")
+    if policy not in (None, False, "Background"):
+        # What the garbage collector does with them, and when, is not to be seen here.
+        if options:
+            options["dryRun"] = ["All"]
+        else:
+            query.append(("dryRun", "All"))
     if options and draw.chance(0.7):
         options = {
             "apiVersion": draw.one(("v1", "meta.k8s.io/v1", "apps/v1")),
