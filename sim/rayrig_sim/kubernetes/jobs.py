@@ -1,13 +1,16 @@
 """The Job controller: pods for Jobs, counted until enough have succeeded, too many have failed, or the deadline has passed.
 
-Not modelled: indexed and suspended Jobs, policies for failures and replacement, the tracking finalizer of pods, and removal after a
-time to live. A failed pod is replaced after 10 s, doubling up to 10 min. KubeRay's clean-up of Redis is such a Job
-(kuberay-operator.md 3.12).
+Jobs may be suspended, indexed, and removed after a time to live. Not modelled: policies for failures, success and replacement,
+limits for each index, and the tracking finalizer of pods. A failed pod is replaced after 10 s, doubling up to 10 min. KubeRay's
+clean-up of Redis is such a Job (kuberay-operator.md 3.12).
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import islice
 
 from rayrig_core.errors import ApiError
 from rayrig_core.objects import (
@@ -16,11 +19,12 @@ from rayrig_core.objects import (
     has_condition,
     is_being_deleted,
     key_of,
+    labels_of,
     name_of,
     namespace_of,
     uid_of,
 )
-from rayrig_core.ports import EventRecorder, KubernetesClient, Runtime, WatchType
+from rayrig_core.ports import EventRecorder, KubernetesClient, Preconditions, Runtime, WatchType
 from rayrig_core.resource_types import JOB, POD
 from rayrig_core.timestamps import NS, parse_rfc3339, rfc3339
 from rayrig_sim.kubernetes.object_cache import Key, ObjectCaches
@@ -28,6 +32,7 @@ from rayrig_sim.kubernetes.object_cache import Key, ObjectCaches
 _FIRST_BACKOFF_S, _LAST_BACKOFF_S = 10, 600
 _RETRY_S = 1.0
 _OVER = ("Succeeded", "Failed")
+_INDEX_LABEL = "batch.kubernetes.io/job-completion-index"
 
 
 @dataclass(slots=True)
@@ -35,9 +40,13 @@ class JobPlan:
     """What is to be done for a Job now. `again_s` is when it must be looked at without a change, None for never."""
 
     create: int = 0
+    #: Completion indexes of the pods to be made, for an indexed Job.
+    indexes: list[int] = field(default_factory=list)
     delete: list[JsonObject] = field(default_factory=list)
     status: JsonObject = field(default_factory=dict)
-    #: (type, reason, message) of the event that tells of its end.
+    #: The pods to be deleted are not counted any more.
+    forget: bool = False
+    #: (type, reason, message) of the event that tells of it.
     told: tuple[str, str, str] | None = None
     again_s: float | None = None
 
@@ -50,25 +59,46 @@ def plan_job(job: JsonObject, pods: list[JsonObject], now_ns: int) -> JobPlan:
     failed = [pod for pod in pods if _phase(pod) == "Failed"]
     active = [pod for pod in pods if _phase(pod) not in _OVER]
     started = status.get("startTime") or now
-    plan = JobPlan(status={"startTime": started, "succeeded": len(succeeded), "failed": len(failed)})
+    counts: JsonObject = {"succeeded": len(succeeded), "failed": len(failed), "terminating": 0}
+    plan = JobPlan(status={"startTime": started, **counts, "uncountedTerminatedPods": {}})
+    is_indexed = spec.get("completionMode") == "Indexed"
+    done = sorted(_index_of(pod) for pod in succeeded) if is_indexed else []
+    if is_indexed:
+        succeeded = list({_index_of(pod): pod for pod in reversed(succeeded)}.values())
+        plan.status["succeeded"] = len(succeeded)
+        if done:
+            plan.status["completedIndexes"] = _ranges(done)
+    if spec.get("suspend"):
+        _suspend(plan, status, active, now)
+        return plan
+    if _condition(status, "Suspended", "True") is not None:
+        plan.status["startTime"] = started = now
+        plan.status["conditions"] = _with_suspended(status, "False", "JobResumed", "Job resumed", now)
+        plan.told = ("Normal", "Resumed", "Job resumed")
     completions, deadline_s = spec.get("completions"), spec.get("activeDeadlineSeconds")
     age_s = (now_ns - parse_rfc3339(started)) / NS
     wanted = spec.get("completions", 1) - len(succeeded)
+    before = list(plan.status.get("conditions") or status.get("conditions") or ())
     if len(failed) > spec.get("backoffLimit", 6):
         message = "Job has reached the specified backoff limit"
-        _end(plan, active, now, ("FailureTarget", "Failed"), "BackoffLimitExceeded", message)
+        _end(plan, before, active, now, ("FailureTarget", "Failed"), "BackoffLimitExceeded", message)
     elif deadline_s is not None and age_s >= deadline_s:
         message = "Job was active longer than specified deadline"
-        _end(plan, active, now, ("FailureTarget", "Failed"), "DeadlineExceeded", message)
+        _end(plan, before, active, now, ("FailureTarget", "Failed"), "DeadlineExceeded", message)
     elif completions is not None and wanted <= 0:
         message = "Reached expected number of succeeded pods"
-        _end(plan, active, now, ("SuccessCriteriaMet", "Complete"), "CompletionsReached", message)
+        _end(plan, before, active, now, ("SuccessCriteriaMet", "Complete"), "CompletionsReached", message)
         plan.status["completionTime"] = now
         plan.told = ("Normal", "Completed", "Job completed")
     else:
         missing = min(spec.get("parallelism", 1), wanted) - len(active)
         waits_s = _backoff_s(failed, now_ns) if missing > 0 else 0.0
         plan.create = max(missing, 0) if waits_s <= 0 else 0
+        if is_indexed:
+            taken = {*done, *(_index_of(pod) for pod in active)}
+            free = (index for index in range(spec.get("completions", 1)) if index not in taken)
+            plan.indexes = list(islice(free, plan.create))
+            plan.create = len(plan.indexes)
         plan.again_s = waits_s if waits_s > 0 else None
         if deadline_s is not None:
             left_s = deadline_s - age_s
@@ -82,21 +112,66 @@ def _phase(pod: JsonObject) -> str:
     return str((pod.get("status") or {}).get("phase", "Pending"))
 
 
-def _end(plan: JobPlan, active: list[JsonObject], now: str, kinds: tuple[str, str], reason: str, message: str) -> None:
+def _index_of(pod: JsonObject) -> int:
+    return int(labels_of(pod).get(_INDEX_LABEL) or 0)
+
+
+def _ranges(indexes: Sequence[int]) -> str:
+    """`0,1,3-5`: three and more in a row are a range."""
+    groups: list[list[int]] = []
+    for index in dict.fromkeys(indexes):
+        if groups and groups[-1][-1] == index - 1:
+            groups[-1].append(index)
+        else:
+            groups.append([index])
+    return ",".join(f"{group[0]}-{group[-1]}" if len(group) > 2 else ",".join(map(str, group)) for group in groups)
+
+
+def _condition(status: JsonObject, kind: str, value: str) -> JsonObject | None:
+    conditions: list[JsonObject] = status.get("conditions") or []
+    return next((each for each in conditions if (each["type"], each["status"]) == (kind, value)), None)
+
+
+def _with_suspended(status: JsonObject, value: str, reason: str, message: str, now: str) -> list[JsonObject]:
+    kept = [each for each in status.get("conditions") or () if each["type"] != "Suspended"]
+    return [*kept, _new_condition("Suspended", value, reason, message, now)]
+
+
+def _suspend(plan: JobPlan, status: JsonObject, active: list[JsonObject], now: str) -> None:
+    plan.delete = [pod for pod in active if not is_being_deleted(pod)]
+    plan.forget = True
+    plan.status |= {"active": 0, "ready": 0, "startTime": None}
+    if _condition(status, "Suspended", "True") is None:
+        plan.status["conditions"] = _with_suspended(status, "True", "JobSuspended", "Job suspended", now)
+        plan.told = ("Normal", "Suspended", "Job suspended")
+
+
+def _new_condition(kind: str, value: str, reason: str, message: str, now: str) -> JsonObject:
+    return {
+        "type": kind,
+        "status": value,
+        "lastProbeTime": now,
+        "lastTransitionTime": now,
+        "reason": reason,
+        "message": message,
+    }
+
+
+def _end(
+    plan: JobPlan,
+    before: list[JsonObject],
+    active: list[JsonObject],
+    now: str,
+    kinds: tuple[str, str],
+    reason: str,
+    message: str,
+) -> None:
     plan.delete = [pod for pod in active if not is_being_deleted(pod)]
     plan.told = ("Warning", reason, message)
+    # Pods that are taken away have not succeeded.
+    plan.status["failed"] += len(active)
     plan.status |= {"active": 0, "ready": 0}
-    plan.status["conditions"] = [
-        {
-            "type": kind,
-            "status": "True",
-            "lastProbeTime": now,
-            "lastTransitionTime": now,
-            "reason": reason,
-            "message": message,
-        }
-        for kind in kinds
-    ]
+    plan.status["conditions"] = [*before, *(_new_condition(kind, "True", reason, message, now) for kind in kinds)]
 
 
 def _backoff_s(failed: list[JsonObject], now_ns: int) -> float:
@@ -133,8 +208,14 @@ class JobController:
     def _on_job(self, type_: WatchType, old: JsonObject | None, new: JsonObject, cause: int | None) -> None:
         if type_ is WatchType.DELETED:
             self._pods.pop(uid_of(new), None)
-        else:
-            self._touch(new)
+            return
+        self._touch(new)
+        if new["spec"].get("ttlSecondsAfterFinished") is not None and _is_over(new) and not is_being_deleted(new):
+            was_over = old is not None and _is_over(old)
+            if not was_over:
+                self._runtime.spawn(
+                    f"ttl-after-finished-controller/{namespace_of(new)}/{name_of(new)}", self._expire(new)
+                )
 
     def _on_pod(self, type_: WatchType, old: JsonObject | None, new: JsonObject, cause: int | None) -> None:
         owners = new["metadata"].get("ownerReferences")
@@ -180,6 +261,31 @@ class JobController:
         finally:
             del self._busy[uid]
 
+    async def _expire(self, job: JsonObject) -> None:
+        """Remove a Job that is over when its time to live has passed, unless that was changed."""
+        while True:
+            limit_s = job["spec"].get("ttlSecondsAfterFinished")
+            if limit_s is None:
+                return
+            ended = condition_of(job, "Complete") or condition_of(job, "Failed") or {}
+            left_s = limit_s - (self._runtime.unix_ns() - parse_rfc3339(ended["lastTransitionTime"])) / NS
+            if left_s > 0:
+                await self._runtime.sleep(left_s)
+                current = self._jobs.get(name_of(job), namespace_of(job))
+                if current is None or uid_of(current) != uid_of(job):
+                    return
+                job = current
+                continue
+            with suppress(ApiError):
+                await self._client.delete(
+                    JOB,
+                    name_of(job),
+                    namespace_of(job),
+                    propagation_policy="Foreground",
+                    preconditions=Preconditions(uid=uid_of(job)),
+                )
+            return
+
     async def _look_again(self, job: JsonObject, after_s: float) -> None:
         await self._runtime.sleep(after_s)
         current = self._jobs.get(name_of(job), namespace_of(job))
@@ -190,12 +296,16 @@ class JobController:
         uid, namespace = uid_of(job), namespace_of(job)
         pods = self._pods.setdefault(uid, {})
         plan = plan_job(job, list(pods.values()), self._runtime.unix_ns())
-        for _ in range(plan.create):
-            pod = await self._client.create(POD, _pod_of(job), namespace)
+        for number in range(plan.create):
+            index = plan.indexes[number] if plan.indexes else None
+            pod = await self._client.create(POD, _pod_of(job, index), namespace)
             pods.setdefault(key_of(pod), pod)
             self._recorder.event(job, "Normal", "SuccessfulCreate", f"Created pod: {name_of(pod)}", action="Create")
         for pod in plan.delete:
             await self._client.delete(POD, name_of(pod), namespace)
+            if plan.forget:
+                pods.pop(key_of(pod), None)
+            self._recorder.event(job, "Normal", "SuccessfulDelete", f"Deleted pod: {name_of(pod)}", action="Delete")
         before = job.get("status") or {}
         if any(before.get(key) != value for key, value in plan.status.items()):
             body = {"metadata": {"uid": uid}, "status": plan.status}
@@ -210,7 +320,7 @@ def _is_over(job: JsonObject) -> bool:
     return has_condition(job, "Complete") or has_condition(job, "Failed")
 
 
-def _pod_of(job: JsonObject) -> JsonObject:
+def _pod_of(job: JsonObject, index: int | None = None) -> JsonObject:
     template = job["spec"]["template"]
     metadata = template.get("metadata") or {}
     name, uid = name_of(job), uid_of(job)
@@ -229,6 +339,12 @@ def _pod_of(job: JsonObject) -> JsonObject:
         "controller": True,
         "blockOwnerDeletion": True,
     }
+    annotations = dict(metadata.get("annotations") or {})
+    spec = template["spec"]
+    if index is not None:
+        labels[_INDEX_LABEL] = annotations[_INDEX_LABEL] = str(index)
+        name = f"{name}-{index}"
+        spec = _with_index(spec, name)
     return {
         "apiVersion": "v1",
         "kind": "Pod",
@@ -236,8 +352,19 @@ def _pod_of(job: JsonObject) -> JsonObject:
             "generateName": f"{name}-",
             "namespace": namespace_of(job),
             "labels": labels,
-            "annotations": dict(metadata.get("annotations") or {}),
+            "annotations": annotations,
             "ownerReferences": [owner],
         },
-        "spec": template["spec"],
+        "spec": spec,
     }
+
+
+def _with_index(spec: JsonObject, hostname: str) -> JsonObject:
+    """Each container knows its index."""
+    field = {"fieldRef": {"apiVersion": "v1", "fieldPath": f"metadata.labels['{_INDEX_LABEL}']"}}
+    variable = {"name": "JOB_COMPLETION_INDEX", "valueFrom": field}
+    spec = {"hostname": hostname, **spec}
+    for part in ("initContainers", "containers"):
+        if spec.get(part):
+            spec[part] = [{**each, "env": [*(each.get("env") or ()), variable]} for each in spec[part]]
+    return spec

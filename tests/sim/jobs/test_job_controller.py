@@ -147,3 +147,61 @@ def test_a_pod_that_is_deleted_is_made_anew(hollow_cluster: Cluster, lost: int) 
         assert {labels_of(await cluster.pod(name))["job-name"] for name in after} == {name_of(await job(cluster))}
 
     cluster.run(story())
+
+
+def test_a_suspended_job_has_no_pods_and_begins_anew_when_it_goes_on(hollow_cluster: Cluster) -> None:
+    cluster = hollow_cluster
+
+    async def story() -> None:
+        await add_job(cluster)
+        await cluster.client.patch(JOB, "j", {"spec": {"suspend": True}}, "default", patch_type="merge")
+        await cluster.sleep(1)
+        found = await job(cluster)
+        assert await cluster.names(POD) == []
+        assert has_condition(found, "Suspended")
+        assert "startTime" not in found["status"]
+        await cluster.client.patch(JOB, "j", {"spec": {"suspend": False}}, "default", patch_type="merge")
+        await cluster.sleep(1)
+        found = await job(cluster)
+        assert len(await cluster.names(POD)) == 1
+        assert has_condition(found, "Suspended", "False")
+        assert found["status"].get("failed", 0) == 0
+
+    cluster.run(story())
+
+
+def test_an_indexed_job_has_a_pod_for_each_index(hollow_cluster: Cluster) -> None:
+    cluster = hollow_cluster
+
+    async def story() -> None:
+        await add_job(cluster, completionMode="Indexed", completions=4, parallelism=4)
+        pods = {
+            labels_of(await cluster.pod(name))["batch.kubernetes.io/job-completion-index"]: name
+            for name in await cluster.names(POD)
+        }
+        assert sorted(pods) == ["0", "1", "2", "3"]
+        assert (await cluster.pod(pods["2"]))["spec"]["hostname"] == "j-2"
+        for index in ("0", "1", "3"):
+            await end(cluster, pods[index], "Succeeded")
+        assert (await job(cluster))["status"]["completedIndexes"] == "0,1,3"
+        await end(cluster, pods["2"], "Succeeded")
+        found = await job(cluster)
+        assert found["status"]["completedIndexes"] == "0-3"
+        assert has_condition(found, "Complete")
+
+    cluster.run(story())
+
+
+def test_a_finished_job_goes_after_its_time_to_live(hollow_cluster: Cluster) -> None:
+    cluster = hollow_cluster
+
+    async def story() -> None:
+        await add_job(cluster, ttlSecondsAfterFinished=30)
+        (name,) = await cluster.names(POD)
+        await end(cluster, name, "Succeeded")
+        await cluster.sleep(28)
+        assert await cluster.names(JOB) == ["j"]
+        await cluster.sleep(3)
+        assert await cluster.names(JOB) == []
+
+    cluster.run(story())
