@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rayrig_core.resource_types import CONFIG_MAP, POD, SERVICE
+from rayrig_core.resource_types import CONFIG_MAP, JOB, POD, SERVICE
 from rayrig_fakes.kubernetes.apply.fields import from_fields_v1, to_fields_v1
 from rayrig_fakes.kubernetes.apply.topology import CustomRoot, Place
 from rayrig_fakes.kubernetes.apply.trees import created, differences, minus, plus
@@ -72,6 +72,22 @@ def test_an_address_that_was_allocated_is_nobodys(api: Api) -> None:
     asked = account(api.create(SERVICE, body, field_manager="m"))["m"]["f:spec"]
     assert "f:clusterIP" in asked
     assert "f:clusterIPs" not in asked
+
+
+@pytest.mark.accepts("K8-031")
+def test_what_marks_the_pods_of_a_job_is_nobodys(api: Api) -> None:
+    def template_of(name: str, **metadata: Any) -> Any:
+        template = {
+            "metadata": metadata,
+            "spec": {"restartPolicy": "Never", "containers": [{"name": "c", "image": "i"}]},
+        }
+        job = api.create(JOB, {"metadata": {"name": name}, "spec": {"template": template}}, field_manager="m")
+        assert job["spec"]["selector"]
+        assert "f:selector" not in account(job)["m"]["f:spec"]
+        return account(job)["m"]["f:spec"]["f:template"]
+
+    assert "f:metadata" not in template_of("a")
+    assert template_of("b", labels={"l": "1"})["f:metadata"] == {"f:labels": {".": {}, "f:l": {}}}
 
 
 @pytest.mark.accepts("K8-031")

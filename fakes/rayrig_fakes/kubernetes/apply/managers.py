@@ -20,8 +20,22 @@ ANCIENT = "ancient-changes"
 _MOST_UPDATERS = 10
 
 #: What admission and allocation fill in after the account was taken: nobody's, unless it was sent.
-_ASSIGNED: dict[str, tuple[tuple[str, str], ...]] = {
+_ASSIGNED: dict[str, tuple[tuple[str, ...], ...]] = {
+    "Job": (
+        ("spec", "selector"),
+        ("spec", "template", "metadata", "labels"),
+        *(
+            ("spec", "template", "metadata", "labels", label)
+            for label in (
+                "batch.kubernetes.io/controller-uid",
+                "batch.kubernetes.io/job-name",
+                "controller-uid",
+                "job-name",
+            )
+        ),
+    ),
     "Namespace": (("spec", "finalizers"),),
+    "PersistentVolumeClaim": (("metadata", "finalizers"),),
     "Pod": (("spec", "priority"), ("spec", "preemptionPolicy"), ("spec", "tolerations")),
     "Service": (
         ("spec", "clusterIP"),
@@ -126,8 +140,7 @@ def record_create(
         fields = created({name: value for name, value in obj.items() if name != "spec"}, root) or {}
         fields["f:spec"] = known.fields
     else:
-        fields = created(obj, root) or {}
-        _drop_assigned(fields, obj["kind"], sent)
+        fields = _without_assigned(created(obj, root) or {}, obj["kind"], sent)
         if known is not None:
             known.fields = fields.get("f:spec")
     if has_status:
@@ -136,13 +149,23 @@ def record_create(
         obj["metadata"]["managedFields"] = [_entry(manager, unix_ns, fields)]
 
 
-def _drop_assigned(fields: JsonObject, kind: str, sent: Json) -> None:
-    for part, name in _ASSIGNED.get(kind, ()):
-        below = fields.get(f"f:{part}")
-        if below and f"f:{name}" in below and (sent.get(part) or {}).get(name) is None:
-            below.pop(f"f:{name}")
-            if not below:
-                del fields[f"f:{part}"]
+def _without_assigned(fields: JsonObject, kind: str, sent: Json) -> JsonObject:
+    for path in _ASSIGNED.get(kind, ()):
+        if not _is_in(sent, path):
+            owned: JsonObject | None = fields
+            for name in path:
+                owned = owned.get(f"f:{name}") if owned else None
+            if owned is not None:
+                for name in reversed(path):
+                    owned = {f"f:{name}": owned}
+                fields = minus(fields, owned) or {}
+    return fields
+
+
+def _is_in(sent: Json, path: tuple[str, ...]) -> bool:
+    for name in path:
+        sent = sent.get(name) if isinstance(sent, dict) else None
+    return sent is not None
 
 
 def record_update(obj: JsonObject, old: JsonObject, root: Place, manager: Manager, unix_ns: int) -> None:
