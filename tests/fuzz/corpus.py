@@ -249,7 +249,7 @@ QUERY: dict[str, tuple[str, ...]] = {
     "container": ("c", "x"),
     "command": ("ls", ""),
     "tailLines": ("1", "-1", "x"),
-    "watch": ("0", "false", "x"),
+    "watch": ("0", "false"),
 }
 
 # Values that mean trouble

@@ -86,6 +86,8 @@ def test_what_counts_as_a_finding() -> None:
     assert judged(response(200, b'{"a": 1}')) is None
     assert judged(b"") is None, "closing the connection is an answer"
     assert "answered 500" in str(judged(response(500, b"oops", "text/plain")))
+    broken = b'{"kind":"Status","code":500,"reason":"InternalError","message":"Internal error occurred: oops"}'
+    assert "answered 500" in str(judged(response(500, broken)))
     assert "no JSON" in str(judged(response(200, b'{"a": ')))
     assert "not a Status" in str(judged(response(404, b'{"a": 1}')))
     assert "another code" in str(judged(response(404, b'{"kind": "Status", "code": 403}')))

@@ -264,7 +264,7 @@ def _to_protobuf(answer: ApiResponse) -> ApiResponse:
     """As it is when it has no protobuf form (text, discovery)."""
     from rayrig_fakes.kubernetes.protobuf.encoding import encode
 
-    if answer.content_type != JSON:
+    if answer.content_type != JSON or not answer.body:
         return answer
     body = encode(answer.json())
     return answer if body is None else replace(answer, body=body, content_type=PROTOBUF)
