@@ -97,8 +97,12 @@ class KubernetesApp:
         except _CutConnection:
             exchange.ended_ns = now()
             self.audit.record(exchange)
-            # Ending without an answer makes the server close the connection.
-            raise
+            connection = (scope.get("extensions") or {}).get(EXTENSION)
+            if connection is None:
+                # Ending without an answer makes the server close the connection.
+                raise
+            await connection.cut()
+            return
         except Exception as error:
             _log.exception("%s %s", request.method, request.path)
             answer = _refusal(status.error(500, "InternalError", f"Internal error occurred: {error}"))
@@ -107,8 +111,9 @@ class KubernetesApp:
         if not isinstance(answer, ApiResponse):
             await self._go_on(answer, exchange, (scope.get("extensions") or {}).get(EXTENSION), receive, send)
             return
-        exchange.answer = answer.body
-        self.audit.record(exchange)
+        if not request.path.startswith("/rayrig/"):
+            exchange.answer = answer.body
+            self.audit.record(exchange)
         if in_protobuf:
             answer = _to_protobuf(answer)
         body, encoding = compressed(request.path, request.headers.get("accept-encoding", ""), answer)
@@ -271,7 +276,9 @@ def _to_protobuf(answer: ApiResponse) -> ApiResponse:
 
 
 def _refusal(refused: ApiError) -> ApiResponse:
-    return ApiResponse(refused.code, json.dumps(refused.status, separators=(",", ":"), ensure_ascii=False).encode())
+    body = json.dumps(refused.status, separators=(",", ":"), ensure_ascii=False).encode()
+    retry_after = (refused.status.get("details") or {}).get("retryAfterSeconds")
+    return ApiResponse(refused.code, body, extra=(("retry-after", str(retry_after)),) if retry_after else ())
 
 
 def _encoded(headers: list[tuple[str, str]]) -> list[tuple[bytes, bytes]]:

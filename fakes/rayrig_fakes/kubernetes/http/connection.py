@@ -11,6 +11,8 @@ from typing import Any, cast
 
 #: Where an ASGI scope has it, among its extensions.
 EXTENSION = "rayrig.connection"
+#: Enough for TLS, too.
+_TURNS = 10
 
 
 class Connection:
@@ -38,6 +40,12 @@ class Connection:
 
     def close(self) -> None:
         self._transport.close()
+
+    async def cut(self) -> None:
+        """Close without an answer; returns when uvicorn knows, which is told in one of the next turns of the loop."""
+        self._transport.abort()
+        for _ in range(_TURNS):
+            await asyncio.sleep(0)
 
     def take_over(self, protocol: asyncio.Protocol) -> asyncio.BaseProtocol:
         """Let another protocol have what comes from now on. Returns the one that had it: it is to be told of the end."""
