@@ -236,7 +236,8 @@ def _typed(kind: FieldType, empty: Json) -> Place:
     if type_text in _SCALARS or type_text.startswith("string"):
         return _SCALAR if empty is ABSENT else _scalar(empty)
     if type_text == "Any":
-        return UNKNOWN if empty is ABSENT else Place(empty=empty)
+        # Nobody looks into it.
+        return Place(is_atomic=True, empty=empty)
     return StructPlace(type_text, is_atomic=kind.atomic, empty=empty)
 
 
