@@ -48,7 +48,7 @@ class KubernetesOptions:
 
     `users` are by token; where there are none, everyone is the administrator. `history_limit` changes are kept per resource: a
     watcher that falls further behind gets 410. `http` reaches what the model serves at the addresses of pods. `audit_log` is a file
-    that gets a line of JSON (audit.k8s.io/v1) for each request.
+    that gets a line of JSON (audit.k8s.io/v1) for each request. With `service_accounts` each namespace gets its account `default`.
     """
 
     port: int = 0
@@ -59,6 +59,7 @@ class KubernetesOptions:
     controllers: bool = True
     scheduler: bool = True
     node_lifecycle: bool = True
+    service_accounts: bool = False
     faults: FaultCounter | None = None
     http: HttpClient | None = None
     audit_log: Path | None = None
@@ -192,6 +193,7 @@ class ServedKubernetes:
             liveness=LeaseHeartbeats(runtime, nodes),
             ownable=self._ownable(),
             workloads=True,
+            service_accounts=self.options.service_accounts,
         )
         plane.start(scheduler=self.options.scheduler, node_lifecycle=self.options.node_lifecycle)
         definitions = ObjectCaches(runtime, connect("custom-resources"), component="custom-resources")

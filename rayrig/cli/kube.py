@@ -71,6 +71,12 @@ def _parser() -> argparse.ArgumentParser:
         default=True,
         help="taint nodes that send no heartbeat, and end their pods (default)",
     )
+    add(
+        "--service-accounts",
+        action=argparse.BooleanOptionalAction,
+        default=False,
+        help="make a ServiceAccount `default` in each namespace; without, a new namespace is empty (default)",
+    )
     add("--seed", type=int, default=0, metavar="N", help="where uids, suffixes and addresses come from (default 0)")
     return parser
 
@@ -106,6 +112,7 @@ def kube_command(arguments: Sequence[str]) -> int:
             controllers=options.controllers,
             scheduler=options.scheduler,
             node_lifecycle=options.node_lifecycle,
+            service_accounts=options.service_accounts,
             seed=options.seed,
         )
     )

@@ -62,8 +62,12 @@ class ControlPlane:
         table: ServiceTable | None = None,
         ownable: Sequence[ResourceType] = (*BUILT_IN_OWNABLE, *RAY_OWNABLE),
         workloads: bool = False,
+        service_accounts: bool = False,
     ) -> None:
-        """`workloads`: with the controllers of Deployments and their like, of budgets and of Endpoints objects."""
+        """`workloads`: with the controllers of Deployments and their like, of budgets and of Endpoints objects.
+
+        `service_accounts`: each namespace gets its account `default`.
+        """
         self._runtime = runtime
         self._ownable = dict.fromkeys(ownable)
         self.table = table or ServiceTable()
@@ -121,6 +125,11 @@ class ControlPlane:
             from rayrig_sim.kubernetes.workload_controllers import WorkloadControllers
 
             self.workloads = WorkloadControllers(runtime, client, caches)
+
+        if service_accounts:
+            from rayrig_sim.kubernetes.service_accounts import ServiceAccountController
+
+            self.service_accounts = ServiceAccountController(runtime, client, caches)
 
         client = connect("kube-proxy")
         self._proxy_caches = ObjectCaches(runtime, client, component="kube-proxy")
