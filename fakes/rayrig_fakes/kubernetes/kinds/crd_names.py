@@ -1,4 +1,4 @@
-"""Which names a CustomResourceDefinition gets: two definitions of a group do not share one (K8-042)."""
+"""Which names a CustomResourceDefinition gets: two definitions of a group do not share one (K8-040)."""
 
 from __future__ import annotations
 

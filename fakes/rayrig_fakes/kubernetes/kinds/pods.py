@@ -150,6 +150,10 @@ class PodRules(KindRules):
         super().before_status_update(obj, old, admission)
         new_status = obj.setdefault("status", {})
         setdefault(new_status, qosClass=old["status"].get("qosClass", "BestEffort"))
+        if new_status.get("podIP") and not new_status.get("podIPs"):
+            new_status["podIPs"] = [{"ip": new_status["podIP"]}]
+        elif new_status.get("podIPs"):
+            new_status["podIP"] = new_status["podIPs"][0].get("ip", "")
 
     def validate_status(self, obj: JsonObject, old: JsonObject, admission: Admission) -> Sequence[Cause]:
         return pod_status_problems(obj["status"], old["status"])

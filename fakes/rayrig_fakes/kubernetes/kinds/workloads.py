@@ -61,7 +61,7 @@ class TemplateRules(KindRules):
             return
         if old is None:
             admission.warnings += self.name_warnings(obj["metadata"]["name"])
-        if old is None or self.spec_changed(obj, old):
+        if old is None or self.template_of(obj) != self.template_of(old):
             admission.warnings += template_warnings(self.template_of(obj), self.template)
 
     def name_warnings(self, name: str) -> list[str]:
@@ -184,6 +184,11 @@ class DeploymentRules(WorkloadRules):
     kind, word, owner = "Deployment", "deployment", "ReplicaSet"
     counts = ("updatedReplicas", "readyReplicas", "availableReplicas")
     status_metadata = ("annotations", "finalizers", "ownerReferences")
+
+    def spec_changed(self, obj: JsonObject, old: JsonObject) -> bool:
+        # Annotations go on to ReplicaSets, so they count.
+        annotations, had = obj["metadata"].get("annotations"), old["metadata"].get("annotations")
+        return super().spec_changed(obj, old) or annotations != had
 
     def default(self, obj: JsonObject) -> None:
         super().default(obj)
