@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import closing
 from typing import Any
 
 import httpx
@@ -173,9 +172,9 @@ def stream(thread: KubernetesThread, path: str, protocol: str = "v5.channel.k8s.
 def channels(opened: Any) -> list[tuple[int, bytes]]:
     """All that comes, until the server closes."""
     found = []
-    with closing(opened):
-        while data := opened.recv():
-            found.append((data[0], data[1:]))
+    while data := opened.recv():
+        found.append((data[0], data[1:]))
+    opened.shutdown()
     return found
 
 
@@ -233,11 +232,7 @@ def test_without_a_kubelet_there_is_nobody_to_talk_to(thread: KubernetesThread, 
 
 
 def test_ports_are_forwarded_to_what_the_model_serves(thread: KubernetesThread, client: httpx.Client) -> None:
-    with closing(stream(thread, "/web/portforward?ports=8000,9", "v4.channel.k8s.io")) as opened:
-        forwarded(opened)
-
-
-def forwarded(opened: Any) -> None:
+    opened = stream(thread, "/web/portforward?ports=8000,9", "v4.channel.k8s.io")
     heads = [opened.recv() for _ in range(4)]
     assert heads == [bytes([channel]) + port.to_bytes(2, "little") for channel, port in enumerate((8000, 8000, 9, 9))]
     opened.send_binary(b"\x00POST /x HTTP/1.1\r\nhost: h\r\ncontent-length: 3\r\n\r\nyou")
@@ -247,6 +242,7 @@ def forwarded(opened: Any) -> None:
     assert answer.endswith(b"hello you")
     opened.send_binary(b"\x02GET / HTTP/1.1\r\nhost: h\r\n\r\n")
     refused = opened.recv()
+    opened.shutdown()
     assert (refused[0], refused.endswith(b"connect: connection refused")) == (3, True)
 
 
