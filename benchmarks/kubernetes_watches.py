@@ -188,9 +188,9 @@ def tell(
 
 def report(name: str, record: Record, opened: list[Watcher], took_s: float) -> tuple[list[Row], int]:
     told = sum(len(watcher.told) for watcher in opened)
-    wrong = [(watcher.wanted, mistake) for watcher in opened if (mistake := watcher.mistake(record))]
-    for wanted, mistake in wrong[:10]:
-        print(f"{name}: {wanted}: {mistake}", file=sys.stderr)
+    wrong = [(watcher, mistake) for watcher in opened if (mistake := watcher.mistake(record))]
+    for watcher, mistake in wrong[:10]:
+        print(f"{name}: {watcher.wanted}{' (slow)' if watcher.is_slow else ''}: {mistake}", file=sys.stderr)
     slow = sum(watcher.is_slow for watcher in opened)
     gone = sum(watcher.is_gone for watcher in opened)
     rows = [
@@ -296,16 +296,18 @@ def scale_over_http(objects: int, watchers: int) -> tuple[list[Row], int]:
 
 
 def wait_for_all(record: Record, opened: list[Watcher]) -> None:
-    """Until all have what they should, or nothing has come for five seconds."""
+    """Until all have what they should, or nothing has come for a minute: TCP may pause that long after a receiver was slow."""
     last = time.monotonic()
     expected = {id(watcher): len(record.expected(watcher.wanted, watcher.mark, watcher.after)) for watcher in opened}
     missing = list(opened)
-    while missing and time.monotonic() - last < 5:
+    while missing and time.monotonic() - last < 60:
         for watcher in missing:
             told = len(watcher.told)
             watcher.read()
             if len(watcher.told) > told:
                 last = time.monotonic()
+        if missing:
+            time.sleep(0.001)
         missing = [each for each in missing if not each.is_gone and len(each.told) < expected[id(each)]]
     time.sleep(0.2)
     for watcher in opened:

@@ -149,6 +149,7 @@ class Watcher:
         self.bookmarks = 0
         self._reached = 0
         self.is_gone = False
+        self.is_ended = False
         self.wrong = ""
 
     def note(self, kind: str, obj: JsonObject) -> None:
@@ -187,7 +188,9 @@ class Watcher:
         for place, (one, other) in enumerate(zip(told, expected, strict=False)):
             if one != other:
                 return f"event {place} is {shown(one)} and should be {shown(other)}"
-        return f"{len(told)} events, and should be {len(expected)}"
+        return (
+            f"{len(told)} events, and should be {len(expected)}{', and its stream has ended' if self.is_ended else ''}"
+        )
 
 
 class CursorWatcher(Watcher):
@@ -243,7 +246,6 @@ class SocketWatcher(Watcher):
         head, _, self._raw = self._raw.partition(b"\r\n\r\n")
         if b" 200 " not in head[:20]:
             self.wrong = f"not answered: {head[:200]!r}"
-        self.is_ended = False
         self._unpack()
         self.socket.setblocking(False)
 

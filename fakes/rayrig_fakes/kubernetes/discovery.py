@@ -5,10 +5,13 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Iterable
+from typing import TYPE_CHECKING, cast
 
 from rayrig_core.objects import JsonObject
-from rayrig_fakes.kubernetes.kinds.custom import CustomRules
 from rayrig_fakes.kubernetes.registry import Registry, Served
+
+if TYPE_CHECKING:
+    from rayrig_fakes.kubernetes.kinds.custom import CustomRules
 
 VERSION: JsonObject = {
     "major": "1",
@@ -111,8 +114,8 @@ def resource_list(registry: Registry, group: str, version: str) -> JsonObject:
 
 def _storage_version_hash(served: Served, registry: Registry) -> str:
     """The same for all versions that are stored as one: clients notice by it that the stored version has changed."""
-    if isinstance(served.rules, CustomRules):
-        text = f"{served.rules.storage_version}/{served.type.kind}"
+    if served.rules.is_custom:
+        text = f"{cast('CustomRules', served.rules).storage_version}/{served.type.kind}"
     else:
         stored = min(
             (each.type for each in registry.of_storage(served.storage)), key=lambda kind: version_rank(kind.version)

@@ -25,9 +25,10 @@ def test_what_is_said_of_rules_before_they_are_loaded_is_what_they_say_themselve
     assert deferred > 20
 
 
-def test_a_server_that_was_only_made_knows_nothing_of_pod_specs_and_schemas() -> None:
+def test_a_server_that_is_ready_to_serve_knows_nothing_of_pod_specs_and_schemas() -> None:
     program = (
-        "import sys, random, rayrig_fakes.kubernetes.server as made; made.ApiServer(lambda: 0, random.Random(1));"
+        "import sys, rayrig_backends.served_kubernetes as made;"
+        "made.ServedKubernetes(made.KubernetesOptions(controllers=False));"
         "heavy = ('.kinds.pods', '.kinds.crds', '.kinds.workloads', '.kubernetes.schema');"
         "print([name for name in sys.modules if name.endswith(heavy)])"
     )

@@ -9,14 +9,14 @@ import time
 from rayrig_fakes.kubernetes.feeds import Feed
 
 _log = logging.getLogger("rayrig.kubernetes")
-#: Of the processor's time, watchers get a third when writers want the rest.
-_PAUSE_FOR_WORK = 2.0
+#: Of the processor's time, watchers get a quarter when writers want the rest.
+_PAUSE_FOR_WORK = 3.0
 #: However long the last round took, nobody waits longer than this for the next event.
 _LONGEST_PAUSE_S = 0.05
 
 
 class Wakeups:
-    """Wakes watchers together. After a round took some time, the next one begins no sooner than twice that much later.
+    """Wakes watchers together. After a round took some time, the next one begins no sooner than three times that much later.
 
     So an event reaches an idle server's watchers at once, and under load writers keep most of the time, whatever the number of
     watchers: events come in larger chunks instead. A write does no more than note that there was one.
