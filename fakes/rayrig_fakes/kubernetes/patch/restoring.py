@@ -1,4 +1,4 @@
-"""What a strategically patched object has that its type does not, in the words of the server (K8-028).
+"""What a strategically patched object has that its type does not, in the words of the server (K8-029).
 
 Such objects are not read from JSON: what does not fit is told in words of its own.
 """

@@ -1,4 +1,4 @@
-"""Strategic merge patch: a merge patch that knows by which key the lists of built-in kinds merge, and a few directives (K8-028).
+"""Strategic merge patch: a merge patch that knows by which key the lists of built-in kinds merge, and a few directives (K8-029).
 
 What is wrong with a patch is said in the server's words; most of it is a plain error with code 500.
 """

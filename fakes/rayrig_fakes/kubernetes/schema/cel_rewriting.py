@@ -24,7 +24,7 @@ _MACRO = re.compile(
 
 def rewritten(rule: str, schema: JsonObject) -> str:
     """The same rule in words that the library knows."""
-    return _with_conversions(_with_one_variable(rule, schema), schema)
+    return _with_conversions(_with_sets(_with_one_variable(rule, schema), schema), schema)
 
 
 def _schema_at(path: str, schema: JsonObject) -> Json:
@@ -51,6 +51,21 @@ def _with_one_variable(rule: str, schema: JsonObject) -> str:
         name = {"existsOne": "exists_one", "transformList": "map"}.get(macro, macro)
         rule = f"{rule[: found.start()]}{over}.{name}({index}, {', '.join(bodies)}){rule[end + 1 :]}"
     return rule
+
+
+_EQUALS = re.compile(r"\b((?:self|oldSelf)[\w.]*)\s*(==|!=)\s*(\[[^\[\]]*\]|(?:self|oldSelf)[\w.]*)(?![\w.(\[])")
+
+
+def _with_sets(rule: str, schema: JsonObject) -> str:
+    """Lists that are sets are equal in any order."""
+
+    def compare(found: re.Match[str]) -> str:
+        place = _schema_at(found[1], schema)
+        if not isinstance(place, dict) or place.get("x-kubernetes-list-type") != "set":
+            return found[0]
+        return f"{'!' if found[2] == '!=' else ''}sets.equivalent({found[1]}, {found[3]})"
+
+    return _EQUALS.sub(compare, rule) if "==" in rule or "!=" in rule else rule
 
 
 def _closing(text: str, at: int) -> int:

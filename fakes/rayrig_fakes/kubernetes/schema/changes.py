@@ -1,4 +1,4 @@
-"""An update is not held to what it leaves alone: objects from before a schema became stricter can still be changed (K8-043)."""
+"""An update is not held to what it leaves alone: objects from before a schema became stricter can still be changed."""
 
 from __future__ import annotations
 

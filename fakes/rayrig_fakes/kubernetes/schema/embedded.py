@@ -1,4 +1,4 @@
-"""Objects inside objects (`x-kubernetes-embedded-resource`): their type and metadata (K8-038)."""
+"""Objects inside objects (`x-kubernetes-embedded-resource`): their type and metadata (K8-037)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Formats of strings (`format` in a schema), checked as the API server checks them; others are taken as they come (K8-036)."""
+"""Formats of strings (`format` in a schema), checked as the API server checks them; others are taken as they come (K8-038)."""
 
 from __future__ import annotations
 

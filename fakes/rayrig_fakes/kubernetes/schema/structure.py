@@ -51,6 +51,7 @@ def structure_problems(schema: JsonObject, field: str) -> list[Cause]:
         return causes
     if schema.get("nullable"):
         causes.append(status.forbidden_field(f"{field}.nullable", "nullable cannot be true at the root"))
+    _check_collections(schema, field, causes)
     _check(schema, field, "root", causes)
     _check_complete(schema, schema, field, causes)
     if not causes:
@@ -108,10 +109,19 @@ def _basics(schema: JsonObject, field: str, causes: list[Cause]) -> None:
     if schema.get("x-kubernetes-preserve-unknown-fields") is False:
         at = f"{field}.x-kubernetes-preserve-unknown-fields"
         causes.append(status.invalid_value(at, False, "must be true or undefined"))
+    for part, at in _parts(schema, field):
+        _basics(part, at, causes)
+
+
+# Lists and maps
+
+
+def _check_collections(schema: JsonObject, field: str, causes: list[Cause]) -> None:
+    kind = schema.get("type") or ""
     _check_list(schema, kind, field, causes)
     _check_map(schema, kind, field, causes)
     for part, at in _parts(schema, field):
-        _basics(part, at, causes)
+        _check_collections(part, at, causes)
 
 
 def _check_map(schema: JsonObject, kind: str, field: str, causes: list[Cause]) -> None:
