@@ -8,6 +8,7 @@ from rayrig_core.errors import ApiError
 from rayrig_core.objects import JsonObject
 from rayrig_fakes.kubernetes.event_lines import CHUNK_BYTES, EventChunks, EventForm, event_line, framed
 from rayrig_fakes.kubernetes.requests import JSON, Target
+from rayrig_fakes.kubernetes.revisions import Change
 from rayrig_fakes.kubernetes.watch import WatchCursor
 
 
@@ -24,6 +25,7 @@ class WatchResponse:
         "_ended",
         "_first",
         "_form",
+        "_held",
         "bookmarks",
         "cursor",
         "target",
@@ -56,6 +58,8 @@ class WatchResponse:
         self._chunks = chunks
         self._ended = False
         self._closing = closing
+        #: Taken, and not yet sent because the closing bookmark came before it.
+        self._held: Change | None = None
 
     status = 200
 
@@ -69,18 +73,24 @@ class WatchResponse:
         return self._ended
 
     def lines(self) -> Iterator[bytes]:
-        """What can be sent now. After a compaction the last line is an ERROR event and the stream has ended."""
+        """What can be sent now. After a compaction the last line is an ERROR event and the stream has ended.
+
+        Whoever stops in between finds the rest the next time.
+        """
         while not self._ended:
-            initial = self.cursor.has_initial
-            try:
-                change = self.cursor.take()
-            except ApiError as gone:
-                self._ended = True
-                yield event_line("ERROR", gone.status)
-                return
-            if not initial and self._closing is not None:
-                closing, self._closing = self._closing, None
-                yield event_line("BOOKMARK", closing)
+            change, self._held = self._held, None
+            if change is None:
+                initial = self.cursor.has_initial
+                try:
+                    change = self.cursor.take()
+                except ApiError as gone:
+                    self._ended = True
+                    yield event_line("ERROR", gone.status)
+                    return
+                if not initial and self._closing is not None:
+                    closing, self._closing, self._held = self._closing, None, change
+                    yield event_line("BOOKMARK", closing)
+                    continue
             if change is None:
                 self._ended = self.cursor.closed
                 return
@@ -91,7 +101,13 @@ class WatchResponse:
         """The next lines that can be sent now, about 64 KiB; empty when there are none. `is_framed`: each as a chunk of HTTP's
         chunked encoding. Watchers in step with each other get the same bytes."""
         cursor = self.cursor
-        if self._closing is None and self._first is None and not cursor.closed and not self._ended:
+        if (
+            self._closing is None
+            and self._first is None
+            and self._held is None
+            and not cursor.closed
+            and not self._ended
+        ):
             changes = cursor.changes
             if changes is not None:
                 if cursor.place == changes.end:

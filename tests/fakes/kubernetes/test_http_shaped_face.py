@@ -236,6 +236,17 @@ def test_watch_streams(api: Api) -> None:
     assert stream.is_ended
 
 
+@pytest.mark.accepts("K8-055", "K8-056")
+def test_who_stops_at_the_closing_bookmark_misses_nothing(api: Api) -> None:
+    send(api, "POST", MAPS, config_map("a"))
+    query = "sendInitialEvents=true&resourceVersionMatch=NotOlderThan&allowWatchBookmarks=true"
+    stream = watch(api, f"{MAPS}?watch=true&{query}")
+    assert json.loads(next(iter(stream.lines())))["type"] == "ADDED"
+    send(api, "POST", MAPS, config_map("b"))
+    assert json.loads(next(iter(stream.lines())))["type"] == "BOOKMARK"
+    assert [(kind, obj["metadata"]["name"]) for kind, obj in lines(stream)] == [("ADDED", "b")]
+
+
 @pytest.mark.accepts("K8-052")
 def test_a_watch_from_before_the_compaction_is_one_error_event(api: Api) -> None:
     version = send(api, "POST", MAPS, config_map("a")).json()["metadata"]["resourceVersion"]
