@@ -106,6 +106,7 @@ class ServedKubernetes:
         self.port: int = listener.getsockname()[1]
         add_own_objects(self.api, self.port)
         self._authority = b""
+        self._client: tuple[bytes, bytes] | None = None
         self._on_ready: Callable[[], None] = lambda: None
         self._failure: tuple[str, Exception] | None = None
         try:
@@ -135,23 +136,29 @@ class ServedKubernetes:
             return HttpServer(self.app, listener, on_ready=self._ready)
         from rayrig_fakes.kubernetes.certificates import serving_certificate
 
-        made = serving_certificate(("localhost", LOOPBACK), time.time_ns())
+        _, user = self._first_user()
+        made = serving_certificate(("localhost", LOOPBACK), time.time_ns(), user.name, user.groups)
         self._authority = made.authority
+        self._client = made.client_certificate, made.client_key
+        self.app.knows_certificates = True
         with tempfile.TemporaryDirectory(prefix="rayrig-") as folder:
             # The key is read from a file, once.
-            certificate, key = Path(folder, "tls.crt"), Path(folder, "tls.key")
+            certificate, key, authority = (Path(folder, name) for name in ("tls.crt", "tls.key", "ca.crt"))
+            authority.write_bytes(made.authority)
             certificate.write_bytes(made.certificate)
             key.touch(0o600)
             key.write_bytes(made.key)
-            return HttpServer(self.app, listener, certificate=(certificate, key), on_ready=self._ready)
+            return HttpServer(self.app, listener, certificate=(certificate, key, authority), on_ready=self._ready)
 
     def kubeconfig(self) -> JsonObject:
-        """For the first administrator among the users, otherwise the first user."""
-        token, user = "", ADMIN
+        """For the first administrator among the users, otherwise the first user; with https with a certificate, too."""
+        token, user = self._first_user()
+        return kubeconfig(self.url, authority=self._authority, token=token, user=user.name, certificate=self._client)
+
+    def _first_user(self) -> tuple[str, UserInfo]:
         for candidate in sorted(self._users.items(), key=lambda each: MASTERS not in each[1].groups):
-            token, user = candidate
-            break
-        return kubeconfig(self.url, authority=self._authority, token=token, user=user.name)
+            return candidate
+        return "", ADMIN
 
     # Running
 

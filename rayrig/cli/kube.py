@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import gc
 import signal
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
@@ -101,6 +102,11 @@ def kube_command(arguments: Sequence[str]) -> int:
     from rayrig_fakes.kubernetes.kubeconfig import write_kubeconfig
     from rayrig_fakes.kubernetes.tokens import read_token_file
 
+    if options.token_file is not None and not options.tls:
+        print(
+            "rayrig kube: warning: kubectl and client-go send no tokens over plain HTTP; add --tls for them",
+            file=sys.stderr,
+        )
     served = ServedKubernetes(
         KubernetesOptions(
             port=options.port,

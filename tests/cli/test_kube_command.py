@@ -125,6 +125,18 @@ def test_a_file_that_holds_no_definition_is_refused(tmp_path):
     assert f"{file}: holds a Pod, not a CustomResourceDefinition" in refused("--crd", str(file))
 
 
+def test_tokens_over_plain_http_are_warned_of(kube, tmp_path):
+    tokens = tmp_path / "tokens.csv"
+    tokens.write_text('a,admin,2,"system:masters"\n')
+    code, _, err = kube("--token-file", str(tokens)).end()
+    assert (code, err) == (
+        0,
+        "rayrig kube: warning: kubectl and client-go send no tokens over plain HTTP; add --tls for them\n",
+    )
+    code, _, err = kube("--token-file", str(tokens), "--tls").end()
+    assert (code, err) == (0, "")
+
+
 def test_a_token_file_that_is_not_there_is_refused(tmp_path):
     file = tmp_path / "none.csv"
     assert f"{file}: cannot read" in refused("--token-file", str(file))

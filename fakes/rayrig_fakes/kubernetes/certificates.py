@@ -1,4 +1,7 @@
-"""A certificate authority of a server's own, and the server certificate it signs. Needs `cryptography` (extra `rayrig[kube]`)."""
+"""A certificate authority of a server's own, and what it signs: the server's certificate, and one for a client.
+
+Needs `cryptography` (extra `rayrig[kube]`).
+"""
 
 from __future__ import annotations
 
@@ -21,15 +24,21 @@ _SLACK = timedelta(minutes=5)
 
 @dataclass(frozen=True, slots=True)
 class ServingCertificate:
-    """All in PEM: the authority that clients are to trust, the server's certificate and its key."""
+    """All in PEM: the authority that clients are to trust, the server's certificate and its key, and those of a client."""
 
     authority: bytes
     certificate: bytes
     key: bytes
+    client_certificate: bytes
+    client_key: bytes
 
 
-def serving_certificate(hosts: Sequence[str], now_unix_ns: int) -> ServingCertificate:
-    """A fresh authority and a certificate for these names and addresses, valid for a year.
+def serving_certificate(
+    hosts: Sequence[str], now_unix_ns: int, user: str, groups: Sequence[str] = ()
+) -> ServingCertificate:
+    """A fresh authority, a certificate for these names and addresses, and one for a user, all valid for a year.
+
+    A user is told by the common name, its groups by the organizations (Kubernetes, "X509 client certificates").
 
     Keys are new each time: they come from the operating system, not from a seed. Raises `InputError` without `cryptography`.
     """
@@ -43,8 +52,9 @@ def serving_certificate(hosts: Sequence[str], now_unix_ns: int) -> ServingCertif
 
     begin = datetime.fromtimestamp(now_unix_ns // NS, UTC) - _SLACK
 
-    def named(name: str) -> x509.Name:
-        return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    def named(name: str, organizations: Sequence[str] = ()) -> x509.Name:
+        parts = [x509.NameAttribute(NameOID.ORGANIZATION_NAME, each) for each in organizations]
+        return x509.Name([*parts, x509.NameAttribute(NameOID.COMMON_NAME, name)])
 
     def usage(*, signs_certificates: bool) -> x509.KeyUsage:
         return x509.KeyUsage(
@@ -59,10 +69,12 @@ def serving_certificate(hosts: Sequence[str], now_unix_ns: int) -> ServingCertif
             decipher_only=False,
         )
 
-    def base(subject: str, public_key: ec.EllipticCurvePublicKey) -> x509.CertificateBuilder:
+    def base(
+        subject: str, public_key: ec.EllipticCurvePublicKey, organizations: Sequence[str] = ()
+    ) -> x509.CertificateBuilder:
         return (
             x509.CertificateBuilder()
-            .subject_name(named(subject))
+            .subject_name(named(subject, organizations))
             .issuer_name(named(authority_name))
             .public_key(public_key)
             .serial_number(x509.random_serial_number())
@@ -91,11 +103,25 @@ def serving_certificate(hosts: Sequence[str], now_unix_ns: int) -> ServingCertif
         .add_extension(x509.SubjectAlternativeName([_general_name(host) for host in hosts]), critical=False)
         .sign(authority_key, hashes.SHA256())
     )
+    client_key = ec.generate_private_key(ec.SECP256R1())
+    client = (
+        base(user, client_key.public_key(), [group for group in groups if group])
+        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        .add_extension(usage(signs_certificates=False), critical=True)
+        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH]), critical=False)
+        .sign(authority_key, hashes.SHA256())
+    )
     pem = serialization.Encoding.PEM
+
+    def private(secret: ec.EllipticCurvePrivateKey) -> bytes:
+        return secret.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+
     return ServingCertificate(
         authority.public_bytes(pem),
         certificate.public_bytes(pem),
-        key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()),
+        private(key),
+        client.public_bytes(pem),
+        private(client_key),
     )
 
 

@@ -13,17 +13,29 @@ from rayrig_core.objects import JsonObject
 _NAME = "rayrig"
 
 
-def kubeconfig(server: str, *, authority: bytes = b"", token: str = "", user: str = "") -> JsonObject:
-    """`server` is a URL, `authority` the certificate authority in PEM that https clients are to trust."""
+def kubeconfig(
+    server: str,
+    *,
+    authority: bytes = b"",
+    token: str = "",
+    user: str = "",
+    certificate: tuple[bytes, bytes] | None = None,
+) -> JsonObject:
+    """`server` is a URL, `authority` the certificate authority in PEM that https clients are to trust, `certificate` a client's
+    certificate and key in PEM."""
     cluster: JsonObject = {"server": server}
     if authority:
         cluster["certificate-authority-data"] = base64.b64encode(authority).decode()
     user = user or _NAME
+    credentials: JsonObject = {"token": token} if token else {}
+    if certificate is not None:
+        data, key = (base64.b64encode(part).decode() for part in certificate)
+        credentials |= {"client-certificate-data": data, "client-key-data": key}
     return {
         "apiVersion": "v1",
         "kind": "Config",
         "clusters": [{"name": _NAME, "cluster": cluster}],
-        "users": [{"name": user, "user": {"token": token} if token else {}}],
+        "users": [{"name": user, "user": credentials}],
         "contexts": [{"name": _NAME, "context": {"cluster": _NAME, "user": user}}],
         "current-context": _NAME,
     }

@@ -102,6 +102,26 @@ def test_https_is_trusted_by_the_kubeconfigs_authority_and_by_nobody_else():
             client.get(f"{thread.url}/version")
 
 
+def test_the_kubeconfigs_certificate_says_who_one_is(tmp_path):
+    users = {"t": UserInfo("alice", "1", ("dev", "ops")), "r": UserInfo("bob")}
+    options = KubernetesOptions(tls=True, users=users, authorization="RBAC", controllers=False)
+    with KubernetesThread(options) as thread:
+        config = thread.served.kubeconfig()
+        cluster, user = config["clusters"][0]["cluster"], config["users"][0]["user"]
+        context = ssl.create_default_context(cadata=base64.b64decode(cluster["certificate-authority-data"]).decode())
+        files = {}
+        for part in ("client-certificate-data", "client-key-data"):
+            files[part] = tmp_path / part
+            files[part].write_bytes(base64.b64decode(user[part]))
+        review = f"{thread.url}/apis/authentication.k8s.io/v1/selfsubjectreviews"
+        with httpx.Client(verify=context, trust_env=False) as stranger:
+            assert stranger.post(review, json={}).status_code == 403
+        context.load_cert_chain(*files.values())
+        with httpx.Client(verify=context, trust_env=False) as client:
+            told = client.post(review, json={}).json()["status"]["userInfo"]
+        assert told == {"username": "alice", "groups": ["dev", "ops", "system:authenticated"]}
+
+
 # Faults
 
 

@@ -66,6 +66,8 @@ class KubernetesApp:
         self.server = server
         self.tokens = tokens or Tokens()
         self.http = http
+        #: Clients' certificates were checked: they say who somebody is.
+        self.knows_certificates = False
         #: Faults that can be set at any time.
         self.faults = FaultRules(server.state.now_unix_ns)
         self.faults.on_change = self._faults_changed
@@ -89,6 +91,8 @@ class KubernetesApp:
         client = scope.get("client")
         now = self.server.state.now_unix_ns
         exchange = Exchange(request, self.audit.next_id(), now(), client[0] if client else "")
+        if self.knows_certificates:
+            exchange.user = _certified((scope.get("extensions") or {}).get(EXTENSION))
         in_protobuf = _takes_protobuf_only(request.headers.get("accept", ""))
         if in_protobuf:
             request = self._asking_for_json(request)
@@ -238,6 +242,14 @@ class KubernetesApp:
         if isinstance(reaction, faultpoints.CrashAfter):
             raise _CutConnection
         return answer
+
+
+def _certified(connection: Connection | None) -> UserInfo | None:
+    subject = connection.subject() if connection is not None else None
+    if subject is None or not subject[0]:
+        return None
+    name, groups = subject
+    return UserInfo(name, groups=tuple(groups))
 
 
 def _prefix(server: ApiServer) -> str:

@@ -35,6 +35,15 @@ class Connection:
     def is_closing(self) -> bool:
         return self._transport.is_closing()
 
+    def subject(self) -> tuple[str, list[str]] | None:
+        """Common name and organizations of the client's certificate; None without one."""
+        certificate = self._transport.get_extra_info("peercert")
+        if not certificate:
+            return None
+        parts = [pair for group in certificate.get("subject") or () for pair in group]
+        names = [value for name, value in parts if name == "commonName"]
+        return (names[0] if names else ""), [value for name, value in parts if name == "organizationName"]
+
     def write(self, data: bytes) -> None:
         self._transport.write(data)
 

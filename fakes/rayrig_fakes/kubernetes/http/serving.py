@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+import ssl
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -50,10 +51,11 @@ class HttpServer:
         app: Application,
         listener: socket.socket,
         *,
-        certificate: tuple[Path, Path] | None = None,
+        certificate: tuple[Path, Path, Path] | None = None,
         on_ready: Callable[[], None] | None = None,
     ) -> None:
-        """`certificate`: files of chain and key in PEM, for https. `on_ready` is called when requests are answered.
+        """`certificate`: files in PEM, for https: chain, key, and the authority of clients' certificates. `on_ready` is called
+        when requests are answered.
 
         Raises `InputError` when uvicorn is not installed.
         """
@@ -75,7 +77,7 @@ class HttpServer:
 
 
 def _uvicorn_server(
-    app: Application, certificate: tuple[Path, Path] | None, on_ready: Callable[[], None] | None
+    app: Application, certificate: tuple[Path, Path, Path] | None, on_ready: Callable[[], None] | None
 ) -> uvicorn.Server:
     try:
         import uvicorn
@@ -113,6 +115,9 @@ def _uvicorn_server(
         timeout_graceful_shutdown=2,
         ssl_certfile=certificate[0] if certificate is not None else None,
         ssl_keyfile=certificate[1] if certificate is not None else None,
+        ssl_ca_certs=str(certificate[2]) if certificate is not None else None,
+        # A certificate is one way to say who one is.
+        ssl_cert_reqs=ssl.CERT_OPTIONAL if certificate is not None else ssl.CERT_NONE,
     )
     config.load()
     return Server(config)
