@@ -275,6 +275,8 @@ def _watch(
     server: ApiServer, request: HttpRequest, target: Target, call: ApiCall, form: Form, warnings: tuple[str, ...]
 ) -> WatchResponse:
     query = request.query
+    if form.kind == "Table":
+        _check_include(request)
     bookmarks = flag(query, "allowWatchBookmarks")
     if target.name:
         selector = f"metadata.name={target.name}"

@@ -281,3 +281,26 @@ def test_no_request_makes_the_server_fail(requests: list[Any]) -> None:
         status = _ask(server, method, path, query, headers, body)
         # A resourceVersion on what is to be created is answered so by the real server, too.
         assert status < 500 or (status in (500, 504) and (b"resourceVersion" in body or "resourceVersion" in query))
+
+
+#: Requests that a fuzzer has found answered with a failure of the server itself.
+FOUND = [
+    ("PATCH", f"{_RESOURCES[1]}/a", "application/strategic-merge-patch+json", {"metadata": {"ownerReferences": ["x"]}}, 422),
+    ("PATCH", f"{_RESOURCES[1]}/a", "application/strategic-merge-patch+json", {"metadata": {"ownerReferences": [[]]}}, 422),
+    ("PATCH", f"{_RESOURCES[1]}/a", "application/json-patch+json",
+     [{"op": "replace", "path": "", "value": "x"}, {"op": "replace", "path": "/a", "value": 1}], 422),
+    ("PATCH", f"{_RESOURCES[1]}/a", "application/json-patch+json",
+     [{"op": "replace", "path": "", "value": "x"}, {"op": "test", "path": "/a"}], 422),
+    ("GET", f"{_RESOURCES[1]}?watch=1&includeObject=x", "application/json;as=Table;v=v1;g=meta.k8s.io", None, 400),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("method", "target", "kind", "body", "code"), FOUND)
+def test_what_a_fuzzer_has_found_is_the_clients_fault(
+    method: str, target: str, kind: str, body: Any, code: int
+) -> None:
+    raw = json.dumps(body).encode() if body is not None else b""
+    request = HttpRequest.of(method, target, headers={"content-type": kind, "accept": kind}, body=raw)
+    if raw:
+        request.headers.pop("accept")
+    assert handle(_server(), request).status == code

@@ -85,10 +85,15 @@ def _holder(document: Json, pointer: str) -> tuple[Json, str]:
     if not parts:
         raise PatchFailed("a pointer to nothing in particular")
     for part in parts[:-1]:
+        _check_holder(document, part)
         document = _get(document, part)
-        if not isinstance(document, (dict, list)):
-            raise PatchFailed(f"no {part!r}")
+    _check_holder(document, parts[-1])
     return document, parts[-1]
+
+
+def _check_holder(document: Json, part: str) -> None:
+    if not isinstance(document, (dict, list)):
+        raise PatchFailed(f"no {part!r}")
 
 
 def _index(part: str, size: int) -> int:

@@ -93,6 +93,9 @@ def _merge_list(target: list[Json], patch: list[Json], merge: ListMerge, order: 
         _check_order(patch, order, "")
         added = list(dict.fromkeys(value for value in patch if value not in target))
         return _ordered(target + added, patch if order is None else order, target)
+    if not all(isinstance(item, dict) for item in patch):
+        # Nothing to merge by: whoever takes the object in will say that these are no objects.
+        return patch
     return _merge_items(target, patch, merge, order)
 
 
