@@ -78,6 +78,7 @@ class MemoryWorld:
             calibration,
             registry=_registry(spec),
             dashboard_factory=self.dashboards.make,
+            connect=self.client,
         )
         self.machines: dict[str, Machine] = {}
         self.presences: dict[str, sim_nodes.NodePresence] = {}

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
+from rayrig_core.ports import KubernetesClient
 from rayrig_sim.calibration import Calibration
 from rayrig_sim.kernel import Kernel
 from rayrig_sim.network import Listener, Network
@@ -40,12 +41,15 @@ class RayPlatform:
         *,
         registry: Registry,
         dashboard_factory: DashboardFactory | None = None,
+        connect: Callable[[str], KubernetesClient] | None = None,
     ) -> None:
+        """`connect` gives the client of an actor by its name; without it no Ray cluster is scaled."""
         self.kernel = kernel
         self.network = network
         self.calibration = calibration
         self.registry = registry
         self.dashboard_factory = dashboard_factory
+        self.connect = connect
         self.storage = ExternalStorage()
         #: The latest Ray cluster of each (namespace, RayCluster name).
         self.clusters: dict[tuple[str, str], RayCluster] = {}

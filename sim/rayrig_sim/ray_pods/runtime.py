@@ -14,6 +14,7 @@ from rayrig_core.timestamps import to_ns
 from rayrig_sim.kubernetes.containers import Container, ContainerRuntime, ImagePullFailed
 from rayrig_sim.kubernetes.scripted_containers import SCRIPT_ANNOTATION, ScriptedContainer, ScriptedContainerRuntime
 from rayrig_sim.ray.external_storage import StorageKey
+from rayrig_sim.ray_pods.autoscaler import AutoscalerContainer
 from rayrig_sim.ray_pods.container import RayContainer
 from rayrig_sim.ray_pods.gcs_wait import GcsWait
 from rayrig_sim.ray_pods.head import HeadContainer
@@ -22,6 +23,7 @@ from rayrig_sim.ray_pods.start_command import command_text, environment, start_c
 from rayrig_sim.ray_pods.worker import WorkerContainer
 
 _HEALTH_CHECK = re.compile(r"ray\s+health-check\b[^;&|]*?--address[ =](\S+)")
+_AUTOSCALER = "ray kuberay-autoscaler"
 _CLEANUP = "cleanup_redis_storage"
 _CLEANUP_NS = to_ns(2)
 #: What events tell of a Ray image's size, which no manifest states. Goes with the calibration's time to pull one.
@@ -119,7 +121,9 @@ class RayContainerRuntime:
         if waits_for is not None:
             address = waits_for[1].strip("\"'").replace("$FQ_RAY_IP", env.get("FQ_RAY_IP", ""))
             return GcsWait(platform, pod, pod_ip, address.replace("${FQ_RAY_IP}", env.get("FQ_RAY_IP", "")))
-        command = start_command(text, env) if "ray kuberay-autoscaler" not in text else None
+        if _AUTOSCALER in text:
+            return await self._autoscaler(pod, spec, pod_ip, attempt)
+        command = start_command(text, env)
         if command is not None:
             kind: type[RayContainer] = HeadContainer if command.is_head else WorkerContainer
             return kind(platform, pod, spec, pod_ip, command, env, host_cpus=self.host_cpus)
@@ -127,6 +131,15 @@ class RayContainerRuntime:
             return self._redis_cleanup(pod, env, pod_ip)
         other: Container = await self._fallback.start_container(pod, spec, pod_ip, attempt)
         return other
+
+    async def _autoscaler(self, pod: JsonObject, spec: JsonObject, pod_ip: str, attempt: int) -> Container:
+        platform, namespace = self.platform, namespace_of(pod)
+        cluster = labels_of(pod).get("ray.io/cluster", "")
+        if platform.connect is None or not cluster:
+            other: Container = await self._fallback.start_container(pod, spec, pod_ip, attempt)
+            return other
+        client = platform.connect(f"ray-autoscaler/{namespace}/{cluster}")
+        return AutoscalerContainer(platform, client, namespace, cluster, name_of(pod), pod_ip)
 
     def _redis_cleanup(self, pod: JsonObject, env: dict[str, str], pod_ip: str) -> ScriptedContainer:
         """KubeRay's job that erases the external data of a deleted RayCluster."""

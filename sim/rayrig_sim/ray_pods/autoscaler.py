@@ -1,0 +1,181 @@
+"""The `autoscaler` sidecar of a head pod: the Ray autoscaler, reading the GCS and the RayCluster, writing the RayCluster.
+
+Every 5 s it looks at the demand of the Ray cluster and at the worker pods, and edits `replicas` and `workersToDelete` of worker
+groups. While a worker that it named is still there it decides nothing, as Ray does.
+"""
+
+from __future__ import annotations
+
+import json
+from contextlib import suppress
+from random import Random
+from typing import Any
+
+from rayrig_core.errors import ApiError
+from rayrig_core.http import HttpFailure
+from rayrig_core.objects import JsonObject, is_being_deleted, labels_of, name_of
+from rayrig_core.ports import KubernetesClient, Signal
+from rayrig_core.resource_types import POD, RAY_CLUSTER
+from rayrig_core.timestamps import to_ns
+from rayrig_sim.kernel import Kernel
+from rayrig_sim.kubernetes.scripted_containers import ScriptedContainer
+from rayrig_sim.ray.autoscaling import Decision, Group, UpscalingMode, Worker, decide, shape_of
+from rayrig_sim.ray.cluster import RayCluster, RayNode
+from rayrig_sim.ray.resources import Amounts
+from rayrig_sim.ray_pods.platform import RayPlatform
+from rayrig_sim.ray_pods.start_command import StartCommand, node_resources
+
+#: How often Ray looks, and after how long an idle worker goes unless told otherwise.
+INTERVAL_S = 5.0
+IDLE_TIMEOUT_S = 60
+_MOST = 2_147_483_647
+#: How many CPUs a worker is taken to offer that states none.
+_CPUS_UNSTATED = 1.0
+
+
+class AutoscalerContainer(ScriptedContainer):
+    """Runs until its pod ends; its actor ends with it."""
+
+    def __init__(
+        self, platform: RayPlatform, client: KubernetesClient, namespace: str, cluster: str, pod: str, ip: str
+    ) -> None:
+        super().__init__(platform.kernel, f"{namespace}/{pod}", {}, 0, ip)
+        scaler = Autoscaler(platform, client, namespace, cluster, self.exited)
+        platform.kernel.spawn(f"ray-autoscaler/{namespace}/{cluster}", scaler.run())
+
+
+class Autoscaler:
+    """The actor. `ended` happens when its container has exited."""
+
+    def __init__(
+        self, platform: RayPlatform, client: KubernetesClient, namespace: str, cluster: str, ended: Signal[Any]
+    ) -> None:
+        self._platform = platform
+        self._kernel: Kernel = platform.kernel
+        self._client = client
+        self._namespace = namespace
+        self._name = cluster
+        self._ended = ended
+        #: Since when nothing has used a worker, by node id.
+        self._idle_since: dict[str, int] = {}
+        self._rng: Random = platform.kernel.streams.stream(f"ray-autoscaler/{namespace}/{cluster}")
+
+    async def run(self) -> None:
+        # Clusters made together do not look together.
+        await self._kernel.sleep(INTERVAL_S * self._rng.random())
+        while not self._ended.is_set:
+            cluster = self._platform.cluster(self._namespace, self._name)
+            if cluster is not None and cluster.is_gcs_up:
+                # Ray logs what goes wrong and looks again.
+                with suppress(ApiError, HttpFailure):
+                    await self._look(cluster)
+            await self._kernel.wait(self._ended, INTERVAL_S)
+
+    async def _look(self, cluster: RayCluster) -> None:
+        resource = await self._client.get(RAY_CLUSTER, self._name, self._namespace)
+        spec = resource["spec"]
+        selector = f"ray.io/cluster={self._name},ray.io/node-type=worker"
+        listed = (await self._client.list(POD, self._namespace, label_selector=selector)).items
+        pods = {name_of(pod): pod for pod in listed if not is_being_deleted(pod)}
+        named = [name for group in spec.get("workerGroupSpecs") or () for name in _named(group)]
+        if any(name_of(pod) in named for pod in listed):
+            return
+        options = spec.get("autoscalerOptions") or {}
+        groups = [group_of(group, options) for group in spec.get("workerGroupSpecs") or ()]
+        head = cluster.head
+        decision = decide(
+            groups,
+            [self._worker(pod, cluster) for pod in pods.values()],
+            head.ledger.available if head is not None else {},
+            [shape_of(each) for each in cluster.demand()],
+            UpscalingMode(options.get("upscalingMode") or UpscalingMode.DEFAULT),
+        )
+        patch = patch_of(spec, decision)
+        if decision:
+            self._kernel.cause = cluster.emit("autoscaler", "scales", _told(groups, decision))
+        if patch:
+            await self._client.patch(RAY_CLUSTER, self._name, patch, self._namespace, patch_type="json")
+
+    def _worker(self, pod: JsonObject, cluster: RayCluster) -> Worker:
+        group = labels_of(pod).get("ray.io/group", "")
+        node = _node_of(pod, cluster)
+        if node is None:
+            return Worker(name_of(pod), group, None)
+        now = self._kernel.monotonic_ns()
+        if not node.ledger.is_idle:
+            self._idle_since.pop(node.node_id, None)
+            return Worker(name_of(pod), group, node.ledger.available)
+        since = self._idle_since.setdefault(node.node_id, now)
+        return Worker(name_of(pod), group, node.ledger.available, now - since)
+
+
+def _told(groups: list[Group], decision: Decision) -> str:
+    """`stalls from 1 to 5`; `stalls from 2 to 1: POD goes`."""
+    parts = []
+    for group in groups:
+        gone = decision.delete.get(group.name, [])
+        if group.name in decision.replicas or gone:
+            to = decision.replicas.get(group.name, group.replicas)
+            parts.append(f"{group.name} from {group.replicas} to {to}" + (f": {', '.join(gone)} goes" if gone else ""))
+    return "; ".join(parts)
+
+
+def _node_of(pod: JsonObject, cluster: RayCluster) -> RayNode | None:
+    ip = (pod.get("status") or {}).get("podIP")
+    return next((node for node in cluster.nodes.values() if node.ip == ip), None) if ip else None
+
+
+def _named(group: JsonObject) -> list[str]:
+    return list((group.get("scaleStrategy") or {}).get("workersToDelete") or ())
+
+
+def group_of(group: JsonObject, options: JsonObject) -> Group:
+    """What the autoscaler knows of a worker group from the RayCluster."""
+    idle_s = group.get("idleTimeoutSeconds")
+    if idle_s is None:
+        idle_s = options.get("idleTimeoutSeconds")
+    maximum = group.get("maxReplicas")
+    return Group(
+        group["groupName"],
+        worker_resources(group),
+        group.get("replicas") or 0,
+        group.get("minReplicas") or 0,
+        _MOST if maximum is None else maximum,
+        to_ns(IDLE_TIMEOUT_S if idle_s is None else idle_s),
+        group.get("numOfHosts") or 1,
+    )
+
+
+def worker_resources(group: JsonObject) -> Amounts:
+    """Logical resources that one worker will have: its start parameters, the group's own list, the limits of its container."""
+    params = {key: str(value).strip("'\"") for key, value in (group.get("rayStartParams") or {}).items()}
+    custom = str((group.get("rayStartParams") or {}).get("resources", ""))
+    if custom:
+        params["resources"] = _unquoted(custom)
+    containers = ((group.get("template") or {}).get("spec") or {}).get("containers") or [{}]
+    resources = containers[0].get("resources") or {}
+    limits = {**(resources.get("requests") or {}), **(resources.get("limits") or {})}
+    found = node_resources(StartCommand(False, "", params), {"resources": {"limits": limits}}, host_cpus=_CPUS_UNSTATED)
+    found |= {name: float(amount) for name, amount in (group.get("resources") or {}).items()}
+    return shape_of(found)
+
+
+def _unquoted(text: str) -> str:
+    """`"{\\"Custom\\": 1}"` in quotes for a shell, as manifests have it."""
+    text = text.strip("'")
+    if text.startswith('"'):
+        text = json.loads(text)
+    return text
+
+
+def patch_of(spec: JsonObject, decision: Decision) -> list[JsonObject]:
+    """Operations of a JSON patch; lists of workers that are gone are emptied on the way."""
+    patch: list[JsonObject] = []
+    for index, group in enumerate(spec.get("workerGroupSpecs") or ()):
+        name, path = group["groupName"], f"/spec/workerGroupSpecs/{index}"
+        if name in decision.replicas:
+            patch.append({"op": "add", "path": f"{path}/replicas", "value": decision.replicas[name]})
+        if name in decision.delete or _named(group):
+            value = {"workersToDelete": decision.delete.get(name, [])}
+            patch.append({"op": "add", "path": f"{path}/scaleStrategy", "value": value})
+    return patch
