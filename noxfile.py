@@ -55,6 +55,20 @@ def bench(session: nox.Session) -> None:
         session.run("python", f"benchmarks/{name}.py", *given[len(names) :])
 
 
+@nox.session
+def generated(session: nox.Session) -> None:
+    """schemathesis: what the fake Kubernetes answers against its published OpenAPI documents."""
+    session.install("-e", ".[test,generated]")
+    session.run("pytest", "-n", "auto", "tests/generated", *session.posargs)
+
+
+@nox.session
+def fuzz(session: nox.Session) -> None:
+    """Ten minutes of odd requests to the fake Kubernetes; `nox -s fuzz -- --minutes 1 --seed 7` for others."""
+    session.install("-e", ".[test]")
+    session.run("python", "-m", "tests.fuzz.kubernetes_http", *session.posargs)
+
+
 @nox.session(reuse_venv=False)
 def package(session: nox.Session) -> None:
     """Build the wheel, install it in a clean environment beside folders that carry our outer names, run the main job."""
