@@ -33,7 +33,10 @@ _META_ORDER = (
     "annotations",
     "ownerReferences",
     "finalizers",
+    "managedFields",
 )
+#: Parts that are maps, and so are sorted.
+_MAPS = ("data", "binaryData", "stringData")
 
 
 def take_in(served: Served, call: ApiCall, admission: Admission, body: Json, *, new: bool) -> JsonObject:
@@ -118,7 +121,13 @@ def patched_text(obj: JsonObject, patch: Json) -> str:
     shown = dict(obj)
     meta = shown.get("metadata")
     if isinstance(meta, dict):
-        shown["metadata"] = {field: meta[field] for field in _META_ORDER if field in meta}
+        ordered = {field: meta[field] for field in _META_ORDER if field in meta}
+        for field in ("labels", "annotations"):
+            ordered[field] = _sorted(ordered[field], ordered[field]) if field in ordered else None
+        shown["metadata"] = {field: value for field, value in ordered.items() if value is not None}
+    for field in _MAPS:
+        if isinstance(shown.get(field), dict):
+            shown[field] = _sorted(shown[field], shown[field])
     merged = patch if isinstance(patch, dict) else {}
     text = json.dumps(_sorted(shown, merged), separators=(",", ":"), ensure_ascii=False)
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")

@@ -67,9 +67,14 @@ def unknown_resource() -> ApiError:
     return error(404, "NotFound", "the server could not find the requested resource", {})
 
 
-def already_exists(resource: ResourceType, name: str) -> ApiError:
+def already_exists(resource: ResourceType, name: str, *, generated: bool = False) -> ApiError:
+    """`generated`: a prefix was given to make a name from."""
     text = f'{resource.group_resource} "{name}" already exists'
-    return error(409, "AlreadyExists", text, _details(resource, name))
+    details = _details(resource, name)
+    if generated:
+        text += ", the server was not able to generate a unique name for the object"
+        details["retryAfterSeconds"] = 1
+    return error(409, "AlreadyExists", text, details)
 
 
 def being_deleted(resource: ResourceType, name: str) -> ApiError:

@@ -55,8 +55,6 @@ class Writer:
         # A custom resource may be created at another one's path.
         meta = identify(call._replace(name="") if rules.is_custom and call.verb == "create" else call, obj)
         applied = meta.pop("managedFields", None) if call.patch_type == "apply" else None
-        if meta.get("resourceVersion") not in (None, "", "0"):
-            raise status.error(500, "", "resourceVersion should not be set on objects to be created")
         namespace = call.namespace or meta.get("namespace", "")
         if kind.namespaced:
             if not namespace:
@@ -75,7 +73,7 @@ class Writer:
         for field in objectmeta.SERVER_OWNED:
             meta.pop(field, None)
         meta.pop("managedFields", None)
-        meta.pop("resourceVersion", None)
+        sent_version = meta.pop("resourceVersion", None)
         meta["uid"] = random_uuid(state.rng)
         meta["creationTimestamp"] = rfc3339(now)
         if rules.has_generation:
@@ -93,10 +91,12 @@ class Writer:
             raise refused
         key = served.key(namespace, name)
         existing = collection.get(key)
+        if not call.dry_run and _is_version(sent_version):
+            raise status.error(500, "", "resourceVersion should not be set on objects to be created")
         if existing is not None:
             if existing.obj["metadata"].get("deletionTimestamp"):
                 raise status.being_deleted(kind, name)
-            raise status.already_exists(kind, name)
+            raise status.already_exists(kind, name, generated=bool(meta.get("generateName")))
         if applied is not None:
             meta["managedFields"] = applied
         elif call.field_manager:
@@ -106,6 +106,8 @@ class Writer:
         rules.warn(obj, None, admission)
         obj = rules.stored_form(obj)
         if call.dry_run:
+            if sent_version:
+                obj["metadata"]["resourceVersion"] = sent_version
             return Answer(201, rules.served_form(obj), warnings=tuple(admission.warnings))
         cause = state.emit_write("create", served, namespace, name)
         stored = collection.put(key, obj, now, cause)
@@ -413,6 +415,11 @@ def _check_version(served: Served, name: str, version: object, old_meta: JsonObj
         if not text.isdecimal():
             raise status.error(500, "", f'strconv.ParseUint: parsing "{text}": invalid syntax')
         raise status.conflict(served.type, name)
+
+
+def _is_version(version: object) -> bool:
+    """What is no number is passed over."""
+    return isinstance(version, str) and version.isdecimal() and int(version) != 0
 
 
 def undeterminable(name: str) -> str:

@@ -101,3 +101,22 @@ def test_no_account_is_begun_by_an_update(api: Api) -> None:
     send(api, "POST", f"{CORE}/configmaps", {"metadata": {"name": "a"}})
     changed = send(api, "PUT", f"{CORE}/configmaps/a", {"metadata": {"name": "a"}, "data": {"k": "v"}})
     assert "managedFields" not in changed.json()["metadata"]
+
+
+@pytest.mark.accepts("K8-019", "K8-032")
+def test_a_version_on_create_is_refused_when_all_else_is_good(api: Api) -> None:
+    maps = f"{CORE}/configmaps"
+    assert send(api, "POST", maps, {"metadata": {"name": "A!", "resourceVersion": "1"}}).status == 422
+    assert send(api, "POST", maps, {"metadata": {"name": "a", "resourceVersion": "1"}}).status == 500
+    shown = send(api, "POST", f"{maps}?dryRun=All", {"metadata": {"name": "a", "resourceVersion": "1"}})
+    assert (shown.status, shown.json()["metadata"]["resourceVersion"]) == (201, "1")
+    assert send(api, "POST", maps, {"metadata": {"name": "a", "resourceVersion": "no number"}}).status == 201
+
+
+@pytest.mark.accepts("K8-020")
+def test_a_name_that_is_taken_beside_a_prefix_may_be_tried_again(api: Api) -> None:
+    body = {"metadata": {"name": "a", "generateName": "g-"}}
+    send(api, "POST", f"{CORE}/configmaps", body)
+    again = send(api, "POST", f"{CORE}/configmaps", body)
+    assert again.status == 409
+    assert ("retry-after", "1") in again.headers
