@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from rayrig_backends.faults import FAULTS, Param, ParamType
+from rayrig_fakes.kubernetes.fault_rules import KINDS
 from rayrig_scenarios.api import Rig, RigTraffic
 from rayrig_scenarios.language import conditions, scenario_file, steps
 from rayrig_scenarios.language.model import Model, yaml_name
@@ -144,6 +145,35 @@ What a `fault` step (or `rayrig.fault` in pytest) can do. Parameters are written
 """
 
 
+SERVED_FAULTS = """\
+## Faults of a served Kubernetes
+
+`rayrig kube` and the fixture `rayrig_kubernetes` take faults while they run, for any client:
+
+```
+curl -X POST http://127.0.0.1:8001/rayrig/faults -d '{"kind": "error", "verb": "create", "count": 3, "code": 503}'
+curl http://127.0.0.1:8001/rayrig/faults          # what is set, and how often each has struck
+curl -X DELETE http://127.0.0.1:8001/rayrig/faults/1        # or all of them, without a number
+```
+
+```python
+number = rayrig_kubernetes.fault("stale-read", resource="pods", lag="5s")
+rayrig_kubernetes.end_fault(number)
+```
+
+All kinds take `actor` (the user where there are tokens, otherwise the client's User-Agent up to `/`; `*` matches any text), `verb`,
+`resource`, `namespace`, `name` (with `*`), `subresource`, `skip` (let so many pass first), `count` and `duration`. What is left out
+matches everything. Of those that match, the one that was set first strikes. The built-in controllers are struck only by name.
+Events are struck on watches that are open already, too.
+
+`GET /rayrig/requests` shows the last requests as events of audit.k8s.io/v1; the parameters `user`, `verb`, `resource`, `namespace`,
+`name`, `code` and `limit` choose. `--audit-log FILE` writes all of them. `POST /rayrig/compact?revision=N` forgets history. Where
+RBAC is on, a role must allow these `nonResourceURLs`.
+
+`POST /rayrig/logs/NAMESPACE/POD[/CONTAINER]` gives a container lines of log; `?restart=true` begins a new run of it first.
+"""
+
+
 def test_the_page_of_faults() -> None:
     parts = [FAULTS_HEAD]
     for kind, fault in FAULTS.items():
@@ -154,6 +184,12 @@ def test_the_page_of_faults() -> None:
                 f"| `{yaml_name(name)}` | {_param(param)} | {_default(param)} |" for name, param in fault.params.items()
             ]
             parts.append("\n".join(rows) + "\n")
+    parts.append(SERVED_FAULTS)
+    rows = ["| kind | what happens | takes |", "| --- | --- | --- |"]
+    for name, words in KINDS.items():
+        takes = ", ".join(f"`{each}`" for each in words.fields)
+        rows.append(f"| `{name}` | {words.doc} | {takes} |")
+    parts.append("\n".join(rows) + "\n")
     generated("faults.md", "\n".join(parts))
 
 

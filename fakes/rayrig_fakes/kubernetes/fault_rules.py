@@ -7,10 +7,11 @@ Written as JSON, as `/rayrig/faults` takes and shows them:
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from types import MappingProxyType
+from typing import NamedTuple
 
 from rayrig_core import faultpoints
 from rayrig_core.faultpoints import Faults, Reaction
@@ -24,20 +25,28 @@ DELIVER = "deliver"
 _TEXTS = ("actor", "verb", "resource", "namespace", "name", "subresource", "reason", "message")
 _COUNTS = ("count", "skip", "code", "retryAfter", "changes")
 _DURATIONS = ("duration", "delay", "lag")
-#: What each kind takes beside what all take.
-_KINDS = MappingProxyType(
+
+
+class FaultWords(NamedTuple):
+    """What a kind of fault does, and what it takes beside what all take."""
+
+    doc: str
+    fields: tuple[str, ...] = ()
+
+
+KINDS: Mapping[str, FaultWords] = MappingProxyType(
     {
-        "error": ("code", "reason", "message", "retryAfter"),
-        "error-after-effect": ("code", "reason", "message"),
-        "delay": ("delay",),
-        "stale-read": ("changes", "lag"),
-        "drop-request": (),
-        "drop-answer": (),
-        "drop-event": (),
-        "duplicate-event": (),
-        "delay-event": ("delay",),
-        "cut-watch": (),
-        "expire-watch": (),
+        "error": FaultWords("the request fails and has no effect", ("code", "reason", "message", "retryAfter")),
+        "error-after-effect": FaultWords("it has its effect, and fails all the same", ("code", "reason", "message")),
+        "delay": FaultWords("it takes so much longer", ("delay",)),
+        "stale-read": FaultWords("a get or list is answered from an older state", ("changes", "lag")),
+        "drop-request": FaultWords("the connection ends, nothing happened"),
+        "drop-answer": FaultWords("the connection ends after the effect"),
+        "drop-event": FaultWords("an event of a watch is never sent"),
+        "duplicate-event": FaultWords("it is sent twice"),
+        "delay-event": FaultWords("it is held back, with those behind it", ("delay",)),
+        "cut-watch": FaultWords("the watch ends in place of the event"),
+        "expire-watch": FaultWords("a watch begins with 410"),
     }
 )
 _COMMON = ("kind", "actor", "verb", "resource", "namespace", "name", "subresource", "count", "skip", "duration")
@@ -198,12 +207,12 @@ def _rule(id_: int, spec: Json, now_unix_ns: int) -> FaultRule:
     kind = spec.get("kind")
     if kind is None:
         causes.append(status.required("kind"))
-    elif kind not in _KINDS:
-        causes.append(status.not_supported("kind", kind, list(_KINDS)))
-    known = (*_COMMON, *_KINDS.get(str(kind), ()))
+    elif kind not in KINDS:
+        causes.append(status.not_supported("kind", kind, list(KINDS)))
+    known = (*_COMMON, *(KINDS[str(kind)].fields if kind in KINDS else ()))
     durations: dict[str, int] = {}
     for name, value in spec.items():
-        if kind in _KINDS and name not in known:
+        if kind in KINDS and name not in known:
             causes.append(status.forbidden_field(name, f"a fault of kind {kind} has: {', '.join(known)}"))
         elif name in _TEXTS and not isinstance(value, str):
             causes.append(status.wrong_type(name, value, "must be a string"))

@@ -160,4 +160,5 @@ def _check_room(obj: JsonObject, admission: Admission) -> None:
     if short:
         pod = obj["metadata"]["name"]
         text = f'pods "{pod}" is forbidden: node didn\'t have enough allocatable resources: {"; ".join(short)}'
-        raise status.error(403, "Forbidden", text, {"name": pod, "kind": "pods"})
+        details: JsonObject = {"name": pod, "kind": "pods", "causes": [{"reason": "NodeCapacity"}]}
+        raise status.error(403, "Forbidden", text, details)
