@@ -17,6 +17,7 @@ from rayrig_fakes.kubernetes import status
 from rayrig_fakes.kubernetes.schema.cel_errors import RuleError
 from rayrig_fakes.kubernetes.schema.cel_library import compile_with_library
 from rayrig_fakes.kubernetes.schema.cel_rewriting import rewritten
+from rayrig_fakes.kubernetes.schema.escaping import escaped
 from rayrig_fakes.kubernetes.schema.nodes import Key, Path, render, type_name
 from rayrig_fakes.kubernetes.schema.small_rules import compile_small
 from rayrig_fakes.kubernetes.status import Cause
@@ -26,10 +27,6 @@ Program = Callable[[Json, Json], Any]
 _MARK = b"x-kubernetes-validations"
 _OLD_SELF = re.compile(r"\boldSelf\b")
 _QUOTED_KEY = re.compile(r"\['([^']*)'\]")
-_KEYWORDS = frozenset(
-    ("true", "false", "null", "in", "as", "break", "const", "continue", "else", "for", "function", "if")
-)
-_KEYWORDS |= frozenset(("import", "let", "loop", "package", "namespace", "return", "var", "void", "while"))
 
 
 @lru_cache(maxsize=1024)
@@ -181,16 +178,21 @@ def rule_tree(schema: Json) -> RuleNode | None:
     return RuleNode(schema, below, every, items)
 
 
-def rules_of(schema: Json, path: str = "") -> Iterator[tuple[str, JsonObject, JsonObject]]:
-    """Every rule of a schema with its place in the definition (`.properties[spec]`, …) and the schema it stands at."""
+def rules_of(
+    schema: Json, path: str = "", loose: str | None = None
+) -> Iterator[tuple[str, JsonObject, JsonObject, str | None]]:
+    """Every rule of a schema with its place in the definition (`.properties[spec]`, …), the schema it stands at, and the list
+    around it, if any, whose items are not the same from one version to the next."""
     if not isinstance(schema, dict):
         return
     for index, rule in enumerate(schema.get("x-kubernetes-validations") or ()):
-        yield f"{path}.x-kubernetes-validations[{index}]", rule, schema
+        yield f"{path}.x-kubernetes-validations[{index}]", rule, schema, loose
     for field, part in (schema.get("properties") or {}).items():
-        yield from rules_of(part, f"{path}.properties[{field}]")
-    yield from rules_of(schema.get("additionalProperties"), f"{path}.additionalProperties")
-    yield from rules_of(schema.get("items"), f"{path}.items")
+        yield from rules_of(part, f"{path}.properties[{field}]", loose)
+    yield from rules_of(schema.get("additionalProperties"), f"{path}.additionalProperties", loose)
+    if loose is None and schema.get("x-kubernetes-list-type") != "map":
+        loose = path
+    yield from rules_of(schema.get("items"), f"{path}.items", loose)
 
 
 def shown(value: Json, schema: JsonObject) -> Json:
@@ -219,12 +221,3 @@ def _has_structure(schema: JsonObject) -> bool:
 @lru_cache(maxsize=4096)
 def _needs_escape(field: str) -> bool:
     return escaped(field) != field
-
-
-@lru_cache(maxsize=4096)
-def escaped(field: str) -> str:
-    """A property's name as it is written in rules."""
-    if field in _KEYWORDS:
-        return f"__{field}__"
-    text = field.replace("__", "__underscores__")
-    return text.replace(".", "__dot__").replace("-", "__dash__").replace("/", "__slash__")
