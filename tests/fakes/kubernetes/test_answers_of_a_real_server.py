@@ -102,7 +102,7 @@ def test_texts_of_a_format(row: dict[str, Any]) -> None:
 
 
 @pytest.mark.accepts("K8-040")
-@pytest.mark.parametrize("row", rows("schemas.json"))
+@pytest.mark.parametrize("row", rows("schemas.json") + rows("compilation.json"))
 def test_a_schema_of_a_definition(row: dict[str, Any]) -> None:
     place = "spec.validation.openAPIV3Schema"
     if not row["said"]:
