@@ -1,0 +1,94 @@
+"""What the server has against Services, Endpoints, slices, nodes and namespaces, and what it fills in."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from rayrig_core.errors import Invalid
+from rayrig_core.resource_types import ENDPOINT_SLICE, ENDPOINTS, NAMESPACE, NODE, SERVICE
+
+Api = Any
+PORTS = [{"port": 80}]
+
+
+def service(**spec: Any) -> dict[str, Any]:
+    return {"metadata": {"name": "s"}, "spec": spec}
+
+
+@pytest.mark.accepts("K8-076")
+@pytest.mark.parametrize(
+    ("spec", "text"),
+    [
+        ({"ports": PORTS, "type": "NodePort"} | {"ports": [{"port": 80, "nodePort": 80}]}, "not in the valid range"),
+        ({"type": "ExternalName"}, "spec.externalName: Required value"),
+        ({"type": "ExternalName", "externalName": "a.b", "clusterIP": "10.96.3.3"}, "may not be set for ExternalName"),
+        ({"ports": PORTS, "sessionAffinity": "X"}, 'supported values: "ClientIP", "None"'),
+        ({"ports": PORTS, "externalTrafficPolicy": "Local"}, "may only be set for externally-accessible services"),
+        ({"ports": PORTS, "clusterIPs": ["10.96.7.7"]}, "must be empty when `clusterIP` is not specified"),
+        ({"ports": PORTS, "clusterIP": "foo"}, "must be a valid IP address"),
+        ({"ports": PORTS, "ipFamilies": ["IPv6"]}, "not configured on this cluster"),
+        ({"ports": PORTS, "ipFamilyPolicy": "RequireDualStack"}, "not configured for dual-stack services"),
+        ({"ports": PORTS, "externalIPs": ["127.0.0.1"]}, "may not be in the loopback range"),
+        ({"ports": [{"port": 80, "protocol": "FOO"}]}, 'supported values: "SCTP", "TCP", "UDP"'),
+    ],
+)
+def test_services_are_refused_with_the_reason(api: Api, spec: dict[str, Any], text: str) -> None:
+    with pytest.raises(Invalid) as refused:
+        api.create(SERVICE, service(**spec))
+    assert text in refused.value.message
+
+
+@pytest.mark.accepts("K8-076")
+def test_a_service_of_another_type_loses_what_went_with_the_old_one(api: Api) -> None:
+    made = api.create(SERVICE, service(ports=PORTS, type="LoadBalancer", externalTrafficPolicy="Local"))
+    assert made["spec"]["healthCheckNodePort"] != made["spec"]["ports"][0]["nodePort"]
+    api.patch(SERVICE, "s", {"status": {"loadBalancer": {"ingress": [{"ip": "1.2.3.4"}]}}}, subresource="status")
+    changed = api.patch(SERVICE, "s", {"spec": {"type": "ClusterIP"}})
+    assert changed["spec"]["clusterIP"] == made["spec"]["clusterIP"]
+    assert "nodePort" not in changed["spec"]["ports"][0]
+    assert "healthCheckNodePort" not in changed["spec"]
+    assert changed["status"] == {"loadBalancer": {}}
+    changed = api.patch(SERVICE, "s", {"spec": {"type": "ExternalName", "externalName": "a.b"}})
+    assert "clusterIP" not in changed["spec"]
+    assert "ipFamilies" not in changed["spec"]
+
+
+def test_endpoints_and_slices_are_checked(api: Api) -> None:
+    made = api.create(
+        ENDPOINTS, {"metadata": {"name": "e"}, "subsets": [{"addresses": [{"ip": "1.2.3.4"}], "ports": [{"port": 1}]}]}
+    )
+    assert made["subsets"][0]["ports"] == [{"port": 1, "protocol": "TCP"}]
+    with pytest.raises(Invalid, match="must specify `addresses` or `notReadyAddresses`"):
+        api.create(ENDPOINTS, {"metadata": {"name": "f"}, "subsets": [{}]})
+    with pytest.raises(Invalid, match="addressType: Required value"):
+        api.create(ENDPOINT_SLICE, {"metadata": {"name": "f"}, "endpoints": []})
+    with pytest.raises(Invalid, match="must contain at least 1 address"):
+        api.create(ENDPOINT_SLICE, {"metadata": {"name": "f"}, "addressType": "IPv4", "endpoints": [{"addresses": []}]})
+
+
+def test_the_generation_of_a_slice_grows_with_what_it_says(api: Api) -> None:
+    api.create(ENDPOINT_SLICE, {"metadata": {"name": "s"}, "addressType": "IPv4", "endpoints": []})
+    changed = api.patch(ENDPOINT_SLICE, "s", {"endpoints": [{"addresses": ["1.2.3.4"]}]})
+    assert changed["metadata"]["generation"] == 2
+
+
+def test_taints_of_a_node_are_unique_and_its_ranges_stay(api: Api) -> None:
+    made = api.create(NODE, {"metadata": {"name": "n"}, "spec": {"podCIDR": "10.0.0.0/24"}})
+    assert made["spec"]["podCIDRs"] == ["10.0.0.0/24"]
+    taint = {"key": "a", "effect": "NoSchedule"}
+    with pytest.raises(Invalid, match="taints must be unique by key and effect pair"):
+        api.patch(NODE, "n", {"spec": {"taints": [taint, taint]}})
+    with pytest.raises(Invalid, match="may not change podCIDR"):
+        api.patch(NODE, "n", {"spec": {"podCIDR": "10.0.1.0/24"}})
+    with pytest.raises(Invalid, match="must be greater than or equal to 0"):
+        api.patch(NODE, "n", {"status": {"capacity": {"cpu": "-1"}}}, subresource="status")
+
+
+@pytest.mark.accepts("K8-062")
+def test_a_namespace_keeps_finalizers_of_its_spec_and_its_phase(api: Api) -> None:
+    made = api.create(NAMESPACE, {"metadata": {"name": "n"}, "spec": {"finalizers": ["example.com/f"]}})
+    assert made["spec"]["finalizers"] == ["example.com/f", "kubernetes"]
+    with pytest.raises(Invalid, match="may only be 'Active' if `deletionTimestamp` is empty"):
+        api.patch(NAMESPACE, "n", {"status": {"phase": "Terminating"}}, subresource="status")
