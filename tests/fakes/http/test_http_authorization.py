@@ -79,6 +79,23 @@ def test_what_is_known_of_a_user_beside_the_name_can_be_said_too(client):
     assert found["uid"] == "7"
 
 
+def test_to_get_a_stream_one_must_be_allowed_to_create_it(client):
+    group = "rbac.authorization.k8s.io"
+    here = f"/apis/{group}/v1/namespaces/default"
+    rule = {"verbs": ["get"], "apiGroups": [""], "resources": ["pods/exec", "pods/log"]}
+    ask(client, "POST", f"{here}/roles", json={"metadata": {"name": "looks"}, "rules": [rule]})
+    bound = {
+        "metadata": {"name": "looks"},
+        "subjects": [{"kind": "User", "apiGroup": group, "name": "reader"}],
+        "roleRef": {"kind": "Role", "apiGroup": group, "name": "looks"},
+    }
+    ask(client, "POST", f"{here}/rolebindings", json=bound)
+    refused = ask(client, "GET", f"{PODS}/p/exec?command=ls", "rd")
+    assert (refused.status_code, refused.json()["message"]) == (403, 'pods "p" is forbidden: ')
+    assert ask(client, "GET", f"{PODS}/p/log", "rd").status_code == 404
+    assert ask(client, "GET", f"{PODS}/p/exec?command=ls").status_code == 404
+
+
 def test_a_document_is_not_sent_again_to_whoever_has_it(client):
     first = ask(client, "GET", "/openapi/v3/apis/apps/v1", "rd")
     again = ask(client, "GET", "/openapi/v3/apis/apps/v1", "rd", headers=[("if-none-match", first.headers["etag"])])

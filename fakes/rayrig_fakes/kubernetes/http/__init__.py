@@ -7,8 +7,8 @@ What lives where:
 - `watch_streams`: open watches as chunked streams, woken together so that writers keep at least half of the time;
 - `fault_points`: what a fault does to a request or an event on the wire;
 - `administration`: what only a fake has, below `/rayrig/`; `audit`: who asked for what;
-- `beyond`: what the API server alone cannot answer: `proxying` to what the model serves, `container_streams` and `port_forwards` over
-  `websockets` on a connection that was taken over (`upgrades`);
+- `beyond`: what the API server alone cannot answer: `proxying` to what the model serves, `container_streams` and `port_forwards`
+  over `websockets` on a connection that was taken over (`upgrades`);
 - `serving`: uvicorn, the listening socket, the beginning and the clean end.
 
 Not here: what requests mean (`rayrig_fakes.kubernetes.handler`), built-in controllers (actors that a backend starts beside the

@@ -17,6 +17,7 @@ from rayrig_core.errors import ApiError
 from rayrig_core.faultpoints import FaultCounter, Reaction
 from rayrig_core.http import HttpRequest
 from rayrig_core.ports import HttpClient
+from rayrig_core.resource_types import POD
 from rayrig_fakes.kubernetes import status
 from rayrig_fakes.kubernetes.authorization.impersonation import impersonated
 from rayrig_fakes.kubernetes.client import struck
@@ -30,7 +31,7 @@ from rayrig_fakes.kubernetes.http.future_versions import handled
 from rayrig_fakes.kubernetes.http.request_info import RequestInfo, request_info
 from rayrig_fakes.kubernetes.http.upgrades import Upgrade
 from rayrig_fakes.kubernetes.http.watch_streams import Receive, Send, WatchStreams
-from rayrig_fakes.kubernetes.identity import AlwaysAllow, UserInfo, check
+from rayrig_fakes.kubernetes.identity import AlwaysAllow, Authorizer, UserInfo, check
 from rayrig_fakes.kubernetes.log_streams import LogStream
 from rayrig_fakes.kubernetes.requests import BODY_LIMIT, JSON, PROTOBUF
 from rayrig_fakes.kubernetes.server import ApiServer
@@ -163,6 +164,8 @@ class KubernetesApp:
             info = request_info(request.method, request.path, request.query)
             if not is_open:
                 check(authorizer, user, info)
+                if not is_plain:
+                    _check_stream(authorizer, user, info)
             if not is_plain and request.path.startswith("/rayrig/"):
                 # Most servers are never asked.
                 from rayrig_fakes.kubernetes.http.administration import Administration
@@ -242,6 +245,15 @@ class KubernetesApp:
         if isinstance(reaction, faultpoints.CrashAfter):
             raise _CutConnection
         return answer
+
+
+def _check_stream(authorizer: Authorizer, user: UserInfo, info: RequestInfo) -> None:
+    """A stream to a container needs the permission to create, also when it begins with a GET. Raises `ApiError` 403."""
+    if info.verb != "get" or info.subresource not in ("exec", "attach", "portforward"):
+        return
+    decision = authorizer.authorize(user, replace(info, verb="create"))
+    if not decision.allowed:
+        raise status.forbidden(POD, info.name, decision.reason)
 
 
 def _certified(connection: Connection | None) -> UserInfo | None:
