@@ -221,12 +221,15 @@ def _plural_guess(kind: str) -> str:
 def _selector_text(budget: JsonObject) -> str:
     selector = (budget.get("spec") or {}).get("selector") or {}
     labels = "".join(f"{name}: {value}," for name, value in sorted((selector.get("matchLabels") or {}).items()))
-    expressions = "".join(
-        f"LabelSelectorRequirement{{Key:{each['key']},Operator:{each['operator']},Values:[{' '.join(each.get('values') or ())}],}},"
-        for each in selector.get("matchExpressions") or ()
-    )
+    expressions = "".join(map(_expression_text, selector.get("matchExpressions") or ()))
     wanted = f"MatchLabels:map[string]string{{{labels}}},MatchExpressions:[]LabelSelectorRequirement{{{expressions}}},"
     return f"&LabelSelector{{{wanted}}}"
+
+
+def _expression_text(entry: JsonObject) -> str:
+    values = " ".join(entry.get("values") or ())
+    what = f"Key:{entry.get('key', '')},Operator:{entry.get('operator', '')},Values:[{values}],"
+    return f"LabelSelectorRequirement{{{what}}},"
 
 
 def _believed_until(evicted: str | None) -> int:
@@ -251,9 +254,9 @@ def _still_disrupted(budget: JsonObject, pods: list[JsonObject], now_ns: int) ->
 
 def _put(status: JsonObject, value: str, reason: str, message: str, now_ns: int) -> None:
     conditions = list(status.get("conditions") or ())
-    before = next((each for each in conditions if each["type"] == _CONDITION), None)
-    changed = before is None or before["status"] != value
-    since = rfc3339(now_ns) if changed or before is None else before["lastTransitionTime"]
+    before = next((each for each in conditions if each.get("type") == _CONDITION), None)
+    changed = before is None or before.get("status") != value
+    since = rfc3339(now_ns) if changed or before is None else before.get("lastTransitionTime") or rfc3339(now_ns)
     now = {
         "type": _CONDITION,
         "status": value,

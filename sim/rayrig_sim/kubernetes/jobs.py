@@ -113,7 +113,8 @@ def _phase(pod: JsonObject) -> str:
 
 
 def _index_of(pod: JsonObject) -> int:
-    return int(labels_of(pod).get(_INDEX_LABEL) or 0)
+    index = labels_of(pod).get(_INDEX_LABEL) or ""
+    return int(index) if index.isdecimal() else 0
 
 
 def _ranges(indexes: Sequence[int]) -> str:
@@ -129,11 +130,11 @@ def _ranges(indexes: Sequence[int]) -> str:
 
 def _condition(status: JsonObject, kind: str, value: str) -> JsonObject | None:
     conditions: list[JsonObject] = status.get("conditions") or []
-    return next((each for each in conditions if (each["type"], each["status"]) == (kind, value)), None)
+    return next((each for each in conditions if (each.get("type"), each.get("status")) == (kind, value)), None)
 
 
 def _with_suspended(status: JsonObject, value: str, reason: str, message: str, now: str) -> list[JsonObject]:
-    kept = [each for each in status.get("conditions") or () if each["type"] != "Suspended"]
+    kept = [each for each in status.get("conditions") or () if each.get("type") != "Suspended"]
     return [*kept, _new_condition("Suspended", value, reason, message, now)]
 
 
@@ -268,7 +269,14 @@ class JobController:
             if limit_s is None:
                 return
             ended = condition_of(job, "Complete") or condition_of(job, "Failed") or {}
-            left_s = limit_s - (self._runtime.unix_ns() - parse_rfc3339(ended["lastTransitionTime"])) / NS
+            left_s = (
+                limit_s
+                - (
+                    self._runtime.unix_ns()
+                    - parse_rfc3339(ended.get("lastTransitionTime") or rfc3339(self._runtime.unix_ns()))
+                )
+                / NS
+            )
             if left_s > 0:
                 await self._runtime.sleep(left_s)
                 current = self._jobs.get(name_of(job), namespace_of(job))

@@ -148,7 +148,9 @@ class NamespaceController:
                 reason, message = problems[kind][0], problems[kind][1] + ", ".join(problems[kind][2])
                 value = "True"
             before = condition_of(namespace, kind)
-            since = before["lastTransitionTime"] if before is not None and before.get("status") == value else now
+            since = now
+            if before is not None and before.get("status") == value:
+                since = before.get("lastTransitionTime") or now
             conditions.append(
                 {"type": kind, "status": value, "lastTransitionTime": since, "reason": reason, "message": message}
             )

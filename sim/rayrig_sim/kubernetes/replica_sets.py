@@ -145,7 +145,7 @@ class ReplicaSetController:
         status["observedGeneration"] = found["metadata"].get("generation", 0)
         before = found.get("status") or {}
         conditions = list(before.get("conditions") or ())
-        failed = next((each for each in conditions if each["type"] == "ReplicaFailure"), None)
+        failed = next((each for each in conditions if each.get("type") == "ReplicaFailure"), None)
         if problem is not None and failed is None:
             conditions.append(
                 {

@@ -91,4 +91,4 @@ def node_selector_term(term: JsonObject) -> NodeSelectorTerm:
 
 
 def _requirement(entry: Mapping[str, Any]) -> Requirement:
-    return Requirement(entry["key"], entry["operator"], tuple(entry.get("values") or ()))
+    return Requirement(entry.get("key") or "", entry.get("operator") or "", tuple(entry.get("values") or ()))

@@ -25,16 +25,16 @@ def deadline_s(deployment: JsonObject) -> int | None:
 
 
 def get(status: JsonObject, kind: str) -> JsonObject | None:
-    return next((each for each in status.get("conditions") or () if each["type"] == kind), None)
+    return next((each for each in status.get("conditions") or () if each.get("type") == kind), None)
 
 
 def put(status: JsonObject, kind: str, value: str, reason: str, message: str, now_ns: int) -> None:
     """Set a condition in place. One of the same status and reason stays as it is."""
     before = get(status, kind)
-    if before is not None and before["status"] == value and before.get("reason") == reason:
+    if before is not None and before.get("status") == value and before.get("reason") == reason:
         return
     now = rfc3339(now_ns)
-    since = before.get("lastTransitionTime") if before is not None and before["status"] == value else now
+    since = before.get("lastTransitionTime") if before is not None and before.get("status") == value else now
     drop(status, kind)
     status["conditions"] = [
         *(status.get("conditions") or ()),
@@ -50,7 +50,7 @@ def put(status: JsonObject, kind: str, value: str, reason: str, message: str, no
 
 
 def drop(status: JsonObject, kind: str) -> None:
-    conditions = [each for each in status.get("conditions") or () if each["type"] != kind]
+    conditions = [each for each in status.get("conditions") or () if each.get("type") != kind]
     if conditions:
         status["conditions"] = conditions
     else:
@@ -104,7 +104,14 @@ def rolled_out(deployment: JsonObject, sets: Sequence[JsonObject], new: JsonObje
     if failure is None:
         drop(status, REPLICA_FAILURE)
     else:
-        put(status, REPLICA_FAILURE, failure["status"], failure["reason"], failure["message"], now_ns)
+        put(
+            status,
+            REPLICA_FAILURE,
+            failure.get("status", ""),
+            failure.get("reason", ""),
+            failure.get("message", ""),
+            now_ns,
+        )
     return status
 
 
@@ -121,7 +128,7 @@ def looks_again_in_s(deployment: JsonObject, status: JsonObject, now_ns: int) ->
     limit_s, current = deadline_s(deployment), get(deployment.get("status") or {}, PROGRESSING)
     if limit_s is None or current is None or is_complete(deployment, status) or current.get("reason") == TIMED_OUT:
         return None
-    left_ns = parse_rfc3339(current["lastUpdateTime"]) + limit_s * NS - now_ns
+    left_ns = _updated_ns(current, now_ns) + limit_s * NS - now_ns
     return max(0.0, left_ns / NS) + 1.0
 
 
@@ -145,7 +152,7 @@ def _has_progressed(before: JsonObject, status: JsonObject) -> bool:
 
 def _refresh(status: JsonObject, current: JsonObject | None, message: str, now_ns: int) -> None:
     """Progress renews the time of the last update even when nothing else of the condition changes."""
-    since = current.get("lastTransitionTime") if current is not None and current["status"] == "True" else None
+    since = current.get("lastTransitionTime") if current is not None and current.get("status") == "True" else None
     drop(status, PROGRESSING)
     put(status, PROGRESSING, "True", "ReplicaSetUpdated", message, now_ns)
     if since:
@@ -158,7 +165,12 @@ def _timed_out(deployment: JsonObject, status: JsonObject, now_ns: int) -> bool:
         return False
     if current.get("reason") == TIMED_OUT:
         return True
-    return parse_rfc3339(current["lastUpdateTime"]) + limit_s * NS < now_ns
+    return _updated_ns(current, now_ns) + limit_s * NS < now_ns
+
+
+def _updated_ns(condition: JsonObject, now_ns: int) -> int:
+    """Anybody may have written it, and left out the time."""
+    return parse_rfc3339(condition["lastUpdateTime"]) if condition.get("lastUpdateTime") else now_ns
 
 
 def _failure_of(sets: Sequence[JsonObject], new: JsonObject | None) -> JsonObject | None:
