@@ -112,6 +112,14 @@ def resource_list(registry: Registry, group: str, version: str) -> JsonObject:
     return body | {"groupVersion": api_version, "resources": resources}
 
 
+#: What is stored in a version that is not served.
+_STORED_AS = {
+    "customresourcedefinitions.apiextensions.k8s.io": "v1beta1",
+    "mutatingadmissionpolicies.admissionregistration.k8s.io": "v1beta1",
+    "mutatingadmissionpolicybindings.admissionregistration.k8s.io": "v1beta1",
+}
+
+
 def _storage_version_hash(served: Served, registry: Registry) -> str:
     """The same for all versions that are stored as one: clients notice by it that the stored version has changed."""
     if served.rules.is_custom:
@@ -120,7 +128,7 @@ def _storage_version_hash(served: Served, registry: Registry) -> str:
         stored = min(
             (each.type for each in registry.of_storage(served.storage)), key=lambda kind: version_rank(kind.version)
         )
-        text = f"{stored.group}/{stored.version}/{stored.kind}"
+        text = f"{stored.group}/{_STORED_AS.get(served.storage, stored.version)}/{stored.kind}"
     return base64.b64encode(hashlib.sha256(text.encode()).digest()[:8]).decode()
 
 

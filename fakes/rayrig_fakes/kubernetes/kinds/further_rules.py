@@ -286,6 +286,25 @@ class AdmissionPolicyBindingRules(FilledRules):
         return causes
 
 
+class MutatingPolicyRules(FilledRules):
+    """MutatingAdmissionPolicies; nothing is changed by them."""
+
+    standard_finalizers = False
+
+    def fill(self, obj: JsonObject) -> None:
+        spec = obj.setdefault("spec", {})
+        setdefault(spec, failurePolicy="Fail")
+        matches = spec.get("matchConstraints")
+        if matches is not None:
+            setdefault(matches, matchPolicy="Equivalent", namespaceSelector={}, objectSelector={})
+            for rule in matches.get("resourceRules") or ():
+                setdefault(rule, scope="*")
+
+
+class MutatingPolicyBindingRules(FilledRules):
+    standard_finalizers = False
+
+
 class FlowSchemaRules(FilledRules):
     status_metadata = ()
 

@@ -77,8 +77,7 @@ def _with_old_where_free(spec: JsonObject, old: JsonObject) -> JsonObject:
     allowed = copy_json(spec)
     for part in ("containers", "initContainers"):
         for container, before in zip(allowed.get(part) or (), old.get(part) or (), strict=True):
-            if container.get("image"):
-                container["image"] = before.get("image", "")
+            container["image"] = before.get("image", "")
     free = ["activeDeadlineSeconds", "tolerations"]
     if spec.get("terminationGracePeriodSeconds") == 1 and (old.get("terminationGracePeriodSeconds") or 0) < 0:
         free.append("terminationGracePeriodSeconds")

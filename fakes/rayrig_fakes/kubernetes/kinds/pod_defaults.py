@@ -118,8 +118,8 @@ def _default_http(action: JsonObject | None) -> None:
 
 
 def pull_policy(image: str) -> str:
-    """Always for `latest` and for no tag at all, unless a digest fixes the image."""
-    if "@" in image:
+    """Always for `latest` and for no tag at all, unless a digest fixes the image or there is none."""
+    if "@" in image or not image:
         return "IfNotPresent"
     _, colon, tag = image.rpartition(":")
     if not colon or "/" in tag or tag == "latest":
