@@ -107,7 +107,7 @@ def _location(state: ServerState, target: Target, turn: int) -> tuple[str, str]:
         return scheme or "http", _endpoint(state, obj, target.name, port, turn)
     if kind == NODE:
         address = kubelet_address(obj)
-        return scheme or "https", f"{address.rpartition(':')[0]}:{port}" if port else _allowed(address)
+        return scheme or "https", _allowed(f"{address.rpartition(':')[0]}:{port}" if port else address)
     ip = (obj.get("status") or {}).get("podIP") or ""
     if not port:
         ports = [each for container in obj["spec"].get("containers") or () for each in container.get("ports") or ()]
