@@ -277,7 +277,8 @@ def _watch(
     query = request.query
     if form.kind == "Table":
         _check_include(request)
-    bookmarks = flag(query, "allowWatchBookmarks")
+    # The old path of watches, without the flag, gives none.
+    bookmarks = flag(query, "allowWatchBookmarks") and flag(query, "watch")
     if target.name:
         selector = f"metadata.name={target.name}"
         call = call._replace(
@@ -286,7 +287,8 @@ def _watch(
     timeout = number(query, "timeoutSeconds")
     cursor = server.watch(call)
     closing = None
-    if call.send_initial_events or (bookmarks and call.resource_version in ("", "0")):
+    tells_all = call.send_initial_events if "sendInitialEvents" in query else call.resource_version in ("", "0")
+    if bookmarks and tells_all:
         closing = bookmark(target.served.type, str(server.revision), closes_initial=True)
     shaped, first = _event_forms(server, target, request, form)
     return WatchResponse(

@@ -22,6 +22,7 @@ from rayrig_fakes.kubernetes.container_logs import LogOptions
 from rayrig_fakes.kubernetes.list_options import check_list_options, is_set
 from rayrig_fakes.kubernetes.patch import APPLY_PATCH, JSON_PATCH, MERGE_PATCH, STRATEGIC_PATCH, unsupported_patch
 from rayrig_fakes.kubernetes.registry import Registry, Served
+from rayrig_fakes.kubernetes.selectors import label_predicate, parse_field_selector
 from rayrig_fakes.kubernetes.typed.decoding import Undecodable, decode, json_type
 from rayrig_fakes.kubernetes.typed.times import read_time
 from rayrig_fakes.kubernetes.write_options import check_delete_options, check_write_options
@@ -157,6 +158,10 @@ def call_of(request: HttpRequest, target: Target, verb: Verb) -> ApiCall:
     if len(request.body) > BODY_LIMIT:
         text = f"Request entity too large: limit is {BODY_LIMIT}"
         raise status.error(413, "RequestEntityTooLarge", text)
+    if query and verb in ("list", "watch", "deletecollection"):
+        # What cannot be read comes before what does not go together.
+        label_predicate(call.label_selector)
+        parse_field_selector(call.field_selector)
     if verb in ("list", "watch"):
         if query:
             number(query, "timeoutSeconds")
