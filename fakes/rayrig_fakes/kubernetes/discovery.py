@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, cast
 
 from rayrig_core.objects import JsonObject
 from rayrig_fakes.kubernetes.registry import Registry, Served
+from rayrig_fakes.kubernetes.version_rank import version_rank
 
 if TYPE_CHECKING:
     from rayrig_fakes.kubernetes.kinds.custom import CustomRules
@@ -141,16 +142,6 @@ def _versions(registry: Registry) -> dict[str, list[str]]:
     for versions in groups.values():
         versions.sort(key=version_rank)
     return groups
-
-
-def version_rank(version: str) -> tuple[int, int, int, str]:
-    """v2 before v1 before v1beta1 before v1alpha1."""
-    for maturity, word in ((1, "beta"), (2, "alpha")):
-        major, found, minor = version.removeprefix("v").partition(word)
-        if found and major.isdecimal() and minor.isdecimal():
-            return maturity, -int(major), -int(minor), version
-    major = version.removeprefix("v")
-    return (0, -int(major), 0, version) if major.isdecimal() else (3, 0, 0, version)
 
 
 def group(registry: Registry, name: str) -> JsonObject | None:

@@ -11,7 +11,6 @@ from rayrig_core.objects import Json, JsonObject
 from rayrig_core.resource_types import CUSTOM_RESOURCE_DEFINITION, ResourceType
 from rayrig_core.timestamps import rfc3339
 from rayrig_fakes.kubernetes import objectmeta, status
-from rayrig_fakes.kubernetes.discovery import version_rank
 from rayrig_fakes.kubernetes.kind_rules import Admission, KindRules, keep, setdefault
 from rayrig_fakes.kubernetes.kinds.crd_names import (
     COMPLETED,
@@ -28,6 +27,7 @@ from rayrig_fakes.kubernetes.schema.shape import typed_schema
 from rayrig_fakes.kubernetes.schema.structure import structure_problems
 from rayrig_fakes.kubernetes.status import Cause
 from rayrig_fakes.kubernetes.typed.decoding import Undecodable
+from rayrig_fakes.kubernetes.version_rank import version_rank
 
 if TYPE_CHECKING:
     from rayrig_fakes.kubernetes.state import ServerState
