@@ -28,7 +28,8 @@ from rayrig_fakes.kubernetes.watch import WatchCursor
 from rayrig_fakes.kubernetes.writing import Writer
 
 if TYPE_CHECKING:
-    from rayrig_fakes.kubernetes.table import Column, Row
+    from rayrig_fakes.kubernetes.table import Row
+    from rayrig_fakes.kubernetes.table_cells import Column
 
 #: Namespaces that are there from the beginning.
 FIRST_NAMESPACES = ("default", "kube-node-lease", "kube-public", "kube-system")

@@ -6,7 +6,16 @@ from collections.abc import Callable, Sequence
 
 from rayrig_core.objects import Json, JsonObject
 from rayrig_core.timestamps import parse_rfc3339
-from rayrig_fakes.kubernetes.table import WIDE_WORKLOAD, Cell, Column, age, first_few, human_duration, or_none, pairs
+from rayrig_fakes.kubernetes.table_cells import (
+    WIDE_WORKLOAD,
+    Cell,
+    Column,
+    age,
+    first_few,
+    human_duration,
+    or_none,
+    pairs,
+)
 
 _NAME = Column("Name", format="name")
 _AGE = Column("Age")
