@@ -110,7 +110,7 @@ def test_a_fault_tolerant_cluster_leaves_redis_clean_and_shares_nothing_with_the
     assert namespaces == [cluster["metadata"]["uid"]]
 
 
-@pytest.mark.xfail(reason="its workers are asked for by the Ray autoscaler, which the model does not have yet")
+@pytest.mark.xfail(reason="no Gateway controller answers in the model yet")
 def test_an_incremental_upgrade_moves_the_traffic_step_by_step() -> None:
     result = perform("incremental-upgrade")
     assert result.verdict is Verdict.PASS, "\n".join(what_broke(result))
