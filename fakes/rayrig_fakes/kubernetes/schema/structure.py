@@ -46,12 +46,13 @@ _INT_OR_STRING = [{"type": "integer"}, {"type": "string"}]
 def structure_problems(schema: JsonObject, field: str) -> list[Cause]:
     """Causes against a schema of a version; `field` is its place in the definition."""
     causes: list[Cause] = []
-    _basics(schema, field, causes)
+    later: list[Cause] = []
+    _basics(schema, field, causes, later)
     if causes:
         return causes
+    causes += later
     if schema.get("nullable"):
         causes.append(status.forbidden_field(f"{field}.nullable", "nullable cannot be true at the root"))
-    _check_collections(schema, field, causes)
     _check(schema, field, "root", causes)
     _check_complete(schema, schema, field, causes)
     if not causes:
@@ -83,7 +84,8 @@ def _alternatives(schema: JsonObject, field: str) -> list[tuple[JsonObject, str]
 # What schemas may hold at all
 
 
-def _basics(schema: JsonObject, field: str, causes: list[Cause]) -> None:
+def _basics(schema: JsonObject, field: str, causes: list[Cause], later: list[Cause]) -> None:
+    """`later`: what is said with the structure, of lists and maps."""
     for name in _UNSUPPORTED:
         if schema.get(name):
             causes.append(status.forbidden_field(f"{field}.{name}", f"{name} is not supported"))
@@ -109,19 +111,12 @@ def _basics(schema: JsonObject, field: str, causes: list[Cause]) -> None:
     if schema.get("x-kubernetes-preserve-unknown-fields") is False:
         at = f"{field}.x-kubernetes-preserve-unknown-fields"
         causes.append(status.invalid_value(at, False, "must be true or undefined"))
+    if schema.get("x-kubernetes-list-type") or schema.get("x-kubernetes-list-map-keys"):
+        _check_list(schema, kind, field, later)
+    if schema.get("x-kubernetes-map-type"):
+        _check_map(schema, kind, field, later)
     for part, at in _parts(schema, field):
-        _basics(part, at, causes)
-
-
-# Lists and maps
-
-
-def _check_collections(schema: JsonObject, field: str, causes: list[Cause]) -> None:
-    kind = schema.get("type") or ""
-    _check_list(schema, kind, field, causes)
-    _check_map(schema, kind, field, causes)
-    for part, at in _parts(schema, field):
-        _check_collections(part, at, causes)
+        _basics(part, at, causes, later)
 
 
 def _check_map(schema: JsonObject, kind: str, field: str, causes: list[Cause]) -> None:
