@@ -20,6 +20,7 @@ from rayrig_sim.kubernetes.pod_gc import PodGarbageCollector
 from rayrig_sim.kubernetes.scheduler import DEFAULT_SCHEDULER, Scheduler
 from rayrig_sim.kubernetes.series_recorder import SeriesEventRecorder
 from rayrig_sim.kubernetes.service_proxy import ServiceProxy, ServiceTable
+from rayrig_sim.kubernetes.storage_protection import ClaimProtection
 from rayrig_sim.kubernetes.taint_eviction import TaintEvictionController
 from rayrig_sim.randomness import Streams
 
@@ -120,6 +121,7 @@ class ControlPlane:
             rng=streams.stream("namespaces"),
         )
 
+        self.claim_protection = ClaimProtection(runtime, client, caches)
         if workloads:
             # Worlds without them are not to wait for their import.
             from rayrig_sim.kubernetes.workload_controllers import WorkloadControllers

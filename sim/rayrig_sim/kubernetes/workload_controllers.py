@@ -17,6 +17,7 @@ from rayrig_sim.kubernetes.event_recorder import CoreEventRecorder
 from rayrig_sim.kubernetes.object_cache import ObjectCaches
 from rayrig_sim.kubernetes.replica_sets import ReplicaSetController
 from rayrig_sim.kubernetes.stateful_sets import StatefulSetController
+from rayrig_sim.kubernetes.storage_protection import VolumeProtection
 
 
 class WorkloadControllers:
@@ -31,6 +32,7 @@ class WorkloadControllers:
         deployments = ControlledObjects(caches, DEPLOYMENT)
         self.endpoints = EndpointsController(runtime, client, caches, pods)
         self.mirroring = MirroringController(runtime, client, caches)
+        self.volume_protection = VolumeProtection(runtime, client, caches)
         self.replica_sets = ReplicaSetController(runtime, client, caches, sets, pods, recorder("replicaset-controller"))
         self.disruption = DisruptionController(runtime, client, caches, pods, recorder("controllermanager"))
         revisions = ControlledObjects(caches, CONTROLLER_REVISION)
