@@ -2,28 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 from rayrig_core.resource_types import ResourceType
 from rayrig_fakes.kubernetes.kind_rules import KindRules
-from rayrig_fakes.kubernetes.kinds.further_rules import (
-    AdmissionPolicyBindingRules,
-    AdmissionPolicyRules,
-    ApiServiceRules,
-    AttachmentRules,
-    AttributesClassRules,
-    CapacityRules,
-    ControllerRevisionRules,
-    DriverRules,
-    FlowSchemaRules,
-    MutatingPolicyBindingRules,
-    MutatingPolicyRules,
-    NodeDriverRules,
-    ResourceClaimRules,
-    RuntimeClassRules,
-    WebhookRules,
-)
+from rayrig_fakes.kubernetes.kinds.later import later
 from rayrig_fakes.kubernetes.kinds.plain import PlainRules
 from rayrig_fakes.kubernetes.objectmeta import Looks
 
@@ -31,14 +14,6 @@ _NETWORKING, _STORAGE, _DEVICES = "networking.k8s.io", "storage.k8s.io", "resour
 _ADMISSION, _FLOW = "admissionregistration.k8s.io", "flowcontrol.apiserver.k8s.io"
 
 _LOOKED_TWICE = (2, 2, 2)
-
-
-def _mutating_webhooks(**features: bool) -> KindRules:
-    return WebhookRules(mutating=True)
-
-
-def _validating_webhooks(**features: bool) -> KindRules:
-    return WebhookRules(mutating=False)
 
 
 class Further(NamedTuple):
@@ -50,50 +25,54 @@ class Further(NamedTuple):
     short_names: str = ""
     categories: str = ""
     subresources: str = ""
-    #: What is checked and filled in; nothing without.
-    rules: Callable[..., KindRules] = PlainRules
+    #: What is checked and filled in, by the name of its class in `further_rules`; nothing without.
+    rules: str = ""
+    #: For a class that is made with something else than `has_status` and `has_generation`.
+    made_with: tuple[tuple[str, bool], ...] = ()
     looks: tuple[int, int, int] = (2, 1, 1)
 
 
 FURTHER: tuple[Further, ...] = (
     Further(
         ResourceType("apps", "v1", "controllerrevisions", "ControllerRevision"),
-        rules=ControllerRevisionRules,
+        rules="ControllerRevisionRules",
         looks=(3, 2, 3),
     ),
     Further(ResourceType(_NETWORKING, "v1", "ipaddresses", "IPAddress", False), short_names="ip"),
     Further(ResourceType(_NETWORKING, "v1", "servicecidrs", "ServiceCIDR", False), True),
-    Further(ResourceType(_STORAGE, "v1", "csidrivers", "CSIDriver", False), rules=DriverRules),
-    Further(ResourceType(_STORAGE, "v1", "csinodes", "CSINode", False), rules=NodeDriverRules, looks=(1, 2, 1)),
+    Further(ResourceType(_STORAGE, "v1", "csidrivers", "CSIDriver", False), rules="DriverRules"),
+    Further(ResourceType(_STORAGE, "v1", "csinodes", "CSINode", False), rules="NodeDriverRules", looks=(1, 2, 1)),
     Further(
         ResourceType(_STORAGE, "v1", "csistoragecapacities", "CSIStorageCapacity"),
-        rules=CapacityRules,
+        rules="CapacityRules",
         looks=_LOOKED_TWICE,
     ),
     Further(
         ResourceType(_STORAGE, "v1", "volumeattachments", "VolumeAttachment", False),
         True,
-        rules=AttachmentRules,
+        rules="AttachmentRules",
         looks=(1, 2, 1),
     ),
     Further(
         ResourceType(_STORAGE, "v1", "volumeattributesclasses", "VolumeAttributesClass", False),
         short_names="vac",
-        rules=AttributesClassRules,
+        rules="AttributesClassRules",
         looks=_LOOKED_TWICE,
     ),
     Further(
         ResourceType(_ADMISSION, "v1", "mutatingwebhookconfigurations", "MutatingWebhookConfiguration", False),
         has_generation=True,
         categories="api-extensions",
-        rules=_mutating_webhooks,
+        rules="WebhookRules",
+        made_with=(("mutating", True),),
         looks=(1, 2, 0),
     ),
     Further(
         ResourceType(_ADMISSION, "v1", "validatingwebhookconfigurations", "ValidatingWebhookConfiguration", False),
         has_generation=True,
         categories="api-extensions",
-        rules=_validating_webhooks,
+        rules="WebhookRules",
+        made_with=(("mutating", False),),
         looks=(1, 2, 0),
     ),
     Further(
@@ -101,35 +80,35 @@ FURTHER: tuple[Further, ...] = (
         True,
         True,
         categories="api-extensions",
-        rules=AdmissionPolicyRules,
+        rules="AdmissionPolicyRules",
         looks=(1, 2, 0),
     ),
     Further(
         ResourceType(_ADMISSION, "v1", "validatingadmissionpolicybindings", "ValidatingAdmissionPolicyBinding", False),
         has_generation=True,
         categories="api-extensions",
-        rules=AdmissionPolicyBindingRules,
+        rules="AdmissionPolicyBindingRules",
         looks=(1, 2, 0),
     ),
     Further(
         ResourceType(_ADMISSION, "v1", "mutatingadmissionpolicies", "MutatingAdmissionPolicy", False),
         has_generation=True,
         categories="api-extensions",
-        rules=MutatingPolicyRules,
+        rules="MutatingPolicyRules",
         looks=(1, 2, 0),
     ),
     Further(
         ResourceType(_ADMISSION, "v1", "mutatingadmissionpolicybindings", "MutatingAdmissionPolicyBinding", False),
         has_generation=True,
         categories="api-extensions",
-        rules=MutatingPolicyBindingRules,
+        rules="MutatingPolicyBindingRules",
         looks=(1, 2, 0),
     ),
     Further(
         ResourceType("apiregistration.k8s.io", "v1", "apiservices", "APIService", False),
         True,
         categories="api-extensions",
-        rules=ApiServiceRules,
+        rules="ApiServiceRules",
     ),
     Further(
         ResourceType("certificates.k8s.io", "v1", "certificatesigningrequests", "CertificateSigningRequest", False),
@@ -140,13 +119,13 @@ FURTHER: tuple[Further, ...] = (
         ResourceType(_FLOW, "v1", "flowschemas", "FlowSchema", False),
         True,
         True,
-        rules=FlowSchemaRules,
+        rules="FlowSchemaRules",
         looks=(1, 2, 1),
     ),
     Further(ResourceType(_FLOW, "v1", "prioritylevelconfigurations", "PriorityLevelConfiguration", False), True, True),
     Further(
         ResourceType("node.k8s.io", "v1", "runtimeclasses", "RuntimeClass", False),
-        rules=RuntimeClassRules,
+        rules="RuntimeClassRules",
         looks=(2, 2, 0),
     ),
     Further(
@@ -155,7 +134,7 @@ FURTHER: tuple[Further, ...] = (
     Further(
         ResourceType(_DEVICES, "v1", "resourceclaims", "ResourceClaim"),
         True,
-        rules=ResourceClaimRules,
+        rules="ResourceClaimRules",
         looks=_LOOKED_TWICE,
     ),
     Further(ResourceType(_DEVICES, "v1", "resourceclaimtemplates", "ResourceClaimTemplate"), looks=_LOOKED_TWICE),
@@ -164,6 +143,9 @@ FURTHER: tuple[Further, ...] = (
 
 
 def further_rules(kind: Further) -> KindRules:
-    rules = kind.rules(has_status=kind.has_status, has_generation=kind.has_generation)
+    features = {"has_status": kind.has_status, "has_generation": kind.has_generation}
+    rules: KindRules = PlainRules(**features)
+    if kind.rules:
+        rules = later("further_rules", kind.rules, has_status=kind.has_status, named=dict(kind.made_with) or features)
     rules.looks = Looks(*kind.looks)
     return rules
