@@ -290,6 +290,8 @@ def _watch(
     tells_all = call.send_initial_events if "sendInitialEvents" in query else call.resource_version in ("", "0")
     if bookmarks and tells_all:
         closing = bookmark(target.served.type, str(server.revision), closes_initial=True)
+        if form.kind == "PartialObjectMetadata":
+            closing = _partial(closing, form.api_version)
     shaped, first = _event_forms(server, target, request, form)
     return WatchResponse(
         target,
