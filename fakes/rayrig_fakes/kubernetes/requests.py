@@ -309,7 +309,9 @@ def _parse(body: bytes, media: str, kind: str, *, counting: bool = False) -> tup
         value, doubles = parse_body(body)
         return value, doubles if counting else ()
     except Malformed as problem:
-        why = str(problem) if media == YAML else f"couldn't get version/kind; json parse error: {problem}"
+        why = str(problem).removeprefix("error converting YAML to JSON: ")
+        if media != YAML:
+            why = f"couldn't get version/kind; json parse error: {why}"
         raise _unrecognized(kind, why, body) from None
 
 
