@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Callable
 
-from rayrig_core.kubernetes_names import dns_label, dns_subdomain
+from rayrig_core.kubernetes_names import dns_label, dns_subdomain, qualified_name
 from rayrig_core.objects import Json, JsonObject
 from rayrig_fakes.kubernetes import status
 from rayrig_fakes.kubernetes.kinds.checks import each, ip_problems, labels_problems, one_of, port_name, validate_port
@@ -27,6 +27,10 @@ def service_problems(spec: JsonObject, is_taken: Callable[[int], bool]) -> list[
     kind = spec["type"]
     if not spec.get("ports") and kind != "ExternalName" and spec.get("clusterIP") != "None":
         causes.append(status.required("spec.ports"))
+    if kind in WITH_NODE_PORTS and spec.get("clusterIP") == "None":
+        causes.append(
+            status.invalid_value("spec.clusterIPs[0]", "None", f"may not be set to 'None' for {kind} services")
+        )
     if kind == "ExternalName":
         causes += _external_name(spec)
     causes += _ports(spec, is_taken)
@@ -78,6 +82,9 @@ def _ports(spec: JsonObject, is_taken: Callable[[int], bool]) -> list[Cause]:
             causes += validate_port(target, f"{field}.targetPort")
         elif isinstance(target, str):
             causes += each(f"{field}.targetPort", target, port_name(target))
+        application = port.get("appProtocol")
+        if application is not None:
+            causes += each(f"{field}.appProtocol", application, qualified_name(application))
         node_port = port.get("nodePort")
         if node_port and kind not in WITH_NODE_PORTS:
             text = "may not be used when `type` is '" + kind + "'"
@@ -143,6 +150,12 @@ def _load_balancer(spec: JsonObject) -> list[Cause]:
     for field in ("allocateLoadBalancerNodePorts", "loadBalancerClass"):
         if spec.get(field) is not None and not is_one:
             causes.append(status.forbidden_field(f"spec.{field}", text))
+    name, check = spec.get("loadBalancerClass"), spec.get("healthCheckNodePort")
+    if is_one and name is not None:
+        causes += each("spec.loadBalancerClass", name, qualified_name(name))
+    if check and not (is_one and spec.get("externalTrafficPolicy") == "Local"):
+        text = "may only be set when `type` is 'LoadBalancer' and `externalTrafficPolicy` is 'Local'"
+        causes.append(status.invalid_value("spec.healthCheckNodePort", check, text))
     return causes
 
 
@@ -174,7 +187,11 @@ def _families(spec: JsonObject) -> list[Cause]:
         return []
     causes: list[Cause] = []
     for index, family in enumerate(spec.get("ipFamilies") or ()):
-        if family not in ("IPv4", "IPv6") or family == "IPv6":
+        if family not in ("IPv4", "IPv6"):
+            causes.append(status.not_supported(f"spec.ipFamilies[{index}]", family, ("IPv4", "IPv6")))
+        elif family in spec["ipFamilies"][:index]:
+            causes.append(status.duplicate(f"spec.ipFamilies[{index}]", family))
+        elif family == "IPv6":
             causes.append(status.invalid_value(f"spec.ipFamilies[{index}]", family, "not configured on this cluster"))
     policy: Json = spec.get("ipFamilyPolicy")
     if policy == "RequireDualStack":

@@ -18,6 +18,7 @@ from rayrig_fakes.kubernetes.kinds.service_validation import (
 from rayrig_fakes.kubernetes.status import Cause
 
 _RANGE = "10.96."
+_HINTS = "service.kubernetes.io/topology-aware-hints"
 #: Fields that go when a Service that had them by its type becomes an ExternalName.
 _OF_ADDRESSES = ("clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy", "internalTrafficPolicy")
 
@@ -148,6 +149,19 @@ class ServiceRules(KindRules):
     def validate(self, obj: JsonObject, admission: Admission) -> Sequence[Cause]:
         owner = _owner(obj)
         return service_problems(obj["spec"], lambda port: self._ports.get(port, owner) != owner)
+
+    def warn(self, obj: JsonObject, old: JsonObject | None, admission: Admission) -> None:
+        if not admission.looks_for_unknown:
+            return
+        spec, annotations = obj["spec"], obj["metadata"].get("annotations") or {}
+        if _HINTS in annotations:
+            text = f"annotation {_HINTS} is deprecated, please use service.kubernetes.io/topology-mode instead"
+            admission.warnings.append(text)
+        if spec.get("externalName") and spec["type"] != "ExternalName":
+            admission.warnings.append('spec.externalName is ignored when spec.type is not "ExternalName"')
+        if spec.get("trafficDistribution") == "PreferClose":
+            text = 'spec.trafficDistribution: "PreferClose" is deprecated; use "PreferSameZone"'
+            admission.warnings.append(text)
 
     def validate_update(self, obj: JsonObject, old: JsonObject, admission: Admission) -> Sequence[Cause]:
         spec, had = obj["spec"], old["spec"].get("clusterIP")
