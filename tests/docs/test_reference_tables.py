@@ -157,8 +157,11 @@ curl -X DELETE http://127.0.0.1:8001/rayrig/faults/1        # or all of them, wi
 ```
 
 ```python
-number = rayrig_kubernetes.fault("stale-read", resource="pods", lag="5s")
-rayrig_kubernetes.end_fault(number)
+def test_a_client_that_reads_old_pods(rayrig_kubernetes):
+    number = rayrig_kubernetes.fault("stale-read", resource="pods", lag="5s")
+    # Here your client does its work.
+    assert rayrig_kubernetes.faults()[0]["struck"] == 0
+    rayrig_kubernetes.end_fault(number)
 ```
 
 All kinds take `actor` (the user where there are tokens, otherwise the client's User-Agent up to `/`; `*` matches any text), `verb`,
