@@ -156,6 +156,7 @@ curl http://127.0.0.1:8001/rayrig/faults          # what is set, and how often e
 curl -X DELETE http://127.0.0.1:8001/rayrig/faults/1        # or all of them, without a number
 ```
 
+<!-- pytest -->
 ```python
 def test_a_client_that_reads_old_pods(rayrig_kubernetes):
     number = rayrig_kubernetes.fault("stale-read", resource="pods", lag="5s")
