@@ -39,6 +39,7 @@ def kuberay(api: Api) -> Api:
     return api
 
 
+@pytest.mark.accepts("K8-043")
 @pytest.mark.parametrize("sample", samples(), ids=lambda path: path.stem)
 def test_samples_are_taken_and_become_the_same_as_with_our_definitions(kuberay: Api, sample: Path) -> None:
     ours = Api()
@@ -53,6 +54,7 @@ def test_samples_are_taken_and_become_the_same_as_with_our_definitions(kuberay: 
             assert ours.create(served.type, document)["spec"] == made["spec"]
 
 
+@pytest.mark.accepts("K8-043")
 def test_defaults_of_a_worker_group(kuberay: Api) -> None:
     template = {"spec": {"containers": [{"name": "ray", "image": "rayproject/ray:2.52.0"}]}}
     cluster = {
@@ -64,6 +66,7 @@ def test_defaults_of_a_worker_group(kuberay: Api) -> None:
     assert (group["numOfHosts"], group["maxReplicas"], group["minReplicas"]) == (1, 2147483647, 0)
 
 
+@pytest.mark.accepts("K8-043")
 @pytest.mark.parametrize(
     ("spec", "field"),
     [
