@@ -168,6 +168,8 @@ def _make_namespace(one: _OneSide) -> Answer:
 
 
 _JSON = {"content-type": "application/json"}
+_MERGE = {"content-type": "application/merge-patch+json"}
+_NO_FINALIZERS = b'{"metadata":{"finalizers":null}}'
 
 
 def _take_step(one: _OneSide, step: Step, index: int) -> Answer:
@@ -184,7 +186,7 @@ def _take_step(one: _OneSide, step: Step, index: int) -> Answer:
     if step.text is not None:
         body = fill(step.text).encode("utf-8", "surrogatepass")
     elif step.body is not None:
-        body = json.dumps(fill(step.body)).encode()
+        body = json.dumps(fill(step.body), separators=(",", ":")).encode()
         headers.setdefault("Content-Type", "application/json")
     answer = one.side.ask(step.method, target, headers, body, step.user)
     if answer.status < 300:
@@ -234,7 +236,8 @@ def _take_away(one: _OneSide, story: Story) -> None:
                 _release(one, fill(path))
     for step in reversed(story.steps):
         path = _made_outside(step)
-        if path:
+        if path and one.word in fill(path):
+            ask("PATCH", fill(path), _MERGE, _NO_FINALIZERS, "admin")
             ask("DELETE", fill(path), {}, None, "admin")
     ask("DELETE", fill("/api/v1/namespaces/${ns}"), {}, None, "admin")
 
@@ -254,9 +257,7 @@ def _release(one: _OneSide, path: str) -> None:
     for item in items or ():
         meta: JsonObject = item.get("metadata") or {}
         if meta.get("finalizers") and (one.word in str(meta.get("namespace", "")) or one.word in meta["name"]):
-            body = json.dumps({"metadata": {"finalizers": None}}).encode()
-            headers = {"content-type": "application/merge-patch+json"}
-            one.side.ask("PATCH", f"{path}/{meta['name']}", headers, body, "admin")
+            one.side.ask("PATCH", f"{path}/{meta['name']}", _MERGE, _NO_FINALIZERS, "admin")
 
 
 def _made_outside(step: Step) -> str:
