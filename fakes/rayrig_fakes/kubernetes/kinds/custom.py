@@ -199,16 +199,31 @@ class CustomRules(KindRules):
         return any(obj.get(field) != old.get(field) for field in fields if field not in left_out)
 
     def stored_form(self, obj: JsonObject) -> JsonObject:
+        """What is written in another version is cut to the stored version's schema, and filled with its defaults."""
+        if self._api_version != self._storage_version:
+            stored = self.versions.get(self._storage_version)
+            if stored is not None:
+                _refilled(obj, stored.root)
         obj["apiVersion"] = self._storage_version
         return obj
 
     def served_form(self, obj: JsonObject) -> JsonObject:
         if self._changed_at and int(obj["metadata"].get("resourceVersion") or self._changed_at + 1) <= self._changed_at:
             obj = copy_json(obj)
-            stored = self.versions.get(obj["apiVersion"], self)
-            envelope = {field: obj.pop(field) for field in _ENVELOPE if field in obj}
-            stored.root.admit_fields(obj, {}, [])
-            obj = {**envelope, **obj}
+            _refilled(obj, self.versions.get(obj["apiVersion"], self).root)
         if obj["apiVersion"] != self._api_version:
-            obj = {**obj, "apiVersion": self._api_version}
+            # What this version's schema does not know is not shown; its defaults are for writing.
+            body = {field: copy_json(value) for field, value in obj.items() if field not in _ENVELOPE}
+            self.root.prune(body)
+            obj = {"apiVersion": self._api_version, "kind": obj["kind"], "metadata": obj["metadata"], **body}
         return obj
+
+
+def _refilled(obj: JsonObject, root: SchemaNode) -> None:
+    """Prune and default in place, in the order of the object."""
+    envelope = {field: obj.pop(field) for field in _ENVELOPE if field in obj}
+    root.admit_fields(obj, {}, [])
+    body = dict(obj)
+    obj.clear()
+    obj.update(envelope)
+    obj.update(body)

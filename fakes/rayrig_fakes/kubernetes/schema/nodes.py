@@ -372,6 +372,23 @@ class SchemaNode:
                 found += self._items.unknown_fields(item, (path, index))
         return found
 
+    def prune(self, value: Json) -> None:
+        """Take out, in place, the fields that the schema does not know; nothing is defaulted or checked."""
+        if isinstance(value, dict):
+            for field in list(value):
+                if self._embedded and field == "metadata":
+                    continue
+                node = self.child(field) or self._additional
+                if node is not None:
+                    node.prune(value[field])
+                elif self._prunes:
+                    del value[field]
+        elif isinstance(value, list) and isinstance(self._schema.get("items"), dict):
+            if self._items is None:
+                self._items = SchemaNode(self._schema["items"], structural=self._structural)
+            for item in value:
+                self._items.prune(item)
+
 
 def _alternatives(schema: JsonObject) -> tuple[tuple[str, tuple[SchemaNode, ...]], ...]:
     found = []
