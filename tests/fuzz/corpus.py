@@ -138,7 +138,7 @@ RESOURCES: tuple[Resource, ...] = (
         "/apis/autoscaling/v2",
         "horizontalpodautoscalers",
         "HorizontalPodAutoscaler",
-        {"spec": {"maxReplicas": 3, "scaleTargetRef": {"kind": "Deployment", "name": "a"}}},
+        {"spec": {"maxReplicas": 3, "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "a"}}},
     ),
     Resource(
         "/apis/apiextensions.k8s.io/v1",

@@ -39,6 +39,7 @@ _WARNINGS = (
     "Invalid HTTP request received.",
     "Unsupported upgrade request.",
     "No supported WebSocket library detected.",
+    "rayrig kube: warning:",
 )
 
 #: A few refusals of the real server have the code 500, too: those of its parts that know no codes (typed patches, watch options,

@@ -57,6 +57,8 @@ NOT_AS_DESCRIBED = {
     "POST /api/v1/namespaces/{namespace}/pods/{name}/binding": "the same",
     "GET /api/v1/namespaces/{namespace}/pods/{name}/log": "of a pod without node 204 and nothing, as from the real server",
     "POST /api/v1/namespaces/{namespace}/limitranges": "without limits they are null, as from the real server",
+    "PUT /api/v1/namespaces/{namespace}/limitranges/{name}": "the same",
+    "PATCH /api/v1/namespaces/{namespace}/limitranges/{name}": "the same",
     "POST /api/v1/namespaces/{namespace}/serviceaccounts/{name}/token": "no bound object is null, as from the real server",
     "POST /apis/networking.k8s.io/v1/ipaddresses": "the parent is not checked",
 }
