@@ -1,4 +1,4 @@
-"""Kinds that scenarios may name, by kind (`RayService`) and by plural (`rayservices`)."""
+"""Kinds that scenarios may name, by kind (`RayService`)."""
 
 from __future__ import annotations
 
@@ -11,4 +11,3 @@ _TYPES = [value for value in vars(resource_types).values() if isinstance(value, 
 
 #: `Event` is the one of events.k8s.io.
 KINDS: Mapping[str, ResourceType] = {resource.kind: resource for resource in _TYPES}
-PLURALS: Mapping[str, ResourceType] = {resource.plural: resource for resource in _TYPES}

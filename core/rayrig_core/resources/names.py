@@ -111,11 +111,6 @@ def ingress_name(cluster: str) -> str:
     return keep_last_50(f"{cluster}-head-ingress")
 
 
-def route_name(cluster: str, namespace: str) -> str:
-    """Name of the OpenShift Route of a cluster."""
-    return keep_last_50(f"{cluster}-head-route"[: max(0, 51 - len(namespace))])
-
-
 def redis_cleanup_job_name(cluster: str) -> str:
     return keep_last_63(f"{cluster}-redis-cleanup")
 

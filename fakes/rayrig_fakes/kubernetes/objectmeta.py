@@ -89,31 +89,6 @@ def annotation_problems(annotations: JsonObject, field: str) -> list[Cause]:
 _NEVER_OWNERS = (("v1", "Event"),)
 
 
-def drop_repeated_owners(meta: JsonObject) -> str:
-    """Keep the first reference to each owner, in place. Returns what to say of that, empty when there was nothing to do."""
-    references = meta.get("ownerReferences")
-    if not references or len(references) < 2:
-        return ""
-    kept: list[JsonObject] = []
-    uids: list[str] = []
-    repeated: list[str] = []
-    for reference in references:
-        uid = str(reference.get("uid") or "")
-        if reference not in kept:
-            uids.append(uid)
-            kept.append(reference)
-        elif uid not in repeated:
-            repeated.append(uid)
-    if not repeated:
-        return ""
-    meta["ownerReferences"] = kept
-    return (
-        ".metadata.ownerReferences contains duplicate entries; API server dedups owner references in 1.20+, and may "
-        "reject such requests as early as 1.24; please fix your requests; duplicate UID(s) observed: "
-        f"{', '.join(repeated)}"
-    )
-
-
 def _validate_owners(references: list[JsonObject]) -> list[Cause]:
     causes: list[Cause] = []
     controllers: list[JsonObject] = []

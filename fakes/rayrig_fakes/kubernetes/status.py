@@ -167,10 +167,6 @@ def unsupported_media_type(accepted: Sequence[str]) -> ApiError:
     return error(415, "UnsupportedMediaType", text)
 
 
-def too_many_requests(message: str, causes: Sequence[JsonObject]) -> ApiError:
-    return error(429, "TooManyRequests", message, {"causes": list(causes)})
-
-
 # What is wrong with a field
 
 

@@ -31,12 +31,6 @@ _HEADER_TEXT = (
     "a valid HTTP header must consist of alphanumeric characters or '-' (e.g. 'X-Header-Name', regex used for "
     "validation is '[-A-Za-z0-9]+')"
 )
-_DNS1035 = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?")
-_DNS1035_TEXT = (
-    "a DNS-1035 label must consist of lower case alphanumeric characters or '-', start with an alphabetic character, and "
-    "end with an alphanumeric character (e.g. 'my-name',  or 'abc-123', regex used for validation is "
-    "'[a-z]([-a-z0-9]*[a-z0-9])?')"
-)
 
 
 def each(field: str, value: Json, problems: Iterable[str]) -> list[Cause]:
@@ -84,16 +78,6 @@ def port_or_name(field: str, value: Json) -> list[Cause]:
 def label_without_dots(name: str) -> tuple[str, ...]:
     """A DNS label; dots get a remark of their own."""
     return ("must not contain dots",) if "." in name else dns_label(name)
-
-
-@lru_cache(maxsize=1024)
-def dns1035_label(name: str) -> tuple[str, ...]:
-    problems = []
-    if len(name) > 63:
-        problems.append("must be no more than 63 characters")
-    if not _DNS1035.fullmatch(name):
-        problems.append(_DNS1035_TEXT)
-    return tuple(problems)
 
 
 @lru_cache(maxsize=4096)
