@@ -220,3 +220,16 @@ def test_strategic_patches_that_are_none(http: Http, patch: Any, code: int, mess
 
 def test_a_missing_object_is_missed_before_its_patch_is_read(http: Http) -> None:
     assert http.send("PATCH", f"{MAPS}/none", "{", "merge")[0] == 404
+
+
+def test_an_empty_map_that_is_not_kept_is_owned_all_the_same() -> None:
+    """Objects that are empty are not stored: who adds one again takes it from those who own it."""
+    http = Http()
+    maps = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}}
+    assert http.apply({**maps, "data": {}}, "first")[0] == 201
+    status, refused = http.apply({**maps, "data": {"k": "v"}}, "second")
+    assert (status, refused["message"]) == (409, 'Apply failed with 1 conflict: conflict with "first": .data')
+    status, taken = http.apply({**maps, "data": {"k": "v"}}, "second", force="true")
+    assert status == 200
+    assert [entry["manager"] for entry in taken["metadata"]["managedFields"]] == ["second"]
+    assert http.apply({**maps, "data": {}}, "third")[0] == 200

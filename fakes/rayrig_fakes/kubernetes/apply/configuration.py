@@ -47,6 +47,7 @@ def apply_configuration(
     others = [each for each in managers if each is not mine]
     present = leaves(live, place)
     changed = {path: None for path, value in wanted.items() if path in present and present[path] != value}
+    changed |= _added(live, wanted, present, others, place)
     conflicts = [(each, path) for each in others for path in each.fields if path in changed]
     if conflicts and manager.name == KUBECTL:
         mine_before = _owned_by_last_applied(live, place, present)
@@ -67,6 +68,30 @@ def apply_configuration(
     mine.fields = dict.fromkeys(wanted)
     write(merged, managers)
     return merged
+
+
+def _added(
+    live: JsonObject, wanted: dict[Path, object], present: dict[Path, object], others: list[Manager], place: Place
+) -> FieldSet:
+    """What others own though it is not there (objects that are empty are not kept), and is to be there now."""
+    absent = [path for each in others for path in each.fields if path not in present]
+    absent = [path for path in absent if any(new[: len(path)] == path for new in wanted)]
+    return {path: None for path in absent if not _is_there(live, path, place)}
+
+
+def _is_there(value: Json, path: Path, place: Place) -> bool:
+    for step in path:
+        if step.startswith("f:"):
+            if not isinstance(value, dict) or step[2:] not in value:
+                return False
+            value, place = value[step[2:]], place.field(step[2:])
+        else:
+            items = value if isinstance(value, list) else ()
+            found = [item for item in items if place.step(item) == step]
+            if not found:
+                return False
+            value, place = found[0], place.item
+    return True
 
 
 def _conflict(conflicts: list[tuple[Manager, Path]]) -> ApiError:
