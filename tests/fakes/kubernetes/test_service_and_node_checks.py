@@ -92,3 +92,78 @@ def test_a_namespace_keeps_finalizers_of_its_spec_and_its_phase(api: Api) -> Non
     assert made["spec"]["finalizers"] == ["example.com/f", "kubernetes"]
     with pytest.raises(Invalid, match="may only be 'Active' if `deletionTimestamp` is empty"):
         api.patch(NAMESPACE, "n", {"status": {"phase": "Terminating"}}, subresource="status")
+
+
+@pytest.mark.accepts("K8-076")
+@pytest.mark.parametrize(
+    ("spec", "text"),
+    [
+        (
+            {"ports": [{"port": 1}, {"port": 2}], "ipFamilyPolicy": "RequireDualStack"},
+            (
+                'Service "s" is invalid: spec.ipFamilyPolicy: Invalid value: "RequireDualStack": '
+                "this cluster is not configured for dual-stack services"
+            ),
+        ),
+        (
+            {"ports": PORTS, "ipFamilies": ["IPv4", "IPv6"]},
+            (
+                'Service "s" is invalid: spec.ipFamilyPolicy: Invalid value: "SingleStack": '
+                "must be 'RequireDualStack' or 'PreferDualStack' when multiple IP families are specified"
+            ),
+        ),
+        (
+            {"ports": PORTS, "clusterIP": "10.96.3.3", "clusterIPs": ["10.96.3.3", "10.96.3.4"]},
+            (
+                'Service "s" is invalid: spec.clusterIPs: Invalid value: ["10.96.3.3","10.96.3.4"]: '
+                "may specify no more than one IP for each IP family"
+            ),
+        ),
+        (
+            {"ports": PORTS, "clusterIP": "fd00::1"},
+            (
+                'Service "s" is invalid: spec.clusterIPs[0]: Invalid value: ["fd00::1"]: '
+                "IPv6 is not configured on this cluster"
+            ),
+        ),
+        (
+            {"ports": PORTS, "clusterIP": "None", "clusterIPs": ["None", "10.96.3.4"]},
+            (
+                'Service "s" is invalid: spec.clusterIPs: Invalid value: ["None","10.96.3.4"]: '
+                "'None' must be the first and only value"
+            ),
+        ),
+        (
+            {
+                "type": "NodePort",
+                "ports": [{"port": 1, "nodePort": 30001, "name": "a"}, {"port": 2, "nodePort": 30001, "name": "b"}],
+            },
+            'Service "s" is invalid: spec.ports[1].nodePort: Invalid value: 30001: provided port is already allocated',
+        ),
+    ],
+)
+def test_addresses_are_given_before_the_rest_of_a_service_is_looked_at(
+    api: Api, spec: dict[str, Any], text: str
+) -> None:
+    with pytest.raises(Invalid) as refused:
+        api.create(SERVICE, service(**spec))
+    assert refused.value.message == text
+
+
+@pytest.mark.accepts("K8-076")
+def test_a_headless_service_keeps_the_policy_it_was_made_with(api: Api) -> None:
+    made = api.create(SERVICE, service(ports=PORTS, clusterIP="None", selector={"a": "b"}))
+    assert (made["spec"]["ipFamilies"], made["spec"]["ipFamilyPolicy"]) == (["IPv4"], "SingleStack")
+    without = api.update(SERVICE, service(ports=PORTS, clusterIP="None"))
+    assert (without["spec"]["ipFamilies"], without["spec"]["ipFamilyPolicy"]) == (["IPv4"], "SingleStack")
+    other = service(ports=PORTS, clusterIP="None")
+    other["metadata"]["name"] = "t"
+    made = api.create(SERVICE, other)
+    assert (made["spec"]["ipFamilies"], made["spec"]["ipFamilyPolicy"]) == (["IPv4", "IPv6"], "RequireDualStack")
+    other["spec"]["selector"] = {"a": "b"}
+    with pytest.raises(Invalid) as refused:
+        api.update(SERVICE, other)
+    assert refused.value.message == (
+        'Service "t" is invalid: spec.ipFamilyPolicy: Invalid value: "RequireDualStack": '
+        "this cluster is not configured for dual-stack services"
+    )

@@ -6,7 +6,7 @@ import ipaddress
 from collections.abc import Callable
 
 from rayrig_core.kubernetes_names import dns_label, dns_subdomain, qualified_name
-from rayrig_core.objects import Json, JsonObject
+from rayrig_core.objects import JsonObject
 from rayrig_fakes.kubernetes import status
 from rayrig_fakes.kubernetes.kinds.checks import each, ip_problems, labels_problems, one_of, port_name, validate_port
 from rayrig_fakes.kubernetes.status import Cause
@@ -41,7 +41,6 @@ def service_problems(spec: JsonObject, is_taken: Callable[[int], bool]) -> list[
     causes += one_of("spec.type", kind, _TYPES)
     causes += _load_balancer(spec)
     causes += _traffic(spec)
-    causes += _families(spec)
     return causes
 
 
@@ -181,24 +180,38 @@ def _traffic(spec: JsonObject) -> list[Cause]:
     return causes
 
 
-def _families(spec: JsonObject) -> list[Cause]:
+def is_selectorless_headless(spec: JsonObject) -> bool:
+    """Somebody else writes its endpoints."""
+    return spec.get("clusterIP") == "None" and not spec.get("selector")
+
+
+def family_problems(spec: JsonObject) -> list[Cause]:
     """The cluster knows IPv4 only; a Service without addresses of its own may ask for more."""
-    if spec["type"] == "ExternalName" or (spec.get("clusterIP") == "None" and not spec.get("selector")):
+    if spec["type"] == "ExternalName" or is_selectorless_headless(spec):
         return []
     causes: list[Cause] = []
+    if spec.get("ipFamilyPolicy") == "RequireDualStack":
+        text = "this cluster is not configured for dual-stack services"
+        causes.append(status.invalid_value("spec.ipFamilyPolicy", "RequireDualStack", text))
     for index, family in enumerate(spec.get("ipFamilies") or ()):
+        if family == "IPv6":
+            causes.append(status.invalid_value(f"spec.ipFamilies[{index}]", family, "not configured on this cluster"))
+    return causes
+
+
+def _stated_families(spec: JsonObject) -> list[Cause]:
+    families = spec.get("ipFamilies") or []
+    causes: list[Cause] = []
+    for index, family in enumerate(families):
         if family not in ("IPv4", "IPv6"):
             causes.append(status.not_supported(f"spec.ipFamilies[{index}]", family, ("IPv4", "IPv6")))
-        elif family in spec["ipFamilies"][:index]:
+        elif family in families[:index]:
             causes.append(status.duplicate(f"spec.ipFamilies[{index}]", family))
-        elif family == "IPv6":
-            causes.append(status.invalid_value(f"spec.ipFamilies[{index}]", family, "not configured on this cluster"))
-    policy: Json = spec.get("ipFamilyPolicy")
-    if policy == "RequireDualStack":
-        text = "this cluster is not configured for dual-stack services"
+    policy = spec.get("ipFamilyPolicy")
+    causes += one_of("spec.ipFamilyPolicy", policy, _POLICIES)
+    if len(families) > 1 and policy == "SingleStack":
+        text = "must be 'RequireDualStack' or 'PreferDualStack' when multiple IP families are specified"
         causes.append(status.invalid_value("spec.ipFamilyPolicy", policy, text))
-    else:
-        causes += one_of("spec.ipFamilyPolicy", policy, _POLICIES)
     return causes
 
 
@@ -213,7 +226,28 @@ def address_problems(spec: JsonObject) -> list[Cause]:
         return [status.invalid_value("spec.clusterIPs", several, text)]
     if several and several[0] != address:
         return [status.invalid_value("spec.clusterIPs", several, "first value must match `clusterIP`")]
-    for index, each_address in enumerate(several or ([address] if address else [])):
-        if each_address != "None":
-            causes += each(f"spec.clusterIPs[{index}]", each_address, ip_problems(each_address))
+    stated = several or ([address] if address else [])
+    if len(stated) > 1 and "None" in stated:
+        text = "'None' must be the first and only value"
+        return [*_stated_families(spec), status.invalid_value("spec.clusterIPs", stated, text)]
+    causes += _stated_families(spec)
+    families = spec.get("ipFamilies") or []
+    found: list[str] = []
+    for index, each_address in enumerate(stated):
+        if each_address == "None":
+            continue
+        if problems := ip_problems(each_address):
+            causes += each(f"spec.clusterIPs[{index}]", each_address, problems)
+            continue
+        family = "IPv6" if ":" in each_address else "IPv4"
+        found.append(family)
+        if index < len(families) and families[index] in ("IPv4", "IPv6") and families[index] != family:
+            article = f"an {families[index]} value as indicated by `ipFamilies[{index}]`"
+            causes.append(status.invalid_value(f"spec.clusterIPs[{index}]", each_address, f"expected {article}"))
+    if len(found) == 2 and found[0] == found[1]:
+        text = "may specify no more than one IP for each IP family"
+        causes.append(status.invalid_value("spec.clusterIPs", stated, text))
+    if not causes and "IPv6" in found:
+        at = f"spec.clusterIPs[{found.index('IPv6')}]"
+        causes.append(status.invalid_value(at, stated, "IPv6 is not configured on this cluster"))
     return causes

@@ -13,6 +13,8 @@ from rayrig_fakes.kubernetes.kinds.service_validation import (
     LAST_NODE_PORT,
     WITH_NODE_PORTS,
     address_problems,
+    family_problems,
+    is_selectorless_headless,
     service_problems,
 )
 from rayrig_fakes.kubernetes.status import Cause
@@ -57,6 +59,8 @@ class ServiceRules(KindRules):
         if old_spec.get("type") == "LoadBalancer" and kind != "LoadBalancer":
             obj["status"] = {**(obj.get("status") or {}), "loadBalancer": {}}
         if kind != "ExternalName":
+            if old_spec.get("ipFamilyPolicy"):
+                setdefault(spec, ipFamilyPolicy=old_spec["ipFamilyPolicy"])
             had = [address for address in old_spec.get("clusterIPs") or () if address]
             if not spec.get("clusterIP") and had:
                 spec["clusterIP"], spec["clusterIPs"] = old_spec["clusterIP"], list(had)
@@ -88,10 +92,9 @@ class ServiceRules(KindRules):
             setdefault(config, timeoutSeconds=10_800)
         if spec["type"] == "ExternalName":
             return
-        if spec.get("clusterIP") == "None" and not spec.get("selector"):
-            # Whoever writes its endpoints may use both families.
-            setdefault(spec, ipFamilies=["IPv4", "IPv6"], ipFamilyPolicy="RequireDualStack")
-        setdefault(spec, ipFamilies=["IPv4"], ipFamilyPolicy="SingleStack", internalTrafficPolicy="Cluster")
+        setdefault(spec, internalTrafficPolicy="Cluster")
+        if not is_selectorless_headless(spec):
+            setdefault(spec, ipFamilyPolicy="SingleStack")
         if spec["type"] in WITH_NODE_PORTS or spec.get("externalIPs"):
             setdefault(spec, externalTrafficPolicy="Cluster")
         if spec["type"] == "LoadBalancer":
@@ -102,6 +105,9 @@ class ServiceRules(KindRules):
             return
         owner = _owner(obj)
         problems = address_problems(spec)
+        if not problems:
+            _default_families(spec)
+            problems = family_problems(spec)
         if problems:
             raise status.invalid("Service", "", str(obj["metadata"].get("name", "")), problems)
         wanted = spec.get("clusterIP") or next(iter(spec.get("clusterIPs") or ()), "")
@@ -113,14 +119,25 @@ class ServiceRules(KindRules):
         if wanted != "None":
             self._check_address(obj, wanted, owner)
         if spec["type"] in WITH_NODE_PORTS and spec.get("allocateLoadBalancerNodePorts") is not False:
-            taken_here: list[int] = []
-            for port in spec.get("ports") or ():
-                if not port.get("nodePort"):
-                    port["nodePort"] = self._free_port(admission, taken_here)
-                taken_here.append(port["nodePort"])
+            self._allocate_node_ports(obj, spec, admission)
         is_local = spec["type"] == "LoadBalancer" and spec.get("externalTrafficPolicy") == "Local"
         if is_local and not spec.get("healthCheckNodePort"):
             spec["healthCheckNodePort"] = self._free_port(admission, _node_ports(obj))
+
+    def _allocate_node_ports(self, obj: JsonObject, spec: JsonObject, admission: Admission) -> None:
+        """One number may serve several protocols. Raises `ApiError` 422 for one that is asked for twice."""
+        taken: list[int] = []
+        asked: list[tuple[int, str]] = []
+        for index, port in enumerate(spec.get("ports") or ()):
+            if not port.get("nodePort"):
+                port["nodePort"] = self._free_port(admission, taken)
+            number = port["nodePort"]
+            if (number, port["protocol"]) in asked:
+                text = "provided port is already allocated"
+                cause = status.invalid_value(f"spec.ports[{index}].nodePort", number, text)
+                raise status.invalid("Service", "", str(obj["metadata"].get("name", "")), [cause])
+            taken.append(number)
+            asked.append((number, port["protocol"]))
 
     def _free_address(self, admission: Admission) -> str:
         while True:
@@ -157,6 +174,14 @@ class ServiceRules(KindRules):
         if _HINTS in annotations:
             text = f"annotation {_HINTS} is deprecated, please use service.kubernetes.io/topology-mode instead"
             admission.warnings.append(text)
+        if spec.get("clusterIP") == "None":
+            for field, is_set in (
+                ("loadBalancerIP", bool(spec.get("loadBalancerIP"))),
+                ("externalIPs", bool(spec.get("externalIPs"))),
+                ("SessionAffinity", spec["sessionAffinity"] != "None"),
+            ):
+                if is_set:
+                    admission.warnings.append(f"spec.{field} is ignored for headless services")
         if spec.get("externalName") and spec["type"] != "ExternalName":
             admission.warnings.append('spec.externalName is ignored when spec.type is not "ExternalName"')
         if spec.get("trafficDistribution") == "PreferClose":
@@ -167,7 +192,7 @@ class ServiceRules(KindRules):
         spec, had = obj["spec"], old["spec"].get("clusterIP")
         if spec["type"] == "ExternalName" or not had or spec.get("clusterIP") == had:
             return ()
-        return [status.invalid_value("spec.clusterIPs[0]", spec.get("clusterIPs"), "may not change once set")]
+        return [status.invalid_value("spec.clusterIPs[0]", [spec.get("clusterIP")], "may not change once set")]
 
     def after_commit(self, obj: JsonObject, old: JsonObject | None) -> None:
         owner = f"{obj['metadata']['namespace']}/{obj['metadata']['name']}"
@@ -187,6 +212,18 @@ class ServiceRules(KindRules):
             self._addresses.pop(address, None)
         for number in _node_ports(obj):
             self._ports.pop(number, None)
+
+
+def _default_families(spec: JsonObject) -> None:
+    """The cluster has IPv4 addresses only. Whoever writes the endpoints of a headless Service may use both families."""
+    if is_selectorless_headless(spec):
+        families = spec.get("ipFamilies") or ["IPv4"]
+        if len(families) == 1 and spec.get("ipFamilyPolicy") != "SingleStack":
+            families = [families[0], "IPv6" if families[0] == "IPv4" else "IPv4"]
+        spec["ipFamilies"] = families
+        setdefault(spec, ipFamilyPolicy="RequireDualStack")
+    elif not spec.get("ipFamilies"):
+        spec["ipFamilies"] = ["IPv4"]
 
 
 def _owner(obj: JsonObject) -> str:
