@@ -11,30 +11,13 @@ from rayrig_fakes.kubernetes import status
 from rayrig_fakes.kubernetes.body_types import check_type, other_kind
 from rayrig_fakes.kubernetes.calls import ApiCall
 from rayrig_fakes.kubernetes.kind_rules import Admission
+from rayrig_fakes.kubernetes.metadata_fields import METADATA_FIELDS
 from rayrig_fakes.kubernetes.patch.restoring import misfit
 from rayrig_fakes.kubernetes.quoted_text import quoted_text
 from rayrig_fakes.kubernetes.registry import Served
 from rayrig_fakes.kubernetes.typed.catalogue import type_of
 from rayrig_fakes.kubernetes.typed.decoding import Undecodable
 
-#: Order of the parts of metadata when the server writes them out.
-_META_ORDER = (
-    "name",
-    "generateName",
-    "namespace",
-    "selfLink",
-    "uid",
-    "resourceVersion",
-    "generation",
-    "creationTimestamp",
-    "deletionTimestamp",
-    "deletionGracePeriodSeconds",
-    "labels",
-    "annotations",
-    "ownerReferences",
-    "finalizers",
-    "managedFields",
-)
 #: Parts that are maps, and so are sorted.
 _MAPS = ("data", "binaryData", "stringData")
 
@@ -121,7 +104,7 @@ def patched_text(obj: JsonObject, patch: Json) -> str:
     shown = dict(obj)
     meta = shown.get("metadata")
     if isinstance(meta, dict):
-        ordered = {field: meta[field] for field in _META_ORDER if field in meta}
+        ordered = {field: meta[field] for field in METADATA_FIELDS if field in meta}
         for field in ("labels", "annotations"):
             ordered[field] = _sorted(ordered[field], ordered[field]) if field in ordered else None
         shown["metadata"] = {field: value for field, value in ordered.items() if value is not None}

@@ -144,6 +144,17 @@ def labels_problems(labels: JsonObject, field: str) -> list[Cause]:
     return causes
 
 
+def operator_values_problems(field: str, operator: str, values: Sequence[Json]) -> list[Cause] | None:
+    """Whether a requirement has values where its operator takes some. None: it is none of the operators of labels."""
+    if operator in ("In", "NotIn"):
+        text = "must be specified when `operator` is 'In' or 'NotIn'"
+        return [] if values else [status.required(f"{field}.values", text)]
+    if operator in ("Exists", "DoesNotExist"):
+        text = "may not be specified when `operator` is 'Exists' or 'DoesNotExist'"
+        return [status.forbidden_field(f"{field}.values", text)] if values else []
+    return None
+
+
 def selector_problems(selector: JsonObject | None, field: str, *, lenient: bool = False) -> list[Cause]:
     """What is wrong with a label selector. `lenient`: values of what was stored before they were checked are let through."""
     if selector is None:
@@ -152,16 +163,10 @@ def selector_problems(selector: JsonObject | None, field: str, *, lenient: bool 
     for index, expression in enumerate(selector.get("matchExpressions") or ()):
         at = f"{field}.matchExpressions[{index}]"
         operator, values = expression.get("operator") or "", expression.get("values") or ()
-        if operator in ("In", "NotIn"):
-            if not values:
-                text = "must be specified when `operator` is 'In' or 'NotIn'"
-                causes.append(status.required(f"{at}.values", text))
-        elif operator in ("Exists", "DoesNotExist"):
-            if values:
-                text = "may not be specified when `operator` is 'Exists' or 'DoesNotExist'"
-                causes.append(status.forbidden_field(f"{at}.values", text))
-        else:
-            causes.append(status.invalid_value(f"{at}.operator", operator, "not a valid selector operator"))
+        found = operator_values_problems(at, operator, values)
+        if found is None:
+            found = [status.invalid_value(f"{at}.operator", operator, "not a valid selector operator")]
+        causes += found
         key = expression.get("key") or ""
         causes += each(f"{at}.key", key, qualified_name(key))
         if not lenient:

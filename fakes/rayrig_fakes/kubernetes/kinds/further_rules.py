@@ -247,6 +247,15 @@ def _webhook(webhook: JsonObject, field: str) -> list[Cause]:
     return causes
 
 
+def _fill_admission_policy(spec: JsonObject) -> None:
+    setdefault(spec, failurePolicy="Fail")
+    matches = spec.get("matchConstraints")
+    if matches is not None:
+        setdefault(matches, matchPolicy="Equivalent", namespaceSelector={}, objectSelector={})
+        for rule in matches.get("resourceRules") or ():
+            setdefault(rule, scope="*")
+
+
 class AdmissionPolicyRules(FilledRules):
     """ValidatingAdmissionPolicies; nothing is kept from anybody by them."""
 
@@ -254,13 +263,7 @@ class AdmissionPolicyRules(FilledRules):
     status_metadata = ()
 
     def fill(self, obj: JsonObject) -> None:
-        spec = obj.setdefault("spec", {})
-        setdefault(spec, failurePolicy="Fail")
-        matches = spec.get("matchConstraints")
-        if matches is not None:
-            setdefault(matches, matchPolicy="Equivalent", namespaceSelector={}, objectSelector={})
-            for rule in matches.get("resourceRules") or ():
-                setdefault(rule, scope="*")
+        _fill_admission_policy(obj.setdefault("spec", {}))
 
     def validate(self, obj: JsonObject, admission: Admission) -> Sequence[Cause]:
         spec = obj["spec"]
@@ -292,13 +295,7 @@ class MutatingPolicyRules(FilledRules):
     standard_finalizers = False
 
     def fill(self, obj: JsonObject) -> None:
-        spec = obj.setdefault("spec", {})
-        setdefault(spec, failurePolicy="Fail")
-        matches = spec.get("matchConstraints")
-        if matches is not None:
-            setdefault(matches, matchPolicy="Equivalent", namespaceSelector={}, objectSelector={})
-            for rule in matches.get("resourceRules") or ():
-                setdefault(rule, scope="*")
+        _fill_admission_policy(obj.setdefault("spec", {}))
 
 
 class MutatingPolicyBindingRules(FilledRules):

@@ -5,7 +5,14 @@ from __future__ import annotations
 from rayrig_core.kubernetes_names import dns_label, dns_subdomain, label_value, qualified_name
 from rayrig_core.objects import JsonObject
 from rayrig_fakes.kubernetes import status
-from rayrig_fakes.kubernetes.kinds.checks import POSITIVE, each, labels_problems, one_of, selector_problems
+from rayrig_fakes.kubernetes.kinds.checks import (
+    POSITIVE,
+    each,
+    labels_problems,
+    one_of,
+    operator_values_problems,
+    selector_problems,
+)
 from rayrig_fakes.kubernetes.status import Cause
 
 _REQUIRED = "requiredDuringSchedulingIgnoredDuringExecution"
@@ -77,14 +84,9 @@ def _node_term(term: JsonObject, field: str) -> list[Cause]:
     for index, requirement in enumerate(term.get("matchExpressions") or ()):
         at = f"{field}.matchExpressions[{index}]"
         operator, values = requirement.get("operator") or "", requirement.get("values") or ()
-        if operator in ("In", "NotIn"):
-            if not values:
-                text = "must be specified when `operator` is 'In' or 'NotIn'"
-                causes.append(status.required(f"{at}.values", text))
-        elif operator in ("Exists", "DoesNotExist"):
-            if values:
-                text = "may not be specified when `operator` is 'Exists' or 'DoesNotExist'"
-                causes.append(status.forbidden_field(f"{at}.values", text))
+        found = operator_values_problems(at, operator, values)
+        if found is not None:
+            causes += found
         elif operator in ("Gt", "Lt"):
             if len(values) != 1:
                 text = "must be specified single value when `operator` is 'Lt' or 'Gt'"

@@ -7,6 +7,7 @@ from typing import Any, TypeAlias
 
 from rayrig_core.objects import Json, JsonObject
 from rayrig_fakes.kubernetes import status
+from rayrig_fakes.kubernetes.metadata_fields import METADATA_FIELDS
 from rayrig_fakes.kubernetes.schema.embedded import coerce
 from rayrig_fakes.kubernetes.schema.embedded import problems as embedded_problems
 from rayrig_fakes.kubernetes.schema.values import Check, checks_of
@@ -24,24 +25,6 @@ _TYPES: dict[str, tuple[type, ...]] = {
     "array": (list,),
 }
 _EMBEDDED: tuple[str, ...] = ("apiVersion", "kind", "metadata")
-#: Metadata fields that exist; others are pruned from embedded resources.
-METADATA_FIELDS = (
-    "name",
-    "generateName",
-    "namespace",
-    "selfLink",
-    "uid",
-    "resourceVersion",
-    "generation",
-    "creationTimestamp",
-    "deletionTimestamp",
-    "deletionGracePeriodSeconds",
-    "labels",
-    "annotations",
-    "ownerReferences",
-    "finalizers",
-    "managedFields",
-)
 
 
 #: Greatest whole number that a float holds exactly.

@@ -12,23 +12,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from rayrig_core.objects import Json, JsonObject
+from rayrig_fakes.kubernetes.metadata_fields import METADATA_FIELDS
 
-_META_FIELDS = (
-    "name",
-    "generateName",
-    "namespace",
-    "selfLink",
-    "uid",
-    "resourceVersion",
-    "generation",
-    "creationTimestamp",
-    "deletionTimestamp",
-    "deletionGracePeriodSeconds",
-    "labels",
-    "annotations",
-    "ownerReferences",
-    "finalizers",
-)
+#: Who manages which fields is not shown.
+_META_FIELDS = tuple(field for field in METADATA_FIELDS if field != "managedFields")
 _SELECTOR_FIELDS = ("matchLabels", "matchExpressions")
 #: Fields of a pod spec that are kept in its security context inside.
 _IN_SECURITY_CONTEXT = ("hostNetwork", "hostPID", "hostIPC", "shareProcessNamespace", "hostUsers")
