@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 
 from rayrig_core.errors import ApiError
-from rayrig_core.ports import Runtime, Task
+from rayrig_core.objects import JsonObject, key_of
+from rayrig_core.ports import Runtime, Task, WatchType
 from rayrig_core.timestamps import NS
-from rayrig_sim.kubernetes.object_cache import Key, ObjectCaches
+from rayrig_sim.kubernetes.object_cache import Key, ObjectCache, ObjectCaches
 
 _FIRST_RETRY_S, _LAST_RETRY_S = 0.005, 1000.0
 
@@ -45,6 +46,15 @@ class KeyedWork:
             return
         entry = self._entries[key] = _Entry(cause)
         self._runtime.spawn("/".join((self._component, *filter(None, key))), self._work(key, entry))
+
+    def follow(self, cache: ObjectCache) -> None:
+        """Touch each object of the cache when it appears or changes."""
+
+        def on_change(type_: WatchType, old: JsonObject | None, new: JsonObject, cause: int | None) -> None:
+            if type_ is not WatchType.DELETED:
+                self.touch(key_of(new), cause)
+
+        cache.on_change(on_change)
 
     def touch_after(self, key: Key, delay_s: float) -> None:
         """Look at it then, if nothing makes it look earlier; the earliest of several times holds."""

@@ -16,7 +16,7 @@ from rayrig_core.objects import (
     namespace_of,
     uid_of,
 )
-from rayrig_core.ports import EventRecorder, KubernetesClient, Runtime, WatchType
+from rayrig_core.ports import EventRecorder, KubernetesClient, Runtime
 from rayrig_core.resource_types import POD, REPLICA_SET
 from rayrig_core.timestamps import rfc3339
 from rayrig_sim.kubernetes.controlled_objects import ControlledObjects
@@ -50,11 +50,7 @@ class ReplicaSetController:
         self._pods = pods
         self._work = KeyedWork(runtime, caches, "replicaset-controller", self._sync)
         self._owners = PodOwners(caches, REPLICA_SET, self._work.touch)
-        caches.of(REPLICA_SET).on_change(self._on_set)
-
-    def _on_set(self, type_: WatchType, old: JsonObject | None, new: JsonObject, cause: int | None) -> None:
-        if type_ is not WatchType.DELETED:
-            self._work.touch(key_of(new), cause)
+        self._work.follow(caches.of(REPLICA_SET))
 
     async def _sync(self, key: Key) -> None:
         found = self._sets.get(key)

@@ -20,7 +20,7 @@ from rayrig_core.objects import (
     name_of,
     namespace_of,
 )
-from rayrig_core.ports import EventRecorder, KubernetesClient, Runtime, WatchType
+from rayrig_core.ports import EventRecorder, KubernetesClient, Runtime
 from rayrig_core.resource_types import PERSISTENT_VOLUME_CLAIM, POD, STATEFUL_SET
 from rayrig_sim.kubernetes.controlled_objects import ControlledObjects
 from rayrig_sim.kubernetes.controller_revisions import Revisions, bring_revisions, forget_revisions
@@ -91,11 +91,7 @@ class StatefulSetController:
         self._claims = ControlledObjects(caches, PERSISTENT_VOLUME_CLAIM)
         self._work = KeyedWork(runtime, caches, "statefulset-controller", self._sync)
         self._owners = PodOwners(caches, STATEFUL_SET, self._work.touch)
-        caches.of(STATEFUL_SET).on_change(self._on_set)
-
-    def _on_set(self, type_: WatchType, old: JsonObject | None, new: JsonObject, cause: int | None) -> None:
-        if type_ is not WatchType.DELETED:
-            self._work.touch(key_of(new), cause)
+        self._work.follow(caches.of(STATEFUL_SET))
 
     async def _sync(self, key: Key) -> None:
         owner = self._sets.get(key)

@@ -108,12 +108,8 @@ class DeploymentController:
         self._pods = pods
         self._work = KeyedWork(runtime, caches, "deployment-controller", self._sync)
         self._owners = PodOwners(caches, DEPLOYMENT, self._work.touch, REPLICA_SET)
-        caches.of(DEPLOYMENT).on_change(self._on_deployment)
+        self._work.follow(caches.of(DEPLOYMENT))
         caches.of(POD).on_change(self._on_pod)
-
-    def _on_deployment(self, type_: WatchType, old: JsonObject | None, new: JsonObject, cause: int | None) -> None:
-        if type_ is not WatchType.DELETED:
-            self._work.touch(key_of(new), cause)
 
     def _on_pod(self, type_: WatchType, old: JsonObject | None, new: JsonObject, cause: int | None) -> None:
         """A Deployment that recreates waits for the last of its old pods to go."""
