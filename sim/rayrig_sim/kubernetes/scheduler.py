@@ -7,6 +7,7 @@ the next one, as the real scheduler does. Nothing is tried periodically. Source:
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from random import Random
 
 from rayrig_core.errors import ApiError, NotFound
@@ -38,6 +39,16 @@ from rayrig_sim.kubernetes.selectors import LabelSelector, Requirement
 DEFAULT_SCHEDULER = "default-scheduler"
 _GATED_MESSAGE = "Scheduling is blocked due to non-empty scheduling gates"
 _TERMINAL = ("Succeeded", "Failed")
+
+
+@dataclass(frozen=True, slots=True)
+class _Decision:
+    """What an attempt came to: a node, or why there is none."""
+
+    node: str = ""
+    message: str = ""
+    refused_by: dict[Filter, None] = field(default_factory=dict)
+    eviction: Eviction | None = None
 
 
 class Scheduler:
@@ -86,38 +97,50 @@ class Scheduler:
                     await runtime.wait(self._wake, max(0, due_ns - runtime.monotonic_ns()) / NS)
                 continue
             runtime.cause = entry.cause
+            # The cluster is looked at when the attempt begins; what changes while it lasts is weighed by `put_back`.
+            decision = self._decide(entry)
             await runtime.sleep(self._latency.draw_ns(self._rng) / NS)
             if queue.get(entry.needs.uid) is entry:
-                self._schedule(entry)
+                self._conclude(entry, decision)
 
     # Deciding
 
-    def _schedule(self, entry: QueuedPod) -> None:
+    def _decide(self, entry: QueuedPod) -> _Decision:
+        needs = entry.needs
         if is_being_deleted(entry.pod):
-            # It ends with its finalizers; nobody will run it.
-            self._queue.remove(entry.needs.uid)
-            return
+            return _Decision()
         if not len(self._cluster):
-            self._queue.put_back(entry, {}, after_error=True)
-            self._fail(entry, NO_NODES, None)
-            return
-        found = self._fit(entry.needs)
+            return _Decision(message=NO_NODES)
+        found = self._fit(needs)
         if found.feasible:
             node_names = {node.name for node in found.feasible}
-            node = entry.nominated if entry.nominated in node_names else self._best(entry.needs, found)
-            self._assign(entry, node)
-            return
-        planned = plan_preemption(entry.needs, self._cluster, found.rejections, entry.nominated)
-        refused_by: dict[Filter, None] = {rejection.filter: None for rejection in found.rejections.values()}
-        self._queue.put_back(entry, refused_by)
+            node = entry.nominated if entry.nominated in node_names else self._best(needs, found)
+            return _Decision(node=node)
+        planned = plan_preemption(needs, self._cluster, found.rejections, entry.nominated)
         eviction = planned if isinstance(planned, Eviction) else None
-        if eviction is not None:
-            self._nominated[entry.needs.uid] = (entry.needs, eviction.node)
-            entry.nominated = eviction.node
         message = unschedulable_message(
             len(self._cluster), found.rejections.values(), "" if isinstance(planned, Eviction) else planned
         )
-        self._fail(entry, message, eviction)
+        return _Decision(
+            message=message,
+            refused_by={rejection.filter: None for rejection in found.rejections.values()},
+            eviction=eviction,
+        )
+
+    def _conclude(self, entry: QueuedPod, decision: _Decision) -> None:
+        uid = entry.needs.uid
+        if is_being_deleted(entry.pod):
+            # It ends with its finalizers; nobody will run it.
+            self._queue.remove(uid)
+        elif decision.node:
+            self._assign(entry, decision.node)
+        else:
+            now_ns = self._runtime.monotonic_ns()
+            self._queue.put_back(entry, decision.refused_by, now_ns, after_error=decision.message == NO_NODES)
+            if decision.eviction is not None:
+                self._nominated[uid] = (entry.needs, decision.eviction.node)
+                entry.nominated = decision.eviction.node
+            self._fail(entry, decision.message, decision.eviction)
 
     def _fit(self, needs: PodNeeds) -> Fit:
         """Filter with room kept for the pods for which others were evicted, unless they are of lower priority."""
@@ -190,7 +213,7 @@ class Scheduler:
         gone = isinstance(error, NotFound) or now is None or uid_of(now) != needs.uid or is_being_deleted(now)
         if not gone:
             self._queue.restore(entry)
-            self._queue.put_back(entry, {}, after_error=True)
+            self._queue.put_back(entry, {}, self._runtime.monotonic_ns(), after_error=True)
             self._wake.set(None)
 
     # Saying why not
@@ -319,6 +342,8 @@ class Scheduler:
                 self._queue.activate(entry)
             elif entry.place is Place.UNSCHEDULABLE:
                 self._queue.retry(entry, self._runtime.monotonic_ns())
+            elif entry.place is Place.IN_FLIGHT:
+                self._queue.note(entry, lambda same: True, cause)
         self._wake.set(None)
 
     def _on_node(self, type_: WatchType, old: JsonObject | None, new: JsonObject, cause: int | None) -> None:

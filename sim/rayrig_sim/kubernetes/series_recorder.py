@@ -1,7 +1,7 @@
 """Events of the group events.k8s.io, as the scheduler records them (`reference/kubelet.md` section 16).
 
-An event is created with `eventTime` and without a count. When the same happens again (all but note and time equal) it becomes a
-series, which is written once; further repetitions are only counted. A series ends when nothing was added to it for six minutes.
+An event is created with `eventTime` and without a count. When the same happens again (all but note and time equal, also the revision
+of the object) it becomes a series, which is written once; further repetitions are only counted. A series ends when nothing was added to it for six minutes.
 Recording is synchronous; an actor that lives as long as there is something to write writes.
 """
 
@@ -21,8 +21,8 @@ from rayrig_sim.kubernetes.event_names import event_subject
 
 _SERIES_ENDS_NS = 360 * NS
 _MOST_SERIES = 4096
-#: (kind, namespace, name, uid) of what it is about, type, reason, action.
-_Key = tuple[tuple[str, str, str, str], str, str, str]
+#: (kind, namespace, name, uid, resourceVersion) of what it is about, type, reason, action.
+_Key = tuple[tuple[str, str, str, str, str], str, str, str]
 
 
 class _Series:
@@ -54,7 +54,8 @@ class SeriesEventRecorder:
         runtime = self._runtime
         now_ns = runtime.unix_ns()
         kind, namespace, name = str(regarding.get("kind", "")), namespace_of(regarding), name_of(regarding)
-        key: _Key = ((kind, namespace, name, uid_of(regarding)), type_, reason, action)
+        revision = str(regarding["metadata"].get("resourceVersion", ""))
+        key: _Key = ((kind, namespace, name, uid_of(regarding), revision), type_, reason, action)
         series = self._series.pop(key, None)
         if series is not None and now_ns - series.last_ns > _SERIES_ENDS_NS:
             series = None

@@ -55,6 +55,8 @@ _PATCH_TYPES = {
 }
 #: What one status write takes; several pods' writes queue up behind one another, as those of a kubelet do.
 _STATUS_WRITE_S = 0.03
+#: What a write of the controllers takes: the scheduler tries a pod before a taint that is about to go has gone.
+_CONTROLLER_WRITE_S = 0.005
 _NODE_CAPACITY = {"cpu": "2", "memory": "24631216Ki"}
 _READY = {
     "type": "Ready",
@@ -236,7 +238,7 @@ class CasePlayer:
             rng=draws("scheduler"),
         )
         manager = caches("controller-manager")
-        client = self._connect("controller-manager")
+        client = self._connect("controller-manager", _CONTROLLER_WRITE_S)
         EndpointSliceController(kernel, client, manager, delay=Constant(0.02), rng=draws("endpoints"))
         lifecycle = NodeLifecycleController(
             kernel, client, manager, self._heartbeats, recorder("node-controller"), rng=draws("nodes")

@@ -48,6 +48,8 @@ class QueuedPod:
     refused_by: dict[Filter, None] = field(default_factory=dict)
     nominated: str = ""
     cause: int | None = None
+    #: Changes that came while it was being tried, each with its cause: the attempt didn't see them.
+    missed: list[tuple[Callable[[QueuedPod], bool], int | None]] = field(default_factory=list)
 
     @property
     def back_off_ends_ns(self) -> int:
@@ -66,6 +68,7 @@ class SchedulingQueue:
         self._early: list[tuple[int, int, QueuedPod]] = []
         self._unschedulable: dict[str, QueuedPod] = {}
         self._next_order = 0
+        self._in_flight: QueuedPod | None = None
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -91,6 +94,8 @@ class SchedulingQueue:
         entry = self._entries.pop(uid, None)
         if entry is not None:
             self._unschedulable.pop(uid, None)
+            if self._in_flight is entry:
+                self._in_flight = None
             entry.place = Place.IN_FLIGHT  # entries left in the heaps are skipped by their place
         return entry
 
@@ -111,6 +116,8 @@ class SchedulingQueue:
                 if entry.place is place and self._entries.get(entry.needs.uid) is entry:
                     entry.place = Place.IN_FLIGHT
                     entry.attempts += 1
+                    entry.missed.clear()
+                    self._in_flight = entry
                     entry.tried_ns = now_ns
                     return entry
         return None
@@ -119,17 +126,37 @@ class SchedulingQueue:
         """Undo `remove`, for a pod whose binding failed."""
         self._entries[entry.needs.uid] = entry
 
-    def put_back(self, entry: QueuedPod, refused_by: dict[Filter, None], *, after_error: bool = False) -> None:
-        """It fitted nowhere, or its binding failed. Nothing when it is no longer waiting."""
+    def note(self, entry: QueuedPod, helps: Callable[[QueuedPod], bool], cause: int | None) -> None:
+        """Something changed while this pod was being tried; whether it helps is known once it is known who refused."""
+        entry.missed.append((helps, cause))
+
+    def put_back(
+        self, entry: QueuedPod, refused_by: dict[Filter, None], now_ns: int, *, after_error: bool = False
+    ) -> None:
+        """It fitted nowhere, or its binding failed. Nothing when it is no longer waiting.
+
+        A change that came meanwhile and may help lets it try again.
+        """
         if self._entries.get(entry.needs.uid) is not entry:
             return
         entry.refused_by = refused_by
         entry.place = Place.AFTER_ERROR if after_error else Place.UNSCHEDULABLE
         self._unschedulable[entry.needs.uid] = entry
+        if self._in_flight is entry:
+            self._in_flight = None
+        if not after_error:
+            for helps, cause in entry.missed:
+                if helps(entry):
+                    entry.cause = cause
+                    self.retry(entry, now_ns)
+                    break
+        entry.missed.clear()
 
     def wake(self, helps: Callable[[QueuedPod], bool], now_ns: int, cause: int | None = None) -> bool:
         """Something changed: pods it may help leave the unschedulable ones. Whether there were any."""
         woken = False
+        if self._in_flight is not None:
+            self.note(self._in_flight, helps, cause)
         for entry in list(self._unschedulable.values()):
             if entry.place is Place.UNSCHEDULABLE and helps(entry):
                 entry.cause = cause
