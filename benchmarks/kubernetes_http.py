@@ -21,7 +21,10 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import NamedTuple
+
+from rayrig_core.resources.crds import custom_resource_definitions
 
 _READY_RUNS = 7
 
@@ -116,7 +119,17 @@ def config_map(name: str) -> bytes:
     ).encode()
 
 
+def ray_service(name: str) -> bytes:
+    head = {"rayStartParams": {}, "template": {"spec": {"containers": [{"name": "ray-head", "image": "ray:2"}]}}}
+    spec = {"serveConfigV2": "applications: []", "rayClusterConfig": {"headGroupSpec": head}}
+    return json.dumps(
+        {"apiVersion": "ray.io/v1", "kind": "RayService", "metadata": {"name": name}, "spec": spec}
+    ).encode()
+
+
 PODS, CONFIG_MAPS = "/api/v1/namespaces/default/pods", "/api/v1/namespaces/default/configmaps"
+RAY_SERVICES = "/apis/ray.io/v1/namespaces/default/rayservices"
+_LISTED, _LISTS = 1000, 10
 
 
 #: What a client does: method, path (`#` stands for the name) and body of the object of that name.
@@ -125,6 +138,9 @@ _WORK: dict[str, tuple[str, str, Callable[[str], bytes]]] = {
     "unlike-pods": ("POST", PODS, unlike_pod),
     "config-maps": ("POST", CONFIG_MAPS, config_map),
     "gets": ("GET", f"{PODS}/#", lambda name: b""),
+    "config-map-gets": ("GET", f"{CONFIG_MAPS}/#", lambda name: b""),
+    "ray-services": ("POST", RAY_SERVICES, ray_service),
+    "ray-service-lists": ("GET", RAY_SERVICES, lambda name: b""),
 }
 
 
@@ -285,6 +301,7 @@ def main() -> None:
     with Process() as process:
         alone = best_cost(process, "config-maps", count)
         add("create a ConfigMap", alone, ">= 2,000 /s")
+        add("get a ConfigMap", best_cost(process, "config-map-gets", count, "config-maps-0"), ">= 850 /s")
     with Process() as process:
         before = process.cpu_s
         rate, events = with_watchers(process.port, options.watchers, count)
@@ -293,6 +310,14 @@ def main() -> None:
         slower, dearer = beside.wall_s / alone.wall_s, beside.server_s / alone.server_s
         rows.append(("  times slower", f"{slower:.1f}", f"{dearer:.1f}", "", "", "<= 2"))
         rows.append(("  events until the last arrived", f"{events:,.0f} /s", "", "", "", ">= 20,000 /s"))
+
+    with TemporaryDirectory() as folder:
+        definitions = Path(folder, "ray.json")
+        definitions.write_text(json.dumps(custom_resource_definitions()))
+        with Process("--crd", str(definitions)) as process:
+            cost_of(process, "ray-services", "listed", _LISTED)
+            add(f"list {_LISTED:,} RayServices", best_cost(process, "ray-service-lists", _LISTS, "all"), ">= 18 /s")
+            add("create a RayService", best_cost(process, "ray-services", count), ">= 300 /s")
 
     rows.insert(0, ("", "by the clock", "server", "client", "times baseline", "wanted"))
     width = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
