@@ -21,7 +21,7 @@ from rayrig_core.errors import InputError
 from rayrig_core.faultpoints import FaultCounter
 from rayrig_core.objects import JsonObject, key_of
 from rayrig_core.ports import HttpClient, KubernetesClient, Task
-from rayrig_core.resource_types import CUSTOM_RESOURCE_DEFINITION, NODE, POD, ResourceType
+from rayrig_core.resource_types import CUSTOM_RESOURCE_DEFINITION, GATEWAY, HTTP_ROUTE, NODE, POD, ResourceType
 from rayrig_core.resources.crds import custom_resource_definitions
 from rayrig_core.resources.quantities import parse_quantity
 from rayrig_core.timestamps import NS
@@ -33,8 +33,9 @@ from rayrig_fakes.kubernetes.table import table
 from rayrig_sim.applications.registry import default_registry
 from rayrig_sim.kernel import Kernel
 from rayrig_sim.kubernetes import nodes as sim_nodes
-from rayrig_sim.kubernetes.control_plane import ControlPlane
+from rayrig_sim.kubernetes.control_plane import BUILT_IN_OWNABLE, RAY_OWNABLE, ControlPlane
 from rayrig_sim.kubernetes.event_recorder import CoreEventRecorder
+from rayrig_sim.kubernetes.gateway_controller import COMPONENT, GatewayController
 from rayrig_sim.kubernetes.heartbeats import VirtualHeartbeats
 from rayrig_sim.kubernetes.kubelet import Kubelet
 from rayrig_sim.kubernetes.kubelet_options import KubeletOptions
@@ -69,7 +70,20 @@ class MemoryWorld:
         self.network = Network(kernel, self.table, streams, calibration)
         self.heartbeats = VirtualHeartbeats(kernel)
         self.control_plane = ControlPlane(
-            kernel, streams, self.client, calibration, liveness=self.heartbeats, table=self.table
+            kernel,
+            streams,
+            self.client,
+            calibration,
+            liveness=self.heartbeats,
+            table=self.table,
+        )
+        self.gateway_controller = GatewayController(
+            kernel,
+            self.client(COMPONENT),
+            self.network.gateways,
+            delay=calibration.gateway_latency,
+            rng=streams.stream(COMPONENT),
+            on_first=lambda: self.control_plane.follow((*BUILT_IN_OWNABLE, *RAY_OWNABLE, GATEWAY, HTTP_ROUTE)),
         )
         self.dashboards = Dashboards(kernel)
         self.ray = RayPlatform(
@@ -161,6 +175,7 @@ class MemoryWorld:
             KubeletOptions(host_ip=address),
             recorder,
             network=self.http(actor),
+            has_node=lambda: self.control_plane.has_node(name),
         )
         self.machines[name] = Machine(name, kubelet, runtime, self.network)
         self.presences[name] = sim_nodes.NodePresence(kernel, client, node_spec, self.heartbeats, recorder)

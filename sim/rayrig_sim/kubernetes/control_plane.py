@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from rayrig_core import resource_types as types
 from rayrig_core.ports import KubernetesClient, Runtime
-from rayrig_core.resource_types import ResourceType
+from rayrig_core.resource_types import NODE, ResourceType
 from rayrig_sim.calibration import Calibration
 from rayrig_sim.kubernetes.endpoint_slices import EndpointSliceController
 from rayrig_sim.kubernetes.event_recorder import CoreEventRecorder
@@ -156,6 +156,10 @@ class ControlPlane:
             if resource not in before:
                 self.garbage_collector.follow(resource)
                 self.namespaces.follow(resource)
+
+    def has_node(self, name: str) -> bool:
+        """Whether there is such a Node, as the controllers' cache shows it."""
+        return self._manager_caches.of(NODE).get(name) is not None
 
     def start(self, *, scheduler: bool = True, node_lifecycle: bool = True) -> None:
         """Start what runs as actors; the other controllers work in the handlers of their caches.

@@ -6,7 +6,7 @@ server nor which containers these are, nor whether time is virtual.
 
 from __future__ import annotations
 
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from random import Random
 from typing import Any
@@ -22,6 +22,7 @@ from rayrig_sim.kubernetes.containers import ContainerRuntime
 from rayrig_sim.kubernetes.event_recorder import CoreEventRecorder, EventType
 from rayrig_sim.kubernetes.kubelet_options import KubeletOptions
 from rayrig_sim.kubernetes.node_agent import NodeAgent
+from rayrig_sim.kubernetes.nodes import node_reference
 from rayrig_sim.kubernetes.pod_admission import NodeRoom
 from rayrig_sim.kubernetes.pod_status import is_terminal
 from rayrig_sim.kubernetes.pod_worker import PodWorker, Stage
@@ -31,13 +32,6 @@ from rayrig_sim.kubernetes.scheduling.needs import pod_needs
 from rayrig_sim.kubernetes.status_manager import StatusManager
 
 _LIST_RETRY_S = 1.0
-#: What a starting kubelet says of its node.
-_NODE_EVENTS = (
-    ("Starting", "Starting kubelet."),
-    ("NodeHasSufficientMemory", ""),
-    ("NodeHasNoDiskPressure", ""),
-    ("NodeHasSufficientPID", ""),
-)
 #: A restarted kubelet looks for containers whose pod is gone.
 _HOUSEKEEPING_S = 2.0
 
@@ -45,7 +39,8 @@ _HOUSEKEEPING_S = 2.0
 class Kubelet:
     """One node's agent. `run()` is its actor; `stop()` and `start()` are its death and its next life.
 
-    `rng` gives the phases of its clocks and the jitter of its waits. `network` reaches probe targets outside the pod.
+    `rng` gives the phases of its clocks and the jitter of its waits. `network` reaches probe targets outside the pod. `has_node`
+    tells whether its Node is there, as a cache shows it.
     """
 
     def __init__(
@@ -59,6 +54,7 @@ class Kubelet:
         recorder: CoreEventRecorder | None = None,
         *,
         network: HttpClient | None = None,
+        has_node: Callable[[], bool] | None = None,
     ) -> None:
         self.runtime = runtime
         self.rng = rng
@@ -67,6 +63,7 @@ class Kubelet:
         self._containers = containers
         self._options = options or KubeletOptions()
         self._network = network
+        self._has_node = has_node
         self._recorder = recorder or CoreEventRecorder(runtime, client, component="kubelet", host=node_name)
         #: What is on the node, whoever looks after it.
         self._records: dict[str, PodRecord] = {}
@@ -85,6 +82,7 @@ class Kubelet:
             self._recorder,
             self._records,
             network=self._network,
+            has_node=self._has_node,
             started_ns=started_ns,
         )
         self._workers: dict[str, PodWorker] = {}
@@ -146,9 +144,8 @@ class Kubelet:
         node = await self._node()
         if node is not None:
             await self._report_node(node)
-            for reason, note in _NODE_EVENTS:
-                text = note or f"Node {self.node_name} status is now: {reason}"
-                self._recorder.event({**node, "kind": "Node", "apiVersion": "v1"}, "Normal", reason, text)
+            self._recorder.event(node_reference(self.node_name), "Normal", "Starting", "Starting kubelet.")
+            self._agent.tell_node_is_well()
         self._spawn("housekeeping", self._clean_up())
         await self._watch()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from random import Random
 
 from rayrig_core.objects import JsonObject
@@ -13,6 +14,7 @@ from rayrig_sim.kubernetes.event_recorder import CoreEventRecorder, EventType
 from rayrig_sim.kubernetes.images import ImageManager
 from rayrig_sim.kubernetes.kubelet_options import KubeletOptions
 from rayrig_sim.kubernetes.node_ticks import NodeTicks
+from rayrig_sim.kubernetes.nodes import PRESSURE_EVENTS, node_reference
 from rayrig_sim.kubernetes.probes import Prober
 
 
@@ -31,6 +33,7 @@ class NodeAgent:
         records: dict[str, PodRecord],
         *,
         network: HttpClient | None,
+        has_node: Callable[[], bool] | None,
         started_ns: int,
     ) -> None:
         self.runtime = runtime
@@ -47,6 +50,7 @@ class NodeAgent:
         self.images = ImageManager(runtime, containers, serial=options.serialize_image_pulls)
         self.restarts = Backoff(longest_s=options.max_container_restart_period_s)
         self.prober = Prober(runtime, version=options.version, network=network)
+        self._has_node = has_node
         self._started_ns = started_ns
         #: Set while the process is stopped without being dead; whoever takes up work waits for it.
         self.frozen: Signal[None] | None = None
@@ -59,6 +63,17 @@ class NodeAgent:
     def pod_event(self, pod: JsonObject, type_: EventType, reason: str, note: str, field_path: str = "") -> None:
         regarding = {"kind": "Pod", "apiVersion": "v1", "metadata": pod["metadata"]}
         self.recorder.event(regarding, type_, reason, note, field_path=field_path)
+
+    def tell_node_is_well(self) -> None:
+        """What is said each time the Node is put together anew."""
+        for reason in PRESSURE_EVENTS.values():
+            text = f"Node {self.node_name} status is now: {reason}"
+            self.recorder.event(node_reference(self.node_name), "Normal", reason, text)
+
+    def look_up_node(self) -> None:
+        """A pod's status takes addresses from the Node. One that was deleted is put together anew for that, and not registered."""
+        if self._has_node is not None and not self._has_node():
+            self.tell_node_is_well()
 
     def jittered_ns(self, duration_ns: int) -> int:
         """Lengthened by up to half, as every wait of a pod worker is."""

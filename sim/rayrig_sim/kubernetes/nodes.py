@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from rayrig_core.errors import AlreadyExists, ApiError, NotFound
-from rayrig_core.objects import JsonObject, controller_of, name_of, namespace_of, uid_of
+from rayrig_core.objects import JsonObject, condition_of, controller_of, name_of, namespace_of, uid_of
 from rayrig_core.ports import EventRecorder, KubernetesClient, Runtime, Task
 from rayrig_core.resource_types import NODE, POD
 from rayrig_core.timestamps import NS, rfc3339
@@ -21,6 +21,13 @@ DEFAULT_CAPACITY = {"cpu": "8", "memory": "32Gi", "pods": "110", "ephemeral-stor
 EVICTION_RETRY_S = 5.0
 #: A kubelet that comes back finds its runtime state too old first and is Ready with the next heartbeat (kubelet.md 13).
 READY_AFTER_RETURN_S = 10.0
+
+#: What a kubelet says of its node when it first finds one of the conditions well, or no longer unknown.
+PRESSURE_EVENTS = {
+    "MemoryPressure": "NodeHasSufficientMemory",
+    "DiskPressure": "NodeHasNoDiskPressure",
+    "PIDPressure": "NodeHasSufficientPID",
+}
 
 _HEALTHY = (
     ("MemoryPressure", "False", "KubeletHasSufficientMemory", "kubelet has sufficient memory available"),
@@ -77,6 +84,11 @@ def node_object(spec: NodeSpec, unix_ns: int) -> JsonObject:
     if spec.images:
         node["status"]["images"] = [{"names": [image]} for image in spec.images]
     return node
+
+
+def node_reference(name: str) -> JsonObject:
+    """What a kubelet's events about its node refer to: a Node by name, whose name stands for its uid."""
+    return {"apiVersion": "v1", "kind": "Node", "metadata": {"name": name, "uid": name}}
 
 
 def healthy_conditions(unix_ns: int) -> list[JsonObject]:
@@ -178,11 +190,18 @@ class NodePresence:
                     condition["lastTransitionTime"] = before["lastTransitionTime"]
             await self._report(conditions)
             self._runtime.trace.emit(Kind.NODE, f"nodes/{name}", "ready", "")
-            if self._recorder is not None:
-                self._recorder.event(node, "Normal", "NodeReady", f"Node {name} status is now: NodeReady")
+            for kind, reason in PRESSURE_EVENTS.items():
+                if (condition_of(node, kind) or {}).get("status") == "Unknown":
+                    self._say(reason)
+            self._say("NodeReady")
         except NotFound:
             # The Node was deleted: a running kubelet doesn't register again (kubelet.md 13).
             return
+
+    def _say(self, reason: str) -> None:
+        if self._recorder is not None:
+            name = self.spec.name
+            self._recorder.event(node_reference(name), "Normal", reason, f"Node {name} status is now: {reason}")
 
     async def _report(self, conditions: list[JsonObject]) -> None:
         body = {"status": {"conditions": conditions}}

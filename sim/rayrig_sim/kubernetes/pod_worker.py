@@ -185,6 +185,7 @@ class PodWorker:
 
     def _compute_status(self, seen_ns: int, *, ends: bool = False) -> JsonObject:
         pod, agent, record = self.pod, self._agent, self.record
+        agent.look_up_node()
         api_status = pod.get("status") or {}
         former = self._statuses.computed(self.uid) or api_status
         init, main = container_statuses(pod, record, seen_ns, self._waiting, former)

@@ -35,7 +35,7 @@ from rayrig_sim.kubernetes.heartbeats import VirtualHeartbeats
 from rayrig_sim.kubernetes.kubelet import Kubelet
 from rayrig_sim.kubernetes.kubelet_options import KubeletOptions
 from rayrig_sim.kubernetes.node_lifecycle import NodeLifecycleController
-from rayrig_sim.kubernetes.nodes import NodePresence, NodeSpec
+from rayrig_sim.kubernetes.nodes import PRESSURE_EVENTS, NodePresence, NodeSpec, node_reference
 from rayrig_sim.kubernetes.object_cache import ObjectCaches
 from rayrig_sim.kubernetes.pod_gc import PodGarbageCollector
 from rayrig_sim.kubernetes.scheduler import Scheduler
@@ -64,6 +64,8 @@ _READY = {
     "reason": "KubeletReady",
     "message": "kubelet is posting ready status",
 }
+#: How often each kubelet had put its Node together before the recordings began: the counts of its events go on from there.
+_REPORTS_BEFORE = {"n1": 1, "n2": 1, "n3": 3}
 _HOST_IP = "10.89.0.1"
 _OPTIONS = {
     "n1": KubeletOptions(host_ip=_HOST_IP, version=".", serialize_image_pulls=False),
@@ -178,8 +180,12 @@ class CasePlayer:
             for name, options in _OPTIONS.items():
                 labels = {"kubernetes.io/hostname": name}
                 spec = NodeSpec(name, labels=labels, capacity=_NODE_CAPACITY, address=_HOST_IP)
-                await self._add_node(spec)
-                self._add_kubelet(name, options)
+                recorder = CoreEventRecorder(kernel, self._client, component="kubelet", host=name)
+                for _ in range(_REPORTS_BEFORE[name]):
+                    for reason in PRESSURE_EVENTS.values():
+                        recorder.event(node_reference(name), "Normal", reason, f"Node {name} status is now: {reason}")
+                await self._add_node(spec, recorder)
+                self._add_kubelet(name, options, recorder)
         for obj in case["setup"]:
             await self._create(obj)
         self._recorder.start(self._connect("recorder"))
@@ -195,15 +201,14 @@ class CasePlayer:
             await kernel.sleep(max(0.0, self._zero_s + stimulus["t"] - kernel.monotonic_ns() / NS))
             await self._stimulate(stimulus["op"], stimulus["args"])
 
-    async def _add_node(self, spec: NodeSpec) -> None:
-        recorder = CoreEventRecorder(self._kernel, self._client, component="kubelet", host=spec.name)
+    async def _add_node(self, spec: NodeSpec, recorder: CoreEventRecorder) -> None:
         presence = NodePresence(
             self._kernel, self._connect(f"node/{spec.name}"), spec, self._heartbeats, recorder, writes_lease=False
         )
         self._presences[spec.name] = presence
         await presence.register()
 
-    def _add_kubelet(self, name: str, options: KubeletOptions) -> None:
+    def _add_kubelet(self, name: str, options: KubeletOptions, recorder: CoreEventRecorder) -> None:
         kernel = self._kernel
 
         def allocate_ip(pod: JsonObject) -> str:
@@ -215,7 +220,12 @@ class CasePlayer:
         containers = RecordedRuntime(kernel, inner, self._recorder)
         client = self._connect(f"kubelet/{name}", _STATUS_WRITE_S)
         rng = self._draws(f"kubelet/{name}")
-        kubelet = Kubelet(kernel, client, name, containers, rng, options, network=network)
+        nodes = self._nodes
+
+        def has_node() -> bool:
+            return nodes.get(name) is not None
+
+        kubelet = Kubelet(kernel, client, name, containers, rng, options, recorder, network=network, has_node=has_node)
         self._kubelets[name] = kubelet
         kernel.spawn(f"kubelet/{name}", kubelet.run())
 
@@ -238,6 +248,7 @@ class CasePlayer:
             rng=draws("scheduler"),
         )
         manager = caches("controller-manager")
+        self._nodes = manager.of(NODE)
         client = self._connect("controller-manager", _CONTROLLER_WRITE_S)
         EndpointSliceController(kernel, client, manager, delay=Constant(0.02), rng=draws("endpoints"))
         lifecycle = NodeLifecycleController(
