@@ -17,7 +17,9 @@ class MemoryTraffic:
 
     def __init__(self, kernel: Kernel, network: Network, spec: TrafficSpec, calibration: Calibration) -> None:
         self.spec = spec
-        target = requests.Target(spec.service, spec.namespace, spec.port)
+        target: requests.Target | requests.GatewayTarget = requests.Target(spec.service, spec.namespace, spec.port)
+        if spec.gateway:
+            target = requests.GatewayTarget(spec.gateway, spec.namespace, spec.port)
         connections = (
             requests.KeepAlive(max_age_s=spec.connection_age_s) if spec.keep_alive else requests.FreshConnections()
         )

@@ -74,8 +74,10 @@ class WorldSpec:
 
 @dataclass(frozen=True, slots=True)
 class TrafficSpec:
-    """Requests to one Service. Exactly one of `rate_per_s` (open loop: sent whatever comes back) and `clients` (closed loop: each
-    client sends the next request when the last is answered, after `think_s`).
+    """Requests to one Service, or through one `gateway` (then `service` is empty).
+
+    Exactly one of `rate_per_s` (open loop: sent whatever comes back) and `clients` (closed loop: each client sends the
+    next request when the last is answered, after `think_s`).
 
     `keep_alive` reuses connections, each pinned to the pod it was opened to, for at most `connection_age_s` when that is given;
     without it every request opens its own. `arrival`
@@ -94,6 +96,7 @@ class TrafficSpec:
     keep_alive: bool = True
     connection_age_s: float | None = None
     timeout_s: float = 30.0
+    gateway: str = ""
 
 
 #: Every fate a request can have; "ok" is the only one that is no failure.

@@ -30,6 +30,7 @@ class Kind(Enum):
     PROBE = ("kubelet.probe", ("container", "probe", "result", "message"))
     NODE = ("node", ("state", "reason"))
     ENDPOINTS = ("endpoints", ("ready", "detail"))
+    ROUTES = ("gateway.routes", ("state", "detail"))
     RAY = ("ray", ("component", "state", "detail"))
     APPLICATION = ("serve.application", ("status", "message"))
     DEPLOYMENT = ("serve.deployment", ("status", "trigger", "message"))

@@ -125,6 +125,8 @@ class Calibration:
     #: From an EndpointSlice's write until a node's packet rules follow. kubernetes-api.md 11: within about a second, less on
     #: small clusters; the split is a guess.
     service_proxy_latency: Distribution = Uniform(0.1, 0.5)
+    #: From a write to a Gateway, its routes or their Services until the gateway does so and the status says it. Guess.
+    gateway_latency: Distribution = Uniform(0.1, 0.5)
     #: From the queue's head to the binding request. kubelet.md 1: 0.01–0.05 s from creation to binding.
     scheduling_latency: Distribution = Uniform(0.002, 0.01)
     #: Reaction of garbage collector and namespace controller to a deletion. Guess.

@@ -30,6 +30,7 @@ from rayrig_core.ports import Cancelled, HttpClient, Runtime, Signal
 from rayrig_core.timestamps import NS, to_ns
 from rayrig_core.trace import Kind
 from rayrig_sim.calibration import Calibration
+from rayrig_sim.kubernetes.gateway_routes import GatewayTable
 from rayrig_sim.kubernetes.service_proxy import ServiceTable
 from rayrig_sim.randomness import Streams
 
@@ -100,6 +101,7 @@ class Network:
         faults: FaultInjector | None = None,
     ) -> None:
         self.table = table
+        self.gateways = GatewayTable()
         #: Grows with each change of listeners, hosts and partitions; a hot path may keep what it read while it stays the same.
         self.version = 0
         self._runtime = runtime

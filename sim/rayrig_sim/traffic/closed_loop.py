@@ -9,7 +9,7 @@ from rayrig_core.timestamps import to_ns
 from rayrig_sim.calibration import Calibration, Constant, Distribution
 from rayrig_sim.serve.service_times import ServiceTimes
 from rayrig_sim.traffic.connections import Connection, Pods
-from rayrig_sim.traffic.requests import FreshConnections, KeepAlive, RequestClass, Target
+from rayrig_sim.traffic.requests import FreshConnections, GatewayTarget, KeepAlive, RequestClass, Target
 from rayrig_sim.traffic.source import Exchange, Source
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ class ClosedLoop(Source):
         self,
         kernel: Kernel,
         pods: Pods,
-        target: Target,
+        target: Target | GatewayTarget,
         clients: int,
         *,
         think: float | Distribution = 0.0,

@@ -13,11 +13,12 @@ from dataclasses import dataclass
 from random import Random
 from typing import Protocol
 
-from rayrig_core.http import Failure
+from rayrig_core.http import Failure, HttpRequest
 from rayrig_core.timestamps import to_ns
+from rayrig_sim.kubernetes.gateway_routes import GatewayTable
 from rayrig_sim.kubernetes.service_proxy import Backend, ServiceTable
 from rayrig_sim.network import Reach
-from rayrig_sim.traffic.requests import KeepAlive, Target
+from rayrig_sim.traffic.requests import Fate, KeepAlive, NoLink, Target
 
 NEVER_NS = 1 << 62
 
@@ -26,6 +27,7 @@ class Pods(Protocol):
     """What traffic needs of the network (`rayrig_sim.network.Network`)."""
 
     table: ServiceTable
+    gateways: GatewayTable
     version: int
 
     def listener(self, ip: str, port: int) -> object | None: ...
@@ -93,8 +95,8 @@ class Connector:
         self._table_version = -1
         self._network_version = -1
 
-    def choose(self) -> Link | None:
-        """The link of a new connection; None when there is no endpoint."""
+    def choose(self, request: HttpRequest | None = None) -> Link | None:
+        """The link of a new connection, whatever is sent over it; None when there is no endpoint."""
         pods = self.pods
         if self._table_version != pods.table.version or self._network_version != pods.version:
             self.refresh()
@@ -135,6 +137,12 @@ class Connector:
             self._on_gone(link, failure)
 
         return gone
+
+    def why_no_link(self) -> NoLink:
+        """What becomes of a request for which `choose` found nothing."""
+        has_service = self.pods.table.has_service(self.target.namespace, self.target.service)
+        why = "the Service has no ready endpoint" if has_service else "no such Service"
+        return NoLink(Fate.NO_ENDPOINT, None, why, self.cause())
 
     def cause(self) -> int | None:
         """Trace event of the last change of the Service's endpoints."""

@@ -10,7 +10,7 @@ from rayrig_core.timestamps import NS
 from rayrig_sim.calibration import Calibration, Exponential
 from rayrig_sim.serve.service_times import ServiceTimes
 from rayrig_sim.traffic.connections import Pods
-from rayrig_sim.traffic.requests import FreshConnections, KeepAlive, RequestClass, Target
+from rayrig_sim.traffic.requests import FreshConnections, GatewayTarget, KeepAlive, RequestClass, Target
 from rayrig_sim.traffic.source import Source
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ class OpenLoop(Source):
         self,
         kernel: Kernel,
         pods: Pods,
-        target: Target,
+        target: Target | GatewayTarget,
         rate_per_s: float,
         *,
         arrival: Literal["even", "poisson"] = "even",

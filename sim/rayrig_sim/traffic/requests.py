@@ -61,6 +61,25 @@ class Target:
 
 
 @dataclass(frozen=True, slots=True)
+class GatewayTarget:
+    """A Gateway's listener."""
+
+    gateway: str
+    namespace: str = "default"
+    port: int = 80
+
+
+@dataclass(frozen=True, slots=True)
+class NoLink:
+    """Why a request has nowhere to go. `status` None: nobody answers at all. `cause` is the trace event behind it."""
+
+    fate: Fate
+    status: int | None
+    detail: str
+    cause: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class FreshConnections:
     """Every request opens its own connection."""
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, cast
 from rayrig_core.http import Failure, HttpFailure, HttpRequest, HttpResponse
 from rayrig_core.timestamps import to_ns
 from rayrig_core.trace import Kind
-from rayrig_sim.calibration import Calibration, Constant
+from rayrig_sim.calibration import Calibration, Constant, Distribution
 from rayrig_sim.network import Reach
 from rayrig_sim.serve.calls import CallFailed, ReplicaDied
 from rayrig_sim.serve.exchange import HttpExchange, status_of
@@ -22,7 +22,16 @@ from rayrig_sim.serve.proxy_server import ProxyServer
 from rayrig_sim.serve.service_times import ServiceTimes, weighted_choice
 from rayrig_sim.traffic.accounting import Accounting, Ledger
 from rayrig_sim.traffic.connections import NEVER_NS, Connection, ConnectionPool, Connector, Link, Pods, is_open
-from rayrig_sim.traffic.requests import Fate, FreshConnections, KeepAlive, RequestClass, Target, fate_of
+from rayrig_sim.traffic.gateway import GatewayConnector
+from rayrig_sim.traffic.requests import (
+    Fate,
+    FreshConnections,
+    GatewayTarget,
+    KeepAlive,
+    RequestClass,
+    Target,
+    fate_of,
+)
 
 if TYPE_CHECKING:
     from rayrig_sim.kernel import Kernel, KernelSignal
@@ -99,7 +108,7 @@ class Source:
         self,
         kernel: Kernel,
         pods: Pods,
-        target: Target,
+        target: Target | GatewayTarget,
         *,
         name: str = "traffic",
         mix: Sequence[RequestClass] = (RequestClass(),),
@@ -117,8 +126,16 @@ class Source:
         self.is_running = False
         self._env: Any = kernel.env
         stream = kernel.streams.stream
-        self._connector = Connector(pods, target, self.actor, stream(f"{self.actor}/endpoints"), self._host_gone)
         self._keep_alive = connections if isinstance(connections, KeepAlive) else None
+        is_handshake_needed = True
+        self._connector: Connector | GatewayConnector
+        rng = stream(f"{self.actor}/endpoints")
+        if isinstance(target, GatewayTarget):
+            self._connector = GatewayConnector(pods, target, self.actor, rng, self._host_gone)
+            # Kept connections end at the gateway: each request is given to a backend by itself.
+            is_handshake_needed, self._keep_alive = self._keep_alive is None, None
+        else:
+            self._connector = Connector(pods, target, self.actor, rng, self._host_gone)
         self._pool = ConnectionPool(self._keep_alive) if self._keep_alive is not None else None
         max_age_s = self._keep_alive.max_age_s if self._keep_alive is not None else None
         self._max_age_ns = NEVER_NS if max_age_s is None else to_ns(max_age_s)
@@ -136,10 +153,13 @@ class Source:
         self._wire: ServiceTimes | None = None
         self._handshake: ServiceTimes | None = None
         if calibration is not None:
+            way: tuple[Distribution, ...]
             way = (calibration.http_latency, calibration.proxy_latency, calibration.replica_latency)
+            if isinstance(target, GatewayTarget):
+                way = (calibration.http_latency, *way)
             if any(leg != Constant(0.0) for leg in way):
                 self._wire = ServiceTimes(stream(f"{self.actor}/wire"), *way)
-            if calibration.connect_latency != Constant(0.0):
+            if is_handshake_needed and calibration.connect_latency != Constant(0.0):
                 self._handshake = ServiceTimes(stream(f"{self.actor}/handshake"), calibration.connect_latency)
         self._timeout_ns = to_ns(timeout_s)
         self._in_flight: dict[Exchange, None] = {}
@@ -222,11 +242,10 @@ class Source:
                 self._hand_over(exchange, kept.link, kept.server)
                 return
         exchange.connection = None
-        link = exchange.link = connector.choose()
+        link = exchange.link = connector.choose(exchange.kind.http)
         if link is None:
-            has_service = connector.pods.table.has_service(self.target.namespace, self.target.service)
-            why = "the Service has no ready endpoint" if has_service else "no such Service"
-            self.failed(exchange, Fate.NO_ENDPOINT, why, connector.cause())
+            why = connector.why_no_link()
+            self._close_books(exchange, why.fate, why.status, why.detail, why.cause, None)
             return
         if self._handshake is not None:
             exchange.wire_ns += self._handshake.draw_ns()
@@ -300,6 +319,16 @@ class Source:
         link = exchange.link
         if link is not None and fate is Fate.RESET and link.reach is Reach.SILENT:
             exchange.is_lost = True
+            return
+        self._broken(exchange, fate, detail, cause)
+
+    def _broken(self, exchange: Exchange, fate: Fate, detail: str, cause: int | None) -> None:
+        """The connection to the pod does not carry the request to its end."""
+        if isinstance(self.target, GatewayTarget):
+            # That connection is the gateway's: the client is told.
+            self._close_books(
+                exchange, Fate.UNAVAILABLE, 503, f"{fate.value} behind the gateway: {detail}", cause, None
+            )
             return
         self._close_books(exchange, fate, None, detail, cause, None)
 
@@ -395,4 +424,4 @@ class Source:
         for exchange in [exchange for exchange in self._in_flight if exchange.link is link]:
             if not exchange.is_done:
                 exchange.abandon()
-            self._close_books(exchange, Fate.RESET, None, "the pod's network was taken down", link.cause, None)
+            self._broken(exchange, Fate.RESET, "the pod's network was taken down", link.cause)
