@@ -19,6 +19,7 @@ from rayrig_fakes.kubernetes.fault_rules import KINDS
 from rayrig_scenarios.api import Rig, RigTraffic
 from rayrig_scenarios.language import conditions, scenario_file, steps
 from rayrig_scenarios.language.model import Model, yaml_name
+from rayrig_scenarios.language.world_values import SERVICE_PORT
 from rayrig_sim.calibration import Calibration, Constant, Exponential, LogNormal, Uniform
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -92,7 +93,8 @@ def defaults(model: type[Model]) -> dict[str, Any]:
         ("Nodes", scenario_file.Nodes, "memory", ("64Gi", "`64Gi`")),
         ("Nodes", scenario_file.Nodes, "pods", (110, "`110`")),
         ("Traffic", scenario_file.TrafficSource, "timeout", (30.0, "`30s`")),
-        ("Traffic", scenario_file.TrafficSource, "port", (8000, "`8000`")),
+        # None: that of a Service or of a Gateway.
+        ("Traffic", scenario_file.TrafficSource, "port", (None, f"`{SERVICE_PORT}`")),
         ("wait", steps.Wait, "timeout", (600.0, "`10m`")),
         ("request", steps.Request, "timeout", (10.0, "`10s`")),
     ],

@@ -8,8 +8,9 @@ from typing import Any
 
 from rayrig_core.errors import InputError
 from rayrig_core.objects import JsonObject
-from rayrig_core.resources.names import serve_service_name
+from rayrig_core.resources.names import gateway_name, http_route_name, serve_service_name
 from rayrig_core.resources.serve_config import parse_serve_config
+from rayrig_core.resources.validation.rayservice import INCREMENTAL
 from rayrig_scenarios.language.documents import Document
 from rayrig_scenarios.language.manifests import WrittenObject, manifest_file, remarks
 from rayrig_scenarios.language.node_sizing import nodes_for
@@ -47,6 +48,9 @@ def scenario_of_objects(objects: list[WrittenObject], *, reference: str, text: s
     traffic = [source for service in services for source in _traffic(service)]
     if traffic:
         steps.append({"name": "the Services' rules reach the nodes", "sleep": "2s"})
+        for service in services:
+            if _is_incremental(service):
+                steps.append({"name": "the gateway has its route", "wait": {"for": _route_in_effect(service)}})
         steps.append({"start-traffic": "all"})
     steps.append({"sleep": "20s"})
     expect: list[JsonObject] = []
@@ -104,13 +108,23 @@ def _upgrades(service: WrittenObject) -> bool:
     return strategy.get("type") != "None"
 
 
+def _is_incremental(service: WrittenObject) -> bool:
+    strategy = service.object["spec"].get("upgradeStrategy") or {}
+    return strategy.get("type") == INCREMENTAL
+
+
+def _route_in_effect(service: WrittenObject) -> JsonObject:
+    path = "status.parents[0].conditions[ResolvedRefs].status"
+    route = {"kind": "HTTPRoute", "name": http_route_name(service.name), "namespace": service.namespace}
+    return {"field": {**route, "path": path, "equals": "True"}}
+
+
 def _traffic(service: WrittenObject) -> list[JsonObject]:
     spec = service.object["spec"]
     text = spec.get("serveConfigV2")
     if not text:
         return []
     config = parse_serve_config(text)
-    custom = ((spec.get("serveService") or {}).get("metadata") or {}).get("name")
     found = []
     for application in config.applications:
         prefix = application.route_prefix
@@ -119,9 +133,8 @@ def _traffic(service: WrittenObject) -> list[JsonObject]:
         found.append(
             {
                 "name": f"{service.name}/{application.name}",
-                "service": custom or serve_service_name(service.name),
+                **_way_in(service),
                 "namespace": service.namespace,
-                "port": _serve_port(spec),
                 "clients": _CLIENTS,
                 "think-time": _THINK_TIME,
                 "timeout": _TIMEOUT,
@@ -131,6 +144,15 @@ def _traffic(service: WrittenObject) -> list[JsonObject]:
             }
         )
     return found
+
+
+def _way_in(service: WrittenObject) -> JsonObject:
+    """The serve Service; with incremental upgrades there is none, and the Gateway is the way in (kuberay-operator 2.9.1)."""
+    spec = service.object["spec"]
+    if _is_incremental(service):
+        return {"gateway": gateway_name(service.name)}
+    custom = ((spec.get("serveService") or {}).get("metadata") or {}).get("name")
+    return {"service": custom or serve_service_name(service.name), "port": _serve_port(spec)}
 
 
 def _deletion_delay_s(spec: JsonObject) -> float:

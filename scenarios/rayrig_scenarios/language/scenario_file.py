@@ -98,16 +98,18 @@ class TrafficRequest(Model):
 
 
 class TrafficSource(Model):
-    """Requests to a Service, at a `rate` whatever comes back, or by a number of `clients` that wait for each answer.
+    """Requests to a Service or through a Gateway, at a `rate` whatever comes back, or by a number of `clients` that wait
+    for each answer.
 
     Connections are kept and stay with their pod unless `keep_alive` is false; with `connection_age` a client closes one of that age
     and opens another.
     """
 
     name: str
-    service: str
+    service: str = ""
+    gateway: str = ""
     namespace: str = "default"
-    port: Annotated[int, Field(ge=1, le=65535)] = 8000
+    port: Annotated[int | None, Field(ge=1, le=65535)] = None
     rate: Rate | None = None
     clients: Annotated[int | None, Field(ge=1)] = None
     think_time: Duration = 0.0
@@ -124,6 +126,9 @@ class TrafficSource(Model):
         if (self.rate is None) == (self.clients is None):
             what = "has neither rate nor clients" if self.rate is None else "has both rate and clients"
             raise bad(what, "give rate: 50/s (open loop) or clients: 10 (closed loop)")
+        if bool(self.service) == bool(self.gateway):
+            what = "has both service and gateway" if self.service else "has neither service nor gateway"
+            raise bad(what, "give service: NAME (a Service) or gateway: NAME (a Gateway)")
         return self
 
 

@@ -8,9 +8,13 @@ from typing import Any
 
 from rayrig_backends.world import NodeSpec, TrafficSpec
 from rayrig_core.objects import JsonObject
+from rayrig_core.resources.labels import GATEWAY_PORT
 from rayrig_scenarios.language.scenario_file import Nodes, TrafficRequest, TrafficSource
 from rayrig_scenarios.language.steps import Request
 from rayrig_sim.traffic.requests import RequestClass
+
+#: Port of traffic that names none, to a Service.
+SERVICE_PORT = 8000
 
 
 def node_spec(nodes: Nodes) -> NodeSpec:
@@ -65,7 +69,8 @@ def traffic_spec(source: TrafficSource) -> TrafficSpec:
         name=source.name,
         service=source.service,
         namespace=source.namespace,
-        port=source.port,
+        port=(GATEWAY_PORT if source.gateway else SERVICE_PORT) if source.port is None else source.port,
+        gateway=source.gateway,
         classes=tuple(_request_class(index, request) for index, request in enumerate(source.requests)),
         rate_per_s=source.rate,
         clients=source.clients,
