@@ -1,7 +1,8 @@
 """Events of the group events.k8s.io, as the scheduler records them (`reference/kubelet.md` section 16).
 
-An event is created with `eventTime` and without a count. When the same happens again (all but note and time equal, also the revision
-of the object) it becomes a series, which is written once; further repetitions are only counted. A series ends when nothing was added to it for six minutes.
+An event is created with `eventTime` and without a count. When the same happens again (all but note and time equal, also the
+revision of the object) it becomes a series, which is written once; further repetitions are only counted. A series ends when
+nothing was added to it for six minutes.
 Recording is synchronous; an actor that lives as long as there is something to write writes.
 """
 

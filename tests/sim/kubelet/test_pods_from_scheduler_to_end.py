@@ -57,7 +57,8 @@ def test_a_pod_is_created_bound_reported_and_running_in_this_order_within_a_seco
         ("Pending", "n1", unready | {"PodReadyToStartContainers": "True"}),
     )
     assert story[-1][1] == ("Running", "n1", dict.fromkeys(unready, "True"))
-    assert story[0][0] >= 1.0 and story[-1][0] <= 2.0
+    assert story[0][0] >= 1.0
+    assert story[-1][0] <= 2.0
     waiting = [pod for _, _, _, pod in node.seen if seen_of(pod)[2].get("Ready") == "False"]
     assert {(condition_of(pod, "Ready") or {})["reason"] for pod in waiting} == {"ContainersNotReady"}
 
