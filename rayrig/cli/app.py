@@ -189,7 +189,8 @@ def operator(
 
     The operator's environment variables count, such as ENABLE_ZERO_DOWNTIME and CLUSTER_DOMAIN.
     """
-    from rayrig.cli.operator import Reach, operator_command
+    from rayrig.cli.operator import operator_command
+    from rayrig.cli.reach import Reach
 
     return operator_command(
         Reach(server, kubeconfig, context, token, certificate_authority, insecure_skip_tls_verify),
@@ -203,6 +204,30 @@ def operator(
         leader_election=leader_election,
         leader_election_namespace=leader_election_namespace,
     )
+
+
+@app.command()
+def nodes(
+    sizes: Annotated[
+        list[str], typer.Argument(metavar="[N]xRESOURCES...", help="Such as 3xcpu=8,memory=32Gi,nvidia.com/gpu=1.")
+    ],
+    server: Annotated[str, typer.Option(metavar="URL", help="API server to join.")] = "",
+    kubeconfig: Annotated[Path | None, typer.Option(metavar="FILE", help="Instead of --server.")] = None,
+    context: Annotated[str, typer.Option(help="Of the kubeconfig; its current one when left out.")] = "",
+    token: Annotated[str, typer.Option(help="Bearer token for --server.", envvar="RAYRIG_TOKEN")] = "",
+    certificate_authority: Annotated[Path | None, typer.Option(metavar="FILE", help="For --server by https.")] = None,
+    insecure_skip_tls_verify: Annotated[
+        bool, typer.Option("--insecure-skip-tls-verify", help="Trust whoever answers.")
+    ] = False,
+    name: Annotated[str, typer.Option(help="What the nodes' names begin with.")] = "node",
+    seed: Annotated[int, typer.Option(help="From which jitter is drawn.", min=0)] = 0,
+) -> int:
+    """Hollow nodes: Node objects and kubelets for an API server, until interrupted. Their containers play scripts or do nothing."""
+    from rayrig.cli.nodes import nodes_command
+    from rayrig.cli.reach import Reach
+
+    reach = Reach(server, kubeconfig, context, token, certificate_authority, insecure_skip_tls_verify)
+    return nodes_command(reach, sizes, name=name, seed=seed)
 
 
 @app.command(name="list")

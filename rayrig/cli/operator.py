@@ -7,45 +7,16 @@ import os
 import signal
 import socket
 import sys
-from dataclasses import dataclass
-from pathlib import Path
 from random import SystemRandom
 from typing import TYPE_CHECKING, Any
 
+from rayrig.cli.reach import Reach
 from rayrig_core.errors import InputError
 
 if TYPE_CHECKING:
-    from rayrig_backends.cluster.connection import Connection
     from rayrig_controllers.options import OperatorOptions
 
 _PROFILES = {"1.7": "v1.7.0", "1.1": "v1.1.0"}
-
-
-@dataclass(frozen=True, slots=True)
-class Reach:
-    """The options that say which API server, and as whom."""
-
-    server: str
-    kubeconfig: Path | None
-    context: str
-    token: str
-    certificate_authority: Path | None
-    insecure: bool
-
-    def connection(self) -> Connection:
-        """Raises `InputError`."""
-        from rayrig_backends.cluster.connection import connect_to, from_kubeconfig
-
-        if bool(self.server) == (self.kubeconfig is not None):
-            raise InputError(
-                "which API server?" if not self.server else "give either --server or --kubeconfig, not both",
-                remedy="rayrig operator --server URL, or --kubeconfig FILE",
-            )
-        if self.kubeconfig is not None:
-            return from_kubeconfig(self.kubeconfig, self.context)
-        return connect_to(
-            self.server, token=self.token, certificate_authority=self.certificate_authority, insecure=self.insecure
-        )
 
 
 def operator_command(
@@ -53,14 +24,11 @@ def operator_command(
 ) -> int:
     """Works until SIGINT or SIGTERM. The exit code: 0 stopped, 1 the Lease was lost. Raises `InputError`."""
     options = _options(profile, feature_gates, settings)
-    try:
-        import httpx  # noqa: F401
-    except ImportError:
-        raise InputError("httpx is not installed", remedy="pip install 'rayrig[cluster]'") from None
+    connection = reach.connection()
     from rayrig_backends.cluster.operator_process import LostLease, OperatorProcess, OperatorSettings
 
     process = OperatorProcess(
-        OperatorSettings(reach.connection(), options, port, install_definitions),
+        OperatorSettings(connection, options, port, install_definitions),
         # Names must differ from those of an operator that worked here before.
         SystemRandom(),
     )

@@ -1,0 +1,110 @@
+"""Nodes that are only said to be there: real Node objects and kubelets of ours at any API server, on wall time, over HTTP.
+
+The kubelets are the simulation's. Containers do what their pod's script says (`rayrig_sim.kubernetes.scripted_containers`); without
+one they run until they are stopped and answer nothing. Addresses are of no network: nobody can connect to them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from random import Random
+
+from rayrig_backends.asyncio_runtime import AsyncioRuntime
+from rayrig_backends.cluster.connection import Connection
+from rayrig_backends.cluster.kubernetes_client import HttpKubernetesClient
+from rayrig_core.errors import ApiError, InputError
+from rayrig_core.http import HttpFailure
+from rayrig_core.objects import JsonObject
+from rayrig_sim.kubernetes.event_recorder import CoreEventRecorder
+from rayrig_sim.kubernetes.heartbeats import VirtualHeartbeats
+from rayrig_sim.kubernetes.kubelet import Kubelet
+from rayrig_sim.kubernetes.kubelet_options import KubeletOptions
+from rayrig_sim.kubernetes.nodes import NodePresence, NodeSpec
+from rayrig_sim.kubernetes.scripted_containers import ScriptedContainerRuntime
+
+_TRACE_KEEP = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class HollowNodesSettings:
+    """`nodes` by their own names; `seed` decides jitter and probe offsets."""
+
+    connection: Connection
+    nodes: Sequence[NodeSpec]
+    seed: int = 0
+
+
+class HollowNodes:
+    """To be made anywhere, run inside an event loop."""
+
+    def __init__(self, settings: HollowNodesSettings) -> None:
+        self.settings = settings
+        self._stopped: asyncio.Event | None = None
+        self._failure: tuple[str, Exception] | None = None
+
+    async def run(self, on_ready: Callable[[], None] = lambda: None) -> None:
+        """Works until `stop`; the Nodes stay, and fall silent. `on_ready` is called when all are registered.
+
+        Raises `InputError` when the API server cannot be reached or refuses, `RuntimeError` for what left an actor.
+        """
+        settings = self.settings
+        self._stopped = asyncio.Event()
+        runtime = AsyncioRuntime(trace_keep=_TRACE_KEEP, on_failure=self._failed)
+        client = HttpKubernetesClient(settings.connection, Random(settings.seed), user_agent="rayrig-nodes")
+        try:
+            for number, spec in enumerate(settings.nodes):
+                await self._start(runtime, client, spec, number)
+            on_ready()
+            await self._stopped.wait()
+        finally:
+            await runtime.stop()
+            await client.aclose()
+        if self._failure is not None:
+            raise RuntimeError(f"actor {self._failure[0]} failed") from self._failure[1]
+
+    async def _start(self, runtime: AsyncioRuntime, client: HttpKubernetesClient, spec: NodeSpec, number: int) -> None:
+        recorder = CoreEventRecorder(runtime, client, component="kubelet", host=spec.name)
+        presence = NodePresence(runtime, client, spec, VirtualHeartbeats(runtime), recorder, writes_lease=True)
+        try:
+            await presence.register()
+        except HttpFailure as failure:
+            raise InputError(f"no answer: {failure}", where=settings_url(self.settings)) from None
+        except ApiError as refused:
+            raise InputError(refused.message, where=settings_url(self.settings)) from None
+        kubelet = Kubelet(
+            runtime,
+            client,
+            spec.name,
+            ScriptedContainerRuntime(runtime, allocate_ip=_Addresses(number), is_present=lambda image: True),
+            Random(f"{self.settings.seed}/{spec.name}"),
+            KubeletOptions(host_ip=spec.address),
+            recorder,
+        )
+        runtime.spawn(f"kubelet/{spec.name}", kubelet.run())
+
+    def _failed(self, name: str, error: Exception) -> None:
+        self._failure = (name, error)
+        self.stop()
+
+    def stop(self) -> None:
+        """Let `run` return. To be called in the loop's thread."""
+        if self._stopped is not None:
+            self._stopped.set()
+
+
+def settings_url(settings: HollowNodesSettings) -> str:
+    return settings.connection.server
+
+
+class _Addresses:
+    """Pod addresses of one node, 10.244.0.0/16 and up, as kubeadm's default pod network lays them out."""
+
+    def __init__(self, node: int) -> None:
+        self._prefix = f"10.{244 + node // 256}.{node % 256}"
+        self._next = 1
+
+    def __call__(self, pod: JsonObject) -> str:
+        self._next = self._next % 253 + 1
+        return f"{self._prefix}.{self._next}"

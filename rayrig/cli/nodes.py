@@ -1,0 +1,40 @@
+"""`rayrig nodes`: hollow nodes for an API server that has none."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Sequence
+
+from rayrig.cli.reach import Reach
+from rayrig_core.errors import InputError
+
+
+def nodes_command(reach: Reach, sizes: Sequence[str], *, name: str, seed: int) -> int:
+    """Works until SIGINT or SIGTERM. The exit code. Raises `InputError`."""
+    from rayrig_scenarios.manifest_checks.capacity import nodes_from
+
+    connection = reach.connection()
+    from rayrig_backends.cluster.hollow_nodes import HollowNodes, HollowNodesSettings
+    from rayrig_sim.kubernetes.nodes import NodeSpec
+
+    specs: list[NodeSpec] = []
+    for size in sizes:
+        asked = nodes_from(size)
+        capacity = {"cpu": asked.cpu, "memory": asked.memory, "pods": str(asked.pods), **asked.extended}
+        for _ in range(asked.count):
+            number = len(specs)
+            address = f"172.18.{number // 250}.{number % 250 + 2}"
+            specs.append(NodeSpec(f"{name}-{number}", capacity=capacity, address=address))
+    if not specs:
+        raise InputError("no nodes asked for", remedy="such as rayrig nodes 3xcpu=8,memory=32Gi --server URL")
+    nodes = HollowNodes(HollowNodesSettings(connection, specs, seed))
+
+    async def work() -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, nodes.stop)
+        await nodes.run(lambda: print(f"ready {len(specs)} nodes at {connection.server}", flush=True))
+
+    asyncio.run(work())
+    return 0
