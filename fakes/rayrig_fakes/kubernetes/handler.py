@@ -11,7 +11,7 @@ from rayrig_core.errors import ApiError
 from rayrig_core.faultpoints import StaleRead
 from rayrig_core.http import HttpRequest
 from rayrig_core.objects import Json, JsonObject
-from rayrig_core.resource_types import POD
+from rayrig_core.resource_types import POD, ResourceType
 from rayrig_fakes.kubernetes import status
 from rayrig_fakes.kubernetes.bookmark_objects import bookmark
 from rayrig_fakes.kubernetes.calls import ApiCall, Page
@@ -158,7 +158,7 @@ def _perform(
         return ApiResponse(200, answer.text.encode(), "text/plain", warnings)
     if form.kind == "PartialObjectMetadataList" and answer.body.get("kind") != "Status":
         raise not_acceptable(
-            f"you requested {form.kind}, but the requested object is not a list (*core.{served.type.kind})"
+            f"you requested {form.kind}, but the requested object is not a list (*{_package(served.type)}.{served.type.kind})"
         )
     if form.kind == "Table":
         _check_include(request)
@@ -172,6 +172,12 @@ def _perform(
     if answer.stored is not None:
         return ApiResponse(answer.code, answer.stored.json(), JSON, warnings)
     return _json(answer.code, answer.body, warnings)
+
+
+def _package(kind: ResourceType) -> str:
+    """Where the server has its own form of a kind."""
+    first = kind.group.partition(".")[0]
+    return "core" if first in ("", "events") else first
 
 
 def _version(obj: JsonObject) -> str:
@@ -242,7 +248,7 @@ def _list(
     if page.remaining is not None:
         metadata["remainingItemCount"] = page.remaining
     if form.kind == "PartialObjectMetadata":
-        listed = "*unstructured.UnstructuredList" if custom else f"*core.{kind.kind}List"
+        listed = "*unstructured.UnstructuredList" if custom else f"*{_package(kind)}.{kind.kind}List"
         raise not_acceptable(f"you requested {form.kind}, but the requested object is a list ({listed})")
     if form.kind == "Table":
         if not page.continue_token:

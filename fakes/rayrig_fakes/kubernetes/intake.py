@@ -8,18 +8,15 @@ from collections.abc import Iterable
 from rayrig_core.errors import ApiError
 from rayrig_core.objects import Json, JsonObject
 from rayrig_fakes.kubernetes import status
-from rayrig_fakes.kubernetes.body_types import check_type, other_kind
+from rayrig_fakes.kubernetes.body_types import check_type, not_text, other_kind
 from rayrig_fakes.kubernetes.calls import ApiCall
 from rayrig_fakes.kubernetes.kind_rules import Admission
-from rayrig_fakes.kubernetes.metadata_fields import METADATA_FIELDS
+from rayrig_fakes.kubernetes.patch.outcomes import patched_text
 from rayrig_fakes.kubernetes.patch.restoring import misfit
 from rayrig_fakes.kubernetes.quoted_text import quoted_text
 from rayrig_fakes.kubernetes.registry import Served
 from rayrig_fakes.kubernetes.typed.catalogue import type_of
 from rayrig_fakes.kubernetes.typed.decoding import Undecodable
-
-#: Parts that are maps, and so are sorted.
-_MAPS = ("data", "binaryData", "stringData")
 
 
 def take_in(served: Served, call: ApiCall, admission: Admission, body: Json, *, new: bool) -> JsonObject:
@@ -44,6 +41,8 @@ def take_patched(served: Served, call: ApiCall, admission: Admission, obj: JsonO
     """Decode, in place, the parts of an object that a patch touched. Raises `ApiError` 422 (400 for another type)."""
     rules, kind = served.rules, served.type
     admission.type_name = type_of(kind) or ""
+    if not rules.is_custom and (wrong := not_text(obj)):
+        raise bad_patch(call, obj, f"couldn't get version/kind; json parse error: {wrong}")
     if not rules.is_custom and (why := other_kind(kind, obj, served.is_known_kind)):
         raise bad_patch(call, obj, why)
     if rules.is_custom and (version := obj.get("apiVersion")) and version != kind.api_version:
@@ -56,7 +55,10 @@ def take_patched(served: Served, call: ApiCall, admission: Admission, obj: JsonO
     try:
         decoded = rules.decode(parts, admission)
     except Undecodable as problem:
-        raise bad_patch(call, obj, str(problem)) from None
+        why = str(problem)
+        if call.patch_type == "strategic" and why.startswith("illegal base64"):
+            why = f"error decoding from json: {why}"
+        raise bad_patch(call, obj, why) from None
     problems = _strict_problems(call, admission)
     if problems and call.field_validation == "Strict":
         raise bad_patch(call, obj, f"strict decoding error: {', '.join(problems)}", custom=rules.is_custom)
@@ -95,28 +97,6 @@ def bad_patch(call: ApiCall, obj: JsonObject, why: str, *, custom: bool = False)
     if custom:
         shown = json.dumps(obj, separators=(",", ":"), sort_keys=True, ensure_ascii=False)
     else:
-        shown = status.go_map(call.body) if call.patch_type == "strategic" else patched_text(obj, call.body)
+        type_name = type_of(call.resource) or ""
+        shown = status.go_map(call.body) if call.patch_type == "strategic" else patched_text(obj, call.body, type_name)
     return status.invalid("", "", "", [status.invalid_value("patch", shown, why)])
-
-
-def patched_text(obj: JsonObject, patch: Json) -> str:
-    """The patched object as the server prints it: what the patch went through is sorted."""
-    shown = dict(obj)
-    meta = shown.get("metadata")
-    if isinstance(meta, dict):
-        ordered = {field: meta[field] for field in METADATA_FIELDS if field in meta}
-        for field in ("labels", "annotations"):
-            ordered[field] = _sorted(ordered[field], ordered[field]) if field in ordered else None
-        shown["metadata"] = {field: value for field, value in ordered.items() if value is not None}
-    for field in _MAPS:
-        if isinstance(shown.get(field), dict):
-            shown[field] = _sorted(shown[field], shown[field])
-    merged = patch if isinstance(patch, dict) else {}
-    text = json.dumps(_sorted(shown, merged), separators=(",", ":"), ensure_ascii=False)
-    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
-
-
-def _sorted(value: Json, patch: Json) -> Json:
-    if not isinstance(value, dict) or not isinstance(patch, dict):
-        return value
-    return {field: _sorted(value[field], patch.get(field)) for field in sorted(value)}

@@ -120,7 +120,7 @@ def test_a_changed_pod_spec_is_shown_line_by_line(api: Api) -> None:
         ("job", {"spec": {"completionMode": "Indexed"}}, ['Invalid value: "Indexed": field is immutable']),
         ("job", {"spec": {"completions": 5}}, ["Invalid value: 5: field is immutable"]),
         ("secret", {"type": "other"}, ["field is immutable"]),
-        ("pc", {"value": 7}, ["field is immutable"]),
+        ("pc", {"value": 7}, ["value: Forbidden: may not be changed in an update."]),
         ("sc", {"provisioner": "c/d"}, ["updates to provisioner are forbidden."]),
         ("ingclass", {"spec": {"controller": "c.d/e"}}, ['Invalid value: "c.d/e": field is immutable']),
         ("eps", {"addressType": "FQDN"}, ['Invalid value: "FQDN": field is immutable']),

@@ -48,7 +48,7 @@ class PriorityClassRules(KindRules):
     def validate_update(self, obj: JsonObject, old: JsonObject, admission: Admission) -> Sequence[Cause]:
         causes = []
         if obj.get("value", 0) != old.get("value", 0):
-            causes.append(status.invalid_value("value", obj.get("value", 0), "field is immutable"))
+            causes.append(status.forbidden_field("value", "may not be changed in an update."))
         if obj.get("preemptionPolicy") != old.get("preemptionPolicy"):
             causes.append(status.invalid_value("preemptionPolicy", obj.get("preemptionPolicy"), "field is immutable"))
         return causes

@@ -155,7 +155,11 @@ class BindingRules(KindRules):
     def validate_update(self, obj: JsonObject, old: JsonObject, admission: Admission) -> Sequence[Cause]:
         if obj.get("roleRef") == old.get("roleRef"):
             return ()
-        return [status.invalid_value("roleRef", obj.get("roleRef"), "cannot change roleRef")]
+        reference = obj.get("roleRef") or {}
+        # Shown with the fields of the server's own type.
+        names = {"APIGroup": "apiGroup", "Kind": "kind", "Name": "name"}
+        shown = {name: reference.get(field) or "" for name, field in names.items()}
+        return [status.invalid_value("roleRef", shown, "cannot change roleRef")]
 
 
 def _selects(selector: JsonObject, labels: JsonObject) -> bool:

@@ -57,9 +57,24 @@ def apply_patch(served: Served, obj: JsonObject, call: ApiCall) -> JsonObject:
         patched = apply_strategic_patch(obj, patch, type_of(served.type) or "")
         # The type is the path's, whatever the patch says.
         return {**patched, "apiVersion": served.type.api_version, "kind": served.type.kind}
-    patched = apply_merge_patch(obj, patch)
+    patched = apply_merge_patch(obj, _without_nulls_in_lists(patch))
     assert isinstance(patched, dict)
     return patched
+
+
+def _without_nulls_in_lists(patch: JsonObject) -> JsonObject:
+    """Fields that are null in the items of a list are left out, as they are everywhere in what is new."""
+    return {field: _pruned(value) if isinstance(value, (dict, list)) else value for field, value in patch.items()}
+
+
+def _pruned(value: Json, *, listed: bool = False) -> Json:
+    if isinstance(value, dict):
+        return {
+            field: _pruned(inner, listed=listed) if isinstance(inner, (dict, list)) else inner
+            for field, inner in value.items()
+            if inner is not None or not listed
+        }
+    return [_pruned(item, listed=True) for item in value] if isinstance(value, list) else value
 
 
 def _operations(patch: Json) -> list[Json]:
