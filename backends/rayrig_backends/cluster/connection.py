@@ -72,6 +72,7 @@ def from_kubeconfig(file: Path, context: str = "") -> Connection:
     try:
         from kubernetes.client import Configuration
         from kubernetes.config import ConfigException, load_kube_config
+        from yaml import YAMLError
     except ImportError:
         raise InputError("the kubernetes package is not installed", remedy="pip install 'rayrig[cluster]'") from None
     settings = Configuration()
@@ -79,7 +80,7 @@ def from_kubeconfig(file: Path, context: str = "") -> Connection:
         load_kube_config(  # type: ignore[no-untyped-call]
             config_file=str(file), context=context or None, client_configuration=settings, persist_config=False
         )
-    except (ConfigException, OSError, ValueError, TypeError, AttributeError, KeyError) as error:
+    except (ConfigException, YAMLError, OSError, ValueError, TypeError, AttributeError, KeyError) as error:
         told = " ".join(str(error).split()) or type(error).__name__
         raise InputError(f"cannot be used: {told}", where=str(file), remedy="give a kubeconfig") from None
     tls = None
@@ -94,6 +95,9 @@ def from_kubeconfig(file: Path, context: str = "") -> Connection:
 
     def authorization() -> str:
         # Asked for at each request: a token of an exec plugin is fetched again when it runs out.
-        return settings.get_api_key_with_prefix("authorization") or settings.get_basic_auth_token() or ""
+        for setting in settings.auth_settings().values():
+            if setting["in"] == "header" and setting["key"].lower() == "authorization" and setting["value"]:
+                return str(setting["value"])
+        return str(settings.get_basic_auth_token() or "") if settings.username else ""
 
     return Connection(settings.host.rstrip("/"), tls, authorization)
