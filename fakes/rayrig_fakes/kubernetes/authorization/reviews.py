@@ -5,11 +5,14 @@ from __future__ import annotations
 from rayrig_core.objects import Json, JsonObject
 from rayrig_core.timestamps import rfc3339
 from rayrig_fakes.kubernetes import status
+from rayrig_fakes.kubernetes.apply.managers import Manager, record_create
+from rayrig_fakes.kubernetes.apply.topology import builtin_root
 from rayrig_fakes.kubernetes.authorization import service_account_tokens
 from rayrig_fakes.kubernetes.body_types import check_type
 from rayrig_fakes.kubernetes.calls import Answer, ApiCall
 from rayrig_fakes.kubernetes.identity import ADMIN, Asked, UserInfo
 from rayrig_fakes.kubernetes.intake import unhandled
+from rayrig_fakes.kubernetes.metadata_fields import METADATA_FIELDS
 from rayrig_fakes.kubernetes.registry import Served
 from rayrig_fakes.kubernetes.state import ServerState
 from rayrig_fakes.kubernetes.status import Cause
@@ -31,16 +34,28 @@ def review(state: ServerState, served: Served, call: ApiCall) -> Answer:
     spec = body.get("spec")
     spec = spec if isinstance(spec, dict) else {}
     meta = dict(body.get("metadata") or {}) if isinstance(body.get("metadata"), dict) else {}
-    if name == "TokenReview":
-        return _answer(served, meta, spec, _token_status(state, served, spec))
     if name == "SelfSubjectRulesReview":
-        return _answer(served, meta, {}, _rules_status(state, user, spec))._replace(warnings=tuple(warnings))
+        return _answer(served, {}, {}, _rules_status(state, user, spec))._replace(warnings=tuple(warnings))
+    _account_for(state, served, call, meta, spec)
+    if name == "TokenReview":
+        return _answer(served, meta, spec, _token_status(state, served, spec))._replace(warnings=tuple(warnings))
     if name != "SelfSubjectAccessReview":
         user = _subject(spec)
-    _check_access_spec(served, call, spec, {field: value for field, value in meta.items() if field != "namespace"})
+    _check_access_spec(served, call, spec, meta)
+    return _answer(served, meta, spec, _access_status(state, user, spec))._replace(warnings=tuple(warnings))
+
+
+def _account_for(state: ServerState, served: Served, call: ApiCall, meta: JsonObject, spec: JsonObject) -> None:
+    """Who wrote what, as in any object that is created."""
+    meta.pop("managedFields", None)
     if call.namespace:
         meta["namespace"] = call.namespace
-    return _answer(served, meta, spec, _access_status(state, user, spec))._replace(warnings=tuple(warnings))
+    if not call.field_manager:
+        return
+    obj: JsonObject = {"kind": served.type.kind, "metadata": meta, "spec": spec}
+    manager = Manager(call.field_manager, "Update", served.type.api_version)
+    root = builtin_root(type_of(served.type) or "")
+    record_create(obj, call.body, root, manager, state.now_unix_ns(), has_status=True)
 
 
 def _decoded(served: Served, call: ApiCall, warnings: list[str]) -> JsonObject:
@@ -95,8 +110,10 @@ def _as_in_go(attributes: JsonObject) -> JsonObject:
 
 def _check_access_spec(served: Served, call: ApiCall, spec: JsonObject, meta: JsonObject) -> None:
     causes: list[Cause] = []
-    if meta:
-        causes.append(status.invalid_value("metadata", meta, "must be empty"))
+    if any(value for field, value in meta.items() if field not in ("namespace", "managedFields")):
+        shown = {field: meta[field] for field in METADATA_FIELDS if field in meta}
+        text = "must be empty except for namespace" if served.type.namespaced else "must be empty"
+        causes.append(status.invalid_value("metadata", shown, text))
     resource, path = spec.get("resourceAttributes"), spec.get("nonResourceAttributes")
     if resource is not None and path is not None:
         text = "cannot be specified in combination with resourceAttributes"

@@ -17,6 +17,8 @@ from rayrig_core.objects import JsonObject
 from rayrig_core.resource_types import SERVICE_ACCOUNT
 from rayrig_core.timestamps import NS, rfc3339
 from rayrig_fakes.kubernetes import status
+from rayrig_fakes.kubernetes.apply.managers import Manager, record_create
+from rayrig_fakes.kubernetes.apply.topology import builtin_root
 from rayrig_fakes.kubernetes.calls import Answer, ApiCall
 from rayrig_fakes.kubernetes.identity import UserInfo, service_account_user
 from rayrig_fakes.kubernetes.registry import Served
@@ -71,6 +73,7 @@ def request_token(state: ServerState, served: Served, call: ApiCall) -> Answer:
         "kind": "TokenRequest",
         "apiVersion": _API,
         "metadata": {
+            **_sent_metadata(call, body, {**spec, "expirationSeconds": seconds}, now),
             "name": call.name,
             "namespace": call.namespace,
             "uid": meta["uid"],
@@ -80,6 +83,18 @@ def request_token(state: ServerState, served: Served, call: ApiCall) -> Answer:
         "status": {"token": _signed(state, claims), "expirationTimestamp": rfc3339((issued + seconds) * NS)},
     }
     return Answer(201, answer)
+
+
+def _sent_metadata(call: ApiCall, body: JsonObject, spec: JsonObject, now_unix_ns: int) -> JsonObject:
+    """What the request says of itself, and who wrote what of it."""
+    sent = body.get("metadata") or {}
+    meta = {field: sent[field] for field in ("labels", "annotations") if sent.get(field)}
+    if call.field_manager:
+        obj: JsonObject = {"kind": "TokenRequest", "metadata": meta, "spec": spec}
+        manager = Manager(call.field_manager, "Update", _API, "token")
+        root = builtin_root("authentication.v1.TokenRequest")
+        record_create(obj, call.body, root, manager, now_unix_ns, has_status=True)
+    return meta
 
 
 def _check_seconds(seconds: int) -> None:
