@@ -78,7 +78,8 @@ class GatewayController:
             self._work.touch(key, cause)
 
     def _on_service(self, type_: WatchType, old: JsonObject | None, new: JsonObject, cause: int | None) -> None:
-        if type_ is WatchType.MODIFIED:
+        # What the first list brings is no news: routes wait for it.
+        if type_ is WatchType.MODIFIED or not self._caches.of(SERVICE).version:
             return
         service = key_of(new)
         for route in self._routes:
