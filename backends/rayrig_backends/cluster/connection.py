@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 from rayrig_core.errors import InputError
@@ -95,7 +96,8 @@ def from_kubeconfig(file: Path, context: str = "") -> Connection:
 
     def authorization() -> str:
         # Asked for at each request: a token of an exec plugin is fetched again when it runs out.
-        for setting in settings.auth_settings().values():
+        offered: dict[str, dict[str, Any]] = settings.auth_settings()
+        for setting in offered.values():
             if setting["in"] == "header" and setting["key"].lower() == "authorization" and setting["value"]:
                 return str(setting["value"])
         return str(settings.get_basic_auth_token() or "") if settings.username else ""
