@@ -96,7 +96,7 @@ def from_kubeconfig(file: Path, context: str = "") -> Connection:
 
     def authorization() -> str:
         # Asked for at each request: a token of an exec plugin is fetched again when it runs out.
-        offered: dict[str, dict[str, Any]] = settings.auth_settings()
+        offered: Any = settings.auth_settings()
         for setting in offered.values():
             if setting["in"] == "header" and setting["key"].lower() == "authorization" and setting["value"]:
                 return str(setting["value"])
