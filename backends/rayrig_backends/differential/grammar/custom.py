@@ -137,7 +137,7 @@ _FIELDS: tuple[tuple[str, JsonObject, tuple[Json, ...], tuple[Json, ...]], ...] 
             "x-kubernetes-validations": [
                 {
                     "rule": "!has(self.a) || !has(self.b) || self.a <= self.b",
-                    "messageExpression": "'a is ' + string(self.a)",
+                    "messageExpression": "'a is ' + (self.a > 1 ? 'large' : 'small')",
                     "fieldPath": ".a",
                     "reason": "FieldValueForbidden",
                 }

@@ -15,7 +15,7 @@ from rayrig_fakes.kubernetes.schema.escaping import escaped
 #: `int`, `string`, …, `dyn` for all that is not known; `("list", T)`, `("map", K, V)`, `("object", schema)`.
 Type: TypeAlias = Any
 
-_TOKEN = re.compile(
+TOKEN = re.compile(
     r"\s*(?:(?P<text>[bBrR]?(?:'(?:[^'\\\n]|\\.)*'|\"(?:[^\"\\\n]|\\.)*\"))|(?P<number>\d+\.\d+(?:[eE][+-]?\d+)?|\d+u?)"
     r"|(?P<word>[A-Za-z_]\w*)|(?P<sign>\[\?|\.\?|==|!=|<=|>=|&&|\|\||[-+*/%<>!?:.,()\[\]{}]))"
 )
@@ -132,7 +132,7 @@ class _Checker:
         place = 0
         text = self.rule.rstrip()
         while place < len(text):
-            found = _TOKEN.match(text, place)
+            found = TOKEN.match(text, place)
             if found is None:
                 raise _NotUnderstood
             kind = str(found.lastgroup)

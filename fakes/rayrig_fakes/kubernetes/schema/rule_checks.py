@@ -7,12 +7,21 @@ import re
 
 from rayrig_core.objects import JsonObject
 from rayrig_fakes.kubernetes import status
+from rayrig_fakes.kubernetes.schema.cel_costs import (
+    EXPRESSION_LIMIT,
+    SCHEMA_LIMIT,
+    budget_text,
+    expression_cost,
+    times_at_most,
+)
 from rayrig_fakes.kubernetes.schema.cel_errors import RuleError
 from rayrig_fakes.kubernetes.schema.cel_rewriting import rewritten
 from rayrig_fakes.kubernetes.schema.cel_types import type_problems
 from rayrig_fakes.kubernetes.schema.rules import program, rules_of
 from rayrig_fakes.kubernetes.status import Cause
 
+#: So many expressions are named when all together cost too much.
+_MOST_NAMED = 4
 _REASONS = ("FieldValueDuplicate", "FieldValueForbidden", "FieldValueInvalid", "FieldValueRequired")
 _OLD_SELF = re.compile(r"\boldSelf\b")
 _STEP = re.compile(r"\.([A-Za-z_][\w-]*)|\['([^']*)'\]")
@@ -21,7 +30,8 @@ _STEP = re.compile(r"\.([A-Za-z_][\w-]*)|\['([^']*)'\]")
 def rule_problems(schema: JsonObject, field: str) -> list[Cause]:
     """Causes against the rules of a schema; `field` is its place in the definition."""
     causes: list[Cause] = []
-    for place, rule, at_schema, loose in rules_of(schema):
+    costs: list[tuple[int, str]] = []
+    for place, rule, at_schema, loose, times in rules_of(schema):
         at = f"{field}{place}"
         text = str(rule.get("rule") or "")
         if loose is not None and _OLD_SELF.search(text):
@@ -32,17 +42,36 @@ def rule_problems(schema: JsonObject, field: str) -> list[Cause]:
             causes.append(status.required(f"{at}.rule", "rule is not specified"))
             continue
         causes += _forms(rule, at_schema, at)
+        whole = place.startswith(".x-")
         for part, wanted in (("rule", "bool"), ("messageExpression", "string")):
-            if rule.get(part):
-                problem = _problem(str(rule[part]), rule, at_schema, whole=place.startswith(".x-"), wanted=wanted)
-                if problem:
-                    what = f"messageExpression {problem}" if part == "messageExpression" else problem
-                    if problem.startswith("must"):
-                        what = what if part == "messageExpression" else f"cel expression {problem}"
-                    causes.append(
-                        Cause(f"{at}.{part}", "FieldValueInvalid", f"Invalid value: {_written(rule)}: {what}")
-                    )
-    return causes
+            if not rule.get(part):
+                continue
+            text = str(rule[part])
+            problem = _problem(text, rule, at_schema, whole=whole, wanted=wanted)
+            if problem:
+                what = f"messageExpression {problem}" if part == "messageExpression" else problem
+                if problem.startswith("must"):
+                    what = what if part == "messageExpression" else f"cel expression {problem}"
+                causes.append(Cause(f"{at}.{part}", "FieldValueInvalid", f"Invalid value: {_written(rule)}: {what}"))
+                continue
+            cost = expression_cost(text, at_schema, whole=whole) * times_at_most(at_schema, times)
+            costs.append((cost, f"{at}.{part}"))
+            if cost > EXPRESSION_LIMIT:
+                words = budget_text(f"estimated {part} cost", cost, EXPRESSION_LIMIT)
+                causes.append(status.forbidden_field(f"{at}.{part}", words))
+    return causes + _too_much(costs, field)
+
+
+def _too_much(costs: list[tuple[int, str]], field: str) -> list[Cause]:
+    """All rules of a schema together have a limit, too."""
+    total = sum(cost for cost, _ in costs)
+    if total <= SCHEMA_LIMIT:
+        return []
+    costs.sort(key=lambda each: -each[0])
+    why = "contributed to estimated rule cost total exceeding cost limit for entire OpenAPIv3 schema"
+    causes = [status.forbidden_field(at, why) for cost, at in costs[:_MOST_NAMED] if cost * 100 > SCHEMA_LIMIT]
+    what = "x-kubernetes-validations estimated rule cost total for entire OpenAPIv3 schema"
+    return [*causes, status.forbidden_field(field, budget_text(what, total, SCHEMA_LIMIT))]
 
 
 def _problem(text: str, rule: JsonObject, schema: JsonObject, *, whole: bool, wanted: str) -> str:

@@ -10,7 +10,7 @@ import marshal
 import re
 from collections.abc import Callable, Iterator
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from rayrig_core.objects import Json, JsonObject
 from rayrig_fakes.kubernetes import status
@@ -178,21 +178,36 @@ def rule_tree(schema: Json) -> RuleNode | None:
     return RuleNode(schema, below, every, items)
 
 
-def rules_of(
-    schema: Json, path: str = "", loose: str | None = None
-) -> Iterator[tuple[str, JsonObject, JsonObject, str | None]]:
-    """Every rule of a schema with its place in the definition (`.properties[spec]`, …), the schema it stands at, and the list
-    around it, if any, whose items are not the same from one version to the next."""
+class PlacedRule(NamedTuple):
+    """A rule of a definition."""
+
+    #: `.properties[spec]`, …
+    place: str
+    rule: JsonObject
+    #: Where it stands.
+    schema: JsonObject
+    #: The list around it, if any, whose items are not the same from one version to the next.
+    loose: str | None
+    #: As often as the lists and maps around it let it be evaluated; None when nothing limits them.
+    times: int | None
+
+
+def rules_of(schema: Json, path: str = "", loose: str | None = None, times: int | None = 1) -> Iterator[PlacedRule]:
+    """Every rule of a schema."""
     if not isinstance(schema, dict):
         return
     for index, rule in enumerate(schema.get("x-kubernetes-validations") or ()):
-        yield f"{path}.x-kubernetes-validations[{index}]", rule, schema, loose
+        yield PlacedRule(f"{path}.x-kubernetes-validations[{index}]", rule, schema, loose, times)
     for field, part in (schema.get("properties") or {}).items():
-        yield from rules_of(part, f"{path}.properties[{field}]", loose)
-    yield from rules_of(schema.get("additionalProperties"), f"{path}.additionalProperties", loose)
+        yield from rules_of(part, f"{path}.properties[{field}]", loose, times)
+    most = schema.get("maxProperties")
+    more = times * max(0, most) if times is not None and most is not None else None
+    yield from rules_of(schema.get("additionalProperties"), f"{path}.additionalProperties", loose, more)
     if loose is None and schema.get("x-kubernetes-list-type") != "map":
         loose = path
-    yield from rules_of(schema.get("items"), f"{path}.items", loose)
+    most = schema.get("maxItems")
+    more = times * max(0, most) if times is not None and most is not None else None
+    yield from rules_of(schema.get("items"), f"{path}.items", loose, more)
 
 
 def shown(value: Json, schema: JsonObject) -> Json:
