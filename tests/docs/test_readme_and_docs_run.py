@@ -85,7 +85,8 @@ def test_a_fragment_shown_is_understood(page: Path, line: int, text: str) -> Non
 @pytest.mark.parametrize(("page", "line", "text"), TESTS, ids=names(TESTS))
 def test_a_test_shown_passes(pytester: pytest.Pytester, page: Path, line: int, text: str) -> None:
     pytester.makepyfile(text)
-    result = pytester.runpytest_inprocess("-p", "no:randomly", "-p", "no:cacheprovider")
+    # In a process of its own: modules that a run in this one has imported are forgotten after it, and some bear no second import.
+    result = pytester.runpytest_subprocess("-p", "no:randomly", "-p", "no:cacheprovider")
     assert result.ret == 0
     assert result.parseoutcomes()["passed"] == text.count("def test_")
 
