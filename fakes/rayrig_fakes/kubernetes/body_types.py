@@ -104,9 +104,9 @@ def _check_texts(kind: ResourceType, obj: JsonObject) -> None:
 
 def not_text(obj: JsonObject) -> str:
     """What is wrong with an apiVersion or kind that is no string; empty when nothing is."""
-    for field in ("kind", "apiVersion"):
-        value = obj.get(field)
-        if value is not None and not isinstance(value, str):
+    # The first of the two is told, in the order of the text.
+    for field, value in obj.items():
+        if field in ("kind", "apiVersion") and value is not None and not isinstance(value, str):
             return f"json: cannot unmarshal {json_type(value)} into Go struct field .{field} of type string"
     return ""
 

@@ -29,6 +29,29 @@ VERSION: JsonObject = {
     "compiler": "none",
     "platform": "any",
 }
+#: Groups of the server's own, by their priority.
+_GROUPS = (
+    "apiregistration.k8s.io",
+    "apps",
+    "events.k8s.io",
+    "authentication.k8s.io",
+    "authorization.k8s.io",
+    "autoscaling",
+    "batch",
+    "certificates.k8s.io",
+    "networking.k8s.io",
+    "policy",
+    "rbac.authorization.k8s.io",
+    "storage.k8s.io",
+    "admissionregistration.k8s.io",
+    "apiextensions.k8s.io",
+    "scheduling.k8s.io",
+    "coordination.k8s.io",
+    "node.k8s.io",
+    "discovery.k8s.io",
+    "resource.k8s.io",
+    "flowcontrol.apiserver.k8s.io",
+)
 _BUILTIN_VERBS = ("create", "delete", "deletecollection", "get", "list", "patch", "update", "watch")
 _CUSTOM_VERBS = ("delete", "deletecollection", "get", "list", "patch", "create", "update", "watch")
 _SUBRESOURCE_VERBS: dict[str, tuple[str, ...]] = {
@@ -145,7 +168,9 @@ def _versions(registry: Registry) -> dict[str, list[str]]:
             groups.setdefault(group, []).append(version)
     for versions in groups.values():
         versions.sort(key=version_rank)
-    return groups
+    # Groups of definitions come last, by name.
+    rank = {name: place for place, name in enumerate(_GROUPS)}
+    return {name: groups[name] for name in sorted(groups, key=lambda name: (rank.get(name, len(rank)), name))}
 
 
 def group(registry: Registry, name: str) -> JsonObject | None:

@@ -103,3 +103,20 @@ def test_metrics_count_what_is_stored(api: Api) -> None:
     lines = get(api, "/metrics").body.decode().splitlines()
     assert 'apiserver_storage_objects{resource="configmaps"} 1' in lines
     assert all(line.startswith("#") or line.rpartition(" ")[2].isdigit() for line in lines)
+
+
+@pytest.mark.accepts("K8-002")
+def test_groups_stand_in_the_order_of_their_priority(api: Api) -> None:
+    api.create(CUSTOM_RESOURCE_DEFINITION, widget_definition())
+    plain: Any = get(api, "/apis").json()
+    names = [group["name"] for group in plain["groups"]]
+    assert names[:4] == ["apiregistration.k8s.io", "apps", "events.k8s.io", "authentication.k8s.io"]
+    assert names[-2] == "flowcontrol.apiserver.k8s.io"
+    listed: Any = get(api, "/apis", accept=AGGREGATED).json()
+    assert [group["metadata"]["name"] for group in listed["items"]] == names
+
+
+def test_the_version_says_what_it_emulates(api: Api) -> None:
+    found: Any = get(api, "/version").json()
+    assert [found["emulationMajor"], found["emulationMinor"]] == ["1", "36"]
+    assert [found["minCompatibilityMajor"], found["minCompatibilityMinor"]] == ["1", "35"]

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from rayrig_fakes.kubernetes.bodies import Malformed, parse_body, parse_counting
 from rayrig_fakes.kubernetes.json_bytes import to_json
 from rayrig_fakes.kubernetes.stored import Stored
+from rayrig_fakes.kubernetes.typed.decoding import Undecodable, decode
 
 _values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=5),
@@ -65,3 +66,16 @@ def test_copies_keep_numbers_as_they_are(number: Any) -> None:
 
 def test_copies_keep_text_that_has_no_utf8() -> None:
     assert Stored({"a": "\ud800"}, 1).copy() == {"a": "\ud800"}
+
+
+@pytest.mark.parametrize(
+    ("limit", "problem"),
+    [
+        ({"type": ["x"]}, "array into Go struct field LimitRangeItem.spec.limits.type of type v1.LimitType"),
+        ({"max": "1"}, "string into Go struct field LimitRangeItem.spec.limits.max of type v1.ResourceList"),
+    ],
+)
+def test_types_that_do_not_fit_have_the_names_of_the_server(limit: dict[str, Any], problem: str) -> None:
+    with pytest.raises(Undecodable) as refused:
+        decode({"spec": {"limits": [limit]}}, "core.v1.LimitRange", [])
+    assert str(refused.value) == f"json: cannot unmarshal {problem}"
