@@ -131,8 +131,8 @@ def test_the_deadline_ends_a_job_and_its_pods(hollow_cluster: Cluster) -> None:
 
 
 @pytest.mark.accepts("K8-079")
-@pytest.mark.parametrize("lost", [1, 2])
-def test_a_pod_that_is_deleted_is_made_anew(hollow_cluster: Cluster, lost: int) -> None:
+@pytest.mark.parametrize(("lost", "pause_s"), [(1, 10), (2, 20)])
+def test_a_pod_that_is_deleted_has_failed_and_is_made_anew(hollow_cluster: Cluster, lost: int, pause_s: int) -> None:
     cluster = hollow_cluster
 
     async def story() -> None:
@@ -140,7 +140,10 @@ def test_a_pod_that_is_deleted_is_made_anew(hollow_cluster: Cluster, lost: int) 
         before = await cluster.names(POD)
         for name in before[:lost]:
             await cluster.client.delete(POD, name, "default")
-        await cluster.sleep(0.01)
+        await cluster.sleep(pause_s - 1)
+        assert len(await cluster.names(POD)) == 2 - lost
+        assert (await job(cluster))["status"]["failed"] == lost
+        await cluster.sleep(1)
         after = await cluster.names(POD)
         assert len(after) == 2
         assert len(set(before) & set(after)) == 2 - lost
@@ -202,6 +205,162 @@ def test_a_finished_job_goes_after_its_time_to_live(hollow_cluster: Cluster) -> 
         await cluster.sleep(28)
         assert await cluster.names(JOB) == ["j"]
         await cluster.sleep(3)
+        assert await cluster.names(JOB) == []
+
+    cluster.run(story())
+
+
+async def bind(cluster: Cluster, pod: str) -> None:
+    target = {"kind": "Node", "name": "nowhere"}
+    await cluster.client.create_subresource(
+        POD, pod, "binding", {"metadata": {"name": pod}, "target": target}, "default"
+    )
+
+
+def told(found: JsonObject) -> list[tuple[str, str]]:
+    return [(each["type"], each["reason"]) for each in found["status"].get("conditions") or ()]
+
+
+async def watch_statuses(cluster: Cluster, seen: list[JsonObject]) -> None:
+    stream = await cluster.client.watch(JOB)
+    while True:
+        event = await stream.next()
+        seen.append(event.object.get("status") or {})
+
+
+def test_a_pod_is_noted_freed_of_its_finalizer_and_counted(hollow_cluster: Cluster) -> None:
+    cluster = hollow_cluster
+    seen: list[JsonObject] = []
+
+    async def story() -> None:
+        cluster.kernel.spawn("watch", watch_statuses(cluster, seen))
+        await add_job(cluster, completions=2, parallelism=2)
+        first, second = await cluster.names(POD)
+        pod = await cluster.pod(first)
+        assert pod["metadata"]["finalizers"] == ["batch.kubernetes.io/job-tracking"]
+        seen.clear()
+        await end(cluster, first, "Succeeded")
+        assert "finalizers" not in (await cluster.pod(first))["metadata"]
+        await end(cluster, second, "Succeeded")
+        uids = [(await cluster.pod(name))["metadata"]["uid"] for name in (first, second)]
+        steps = [
+            (each.get("succeeded", 0), each.get("active", 0), each["uncountedTerminatedPods"].get("succeeded"))
+            for each in seen
+        ]
+        assert steps == [(0, 1, uids[:1]), (1, 1, None), (1, 0, uids[1:]), (2, 0, None)]
+        assert told(await job(cluster)) == [
+            ("SuccessCriteriaMet", "CompletionsReached"),
+            ("Complete", "CompletionsReached"),
+        ]
+        assert "Complete" not in [each["type"] for each in seen[2]["conditions"]]
+
+    cluster.run(story())
+
+
+def test_a_job_that_is_to_fail_has_failed_when_all_its_pods_are_gone(hollow_cluster: Cluster) -> None:
+    cluster = hollow_cluster
+
+    async def story() -> None:
+        await add_job(cluster, completions=2, parallelism=2, backoffLimit=0)
+        names = await cluster.names(POD)
+        for name in names:
+            await bind(cluster, name)
+        await end(cluster, names[0], "Failed")
+        found = await job(cluster)
+        assert told(found) == [("FailureTarget", "BackoffLimitExceeded")]
+        status = found["status"]
+        assert (status.get("active", 0), status["failed"], status["terminating"]) == (0, 2, 1)
+        leaving = await cluster.pod(names[1])
+        assert leaving["metadata"]["deletionGracePeriodSeconds"] == 30
+        assert "finalizers" not in leaving["metadata"]
+        await cluster.sleep(5)
+        await cluster.client.delete(POD, names[1], "default", grace_period_seconds=0)
+        await cluster.sleep(0.01)
+        found = await job(cluster)
+        assert told(found) == [("FailureTarget", "BackoffLimitExceeded"), ("Failed", "BackoffLimitExceeded")]
+        assert (found["status"]["failed"], found["status"]["terminating"]) == (2, 0)
+        events = [data[1] for _, data in cluster.happened(Kind.EVENT, "jobs/default/j")]
+        assert events == ["SuccessfulCreate"] * 2 + ["SuccessfulDelete", "BackoffLimitExceeded"]
+
+    cluster.run(story())
+
+
+def test_a_job_that_names_another_manager_is_left_alone(hollow_cluster: Cluster) -> None:
+    cluster = hollow_cluster
+
+    async def story() -> None:
+        await add_job(cluster, managedBy="example.com/mine")
+        await cluster.sleep(60)
+        assert await cluster.names(POD) == []
+        assert not (await job(cluster)).get("status")
+
+    cluster.run(story())
+
+
+def _failed_with(code: int) -> JsonObject:
+    ended = {"exitCode": code, "startedAt": "2026-01-01T00:00:00Z", "finishedAt": "2026-01-01T00:00:00Z"}
+    container = {"name": "main", "image": "app:1", "imageID": "", "ready": False, "restartCount": 0}
+    return {"phase": "Failed", "containerStatuses": [{**container, "state": {"terminated": ended}}]}
+
+
+def test_a_rule_may_fail_the_job_at_once_or_leave_a_failure_uncounted(hollow_cluster: Cluster) -> None:
+    cluster = hollow_cluster
+    rules = [
+        {"action": "FailJob", "onExitCodes": {"operator": "In", "values": [42]}},
+        {"action": "Ignore", "onExitCodes": {"operator": "In", "values": [7]}},
+    ]
+
+    async def fail(name: str, code: int) -> None:
+        body = {"status": _failed_with(code)}
+        await cluster.client.patch(POD, name, body, "default", patch_type="strategic", subresource="status")
+        await cluster.sleep(0.01)
+
+    async def story() -> None:
+        await add_job(cluster, backoffLimit=0, podFailurePolicy={"rules": rules})
+        (ignored,) = await cluster.names(POD)
+        await fail(ignored, 7)
+        found = await job(cluster)
+        assert (told(found), found["status"].get("failed", 0), found["status"]["active"]) == ([], 0, 1)
+        (fresh,) = (name for name in await cluster.names(POD) if name != ignored)
+        await fail(fresh, 42)
+        found = await job(cluster)
+        assert told(found) == [("FailureTarget", "PodFailurePolicy"), ("Failed", "PodFailurePolicy")]
+        message = f"Container main for pod default/{fresh} failed with exit code 42 matching FailJob rule at index 0"
+        assert {each["message"] for each in found["status"]["conditions"]} == {message}
+
+    cluster.run(story())
+
+
+def test_where_only_failed_pods_are_replaced_one_that_is_being_stopped_is_waited_for(hollow_cluster: Cluster) -> None:
+    cluster = hollow_cluster
+
+    async def story() -> None:
+        await add_job(cluster, podReplacementPolicy="Failed")
+        (name,) = await cluster.names(POD)
+        await bind(cluster, name)
+        await cluster.client.delete(POD, name, "default")
+        await cluster.sleep(20)
+        assert await cluster.names(POD) == [name]
+        status = (await job(cluster))["status"]
+        assert (status.get("failed", 0), status["terminating"]) == (0, 1)
+        await end(cluster, name, "Failed")
+        await cluster.sleep(10)
+        assert (await job(cluster))["status"]["failed"] == 1
+        assert len(await cluster.names(POD)) == 2
+
+    cluster.run(story())
+
+
+@pytest.mark.parametrize("policy", ["Background", "Foreground"])
+def test_pods_of_a_deleted_job_go_with_it(hollow_cluster: Cluster, policy: str) -> None:
+    cluster = hollow_cluster
+
+    async def story() -> None:
+        await add_job(cluster, parallelism=3)
+        assert len(await cluster.names(POD)) == 3
+        await cluster.client.delete(JOB, "j", "default", propagation_policy=policy)
+        await cluster.sleep(2)
+        assert await cluster.names(POD) == []
         assert await cluster.names(JOB) == []
 
     cluster.run(story())
