@@ -184,6 +184,14 @@ def test_a_mistake_in_a_step_is_told_with_line_field_and_remedy(steps: str, told
             "test.yaml:5 traffic[0]: has both rate and clients",
         ),
         (
+            GOOD.replace("rate: 10/s", "rate: 10/s, gateway: orchard-gateway"),
+            "test.yaml:5 traffic[0]: has both service and gateway",
+        ),
+        (
+            GOOD.replace("service: orchard-serve-svc, rate", "rate"),
+            "test.yaml:5 traffic[0]: has neither service nor gateway (give service: NAME",
+        ),
+        (
             GOOD.replace("traffic:", "traffic:\n- {name: shoppers, service: a, clients: 1, requests: {path: /}}"),
             'test.yaml:6 traffic[1].name: a second traffic is called "shoppers"',
         ),

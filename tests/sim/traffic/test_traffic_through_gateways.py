@@ -88,7 +88,11 @@ def test_a_backend_of_weight_0_gets_nothing_and_new_weights_hold_from_the_next_r
     shop = Shop()
     shop.route(("blue", 100), ("green", 0))
     source = shop.send(connections=KeepAlive(size=1))
-    shop.kernel.call_later(5_000_000_001, lambda _: shop.route(("blue", 0), ("green", 100)))
+
+    def move(_: object) -> None:
+        shop.route(("blue", 0), ("green", 100))
+
+    shop.kernel.call_later(5_000_000_001, move)
     shop.kernel.run(until_s=20)
     assert [event["pod"] for event in requests_of(source)] == ["pod-0"] * 501 + ["pod-1"] * 499
 
