@@ -29,7 +29,7 @@ from rayrig_core.trace import Trace
 from rayrig_fakes.kubernetes.calls import ApiCall
 from rayrig_fakes.kubernetes.client import InProcessClient
 from rayrig_fakes.kubernetes.server import ApiServer
-from rayrig_fakes.kubernetes.table import table
+from rayrig_fakes.kubernetes.tables.printing import table
 from rayrig_sim.applications.registry import default_registry
 from rayrig_sim.kernel import Kernel
 from rayrig_sim.kubernetes import nodes as sim_nodes

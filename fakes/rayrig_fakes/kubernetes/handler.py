@@ -209,7 +209,8 @@ def _table(
     api_version: str,
 ) -> JsonObject:
     include = _check_include(request)
-    from rayrig_fakes.kubernetes.table import layout, row_conditions
+    from rayrig_fakes.kubernetes.tables.everyday_kinds import row_conditions
+    from rayrig_fakes.kubernetes.tables.printing import layout
 
     columns, row = layout(target.served)
     now = server.state.now_unix_ns()

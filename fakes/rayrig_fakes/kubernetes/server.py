@@ -28,8 +28,8 @@ from rayrig_fakes.kubernetes.watch import WatchCursor
 from rayrig_fakes.kubernetes.writing import Writer
 
 if TYPE_CHECKING:
-    from rayrig_fakes.kubernetes.table import Row
-    from rayrig_fakes.kubernetes.table_cells import Column
+    from rayrig_fakes.kubernetes.tables.cells import Column
+    from rayrig_fakes.kubernetes.tables.printing import Row
 
 #: Namespaces that are there from the beginning.
 FIRST_NAMESPACES = ("default", "kube-node-lease", "kube-public", "kube-system")
@@ -188,7 +188,7 @@ class ApiServer:
 
     def table(self, resource: ResourceType, namespace: str = "") -> tuple[builtins.list[Column], builtins.list[Row]]:
         """Columns and rows of the current objects, as `kubectl get` would show them. Raises `NotFound`."""
-        from rayrig_fakes.kubernetes.table import table
+        from rayrig_fakes.kubernetes.tables.printing import table
 
         return table(self.served(resource), self.objects(resource, namespace), self.state.now_unix_ns())
 

@@ -8,7 +8,7 @@ import pytest
 
 from rayrig_core.resource_types import CONFIG_MAP, CORE_EVENT, ENDPOINT_SLICE, NODE, POD, SERVICE, ResourceType
 from rayrig_core.timestamps import NS
-from rayrig_fakes.kubernetes.table import human_duration
+from rayrig_fakes.kubernetes.tables.cells import human_duration
 from tests.fakes.kubernetes.conftest import Api
 
 

@@ -1,43 +1,10 @@
-"""Tables as the server prints them: printer columns of custom resources, columns of built-in kinds (K8-011)."""
+"""Columns of the built-in kinds that are looked at most: pods, Services, nodes, events, Deployments (K8-011)."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterable
-from typing import TypeAlias
-
 from rayrig_core.objects import Json, JsonObject
-from rayrig_fakes.kubernetes import jsonpath
-from rayrig_fakes.kubernetes.registry import Served
-from rayrig_fakes.kubernetes.table_cells import WIDE_WORKLOAD, Cell, Column, age, first_few, or_none, pairs
-from rayrig_fakes.kubernetes.table_cells import human_duration as human_duration
-
-Row: TypeAlias = "list[Cell]"
-
-#: Cells of one object at a time (nanoseconds since the epoch).
-_Row = Callable[[JsonObject, int], list[Cell]]
-
-_NAME = Column("Name", format="name")
-_AGE = Column("Age")
-
-
-def table(served: Served, objects: Iterable[JsonObject], now_unix_ns: int) -> tuple[list[Column], list[list[Cell]]]:
-    """Columns and one row per object, in the order given."""
-    columns, row = layout(served)
-    return columns, [row(obj, now_unix_ns) for obj in objects]
-
-
-def layout(served: Served) -> tuple[list[Column], _Row]:
-    """Columns of a resource and what makes a row of an object."""
-    if served.rules.is_custom:
-        return _custom_layout(served.columns)
-    found = _BUILTIN.get(served.storage)
-    if found is not None:
-        return found
-    # The rest is read in when somebody looks.
-    from rayrig_fakes.kubernetes.table_kinds import LAYOUTS
-
-    return LAYOUTS.get(served.storage, _PLAIN)
+from rayrig_fakes.kubernetes.tables.cells import WIDE_WORKLOAD, Cell, Column, age, first_few, or_none, pairs
+from rayrig_fakes.kubernetes.tables.layouts import AGE, NAME, Layout, age_of
 
 
 def row_conditions(pod: JsonObject) -> list[JsonObject]:
@@ -45,67 +12,6 @@ def row_conditions(pod: JsonObject) -> list[JsonObject]:
     phase = (pod.get("status") or {}).get("phase")
     message = {"Succeeded": "The pod has completed successfully.", "Failed": "The pod failed."}.get(str(phase))
     return [{"type": "Completed", "status": "True", "reason": phase, "message": message}] if message else []
-
-
-def _age(obj: JsonObject, now: int) -> str:
-    return age(obj["metadata"].get("creationTimestamp"), now)
-
-
-# Custom resources
-
-
-def _custom_layout(definitions: tuple[JsonObject, ...]) -> tuple[list[Column], _Row]:
-    columns = [_NAME]
-    readers: list[tuple[str, str]] = []
-    for each in definitions:
-        columns.append(
-            Column(
-                each["name"],
-                each.get("type", "string"),
-                each.get("format", ""),
-                each.get("priority", 0),
-                each.get("description")
-                or f"Custom resource definition column (in JSONPath format): {each['jsonPath']}",
-            )
-        )
-        readers.append((each["jsonPath"], each.get("type", "string")))
-    if not definitions:
-        columns.append(Column("Age", "date"))
-        readers.append((".metadata.creationTimestamp", "date"))
-
-    def row(obj: JsonObject, now: int) -> list[Cell]:
-        return [obj["metadata"]["name"], *(_custom_cell(obj, path, kind, now) for path, kind in readers)]
-
-    return columns, row
-
-
-def _custom_cell(obj: JsonObject, path: str, kind: str, now: int) -> Cell:
-    found = jsonpath.find(obj, path)
-    if not found:
-        return None
-    value = found[0]
-    if kind == "string":
-        return _text(value)
-    if kind == "date":
-        return age(value, now)
-    if kind == "integer":
-        return int(value) if isinstance(value, (int, float)) else None
-    if kind == "number":
-        return float(value) if isinstance(value, (int, float)) else None
-    if kind == "boolean":
-        return value if isinstance(value, bool) else None
-    return None
-
-
-def _text(value: Json) -> str:
-    if isinstance(value, str):
-        return value
-    if value is None:
-        return "<no value>"
-    return json.dumps(value, separators=(",", ":"), sort_keys=True, ensure_ascii=False)
-
-
-# Built-in kinds
 
 
 def _pod_row(obj: JsonObject, now: int) -> list[Cell]:
@@ -128,7 +34,7 @@ def _pod_row(obj: JsonObject, now: int) -> list[Cell]:
         f"{ready}/{len(spec.get('containers') or ()) + len(sidecars)}",
         pod_status(obj),
         _restarts(counted, sum(each.get("restartCount", 0) for each in counted), now),
-        _age(obj, now),
+        age_of(obj, now),
         or_none(addresses[0].get("ip")),
         or_none(spec.get("nodeName")),
         or_none(status.get("nominatedNodeName")),
@@ -221,7 +127,7 @@ def _service_row(obj: JsonObject, now: int) -> list[Cell]:
         or_none(spec.get("clusterIP")),
         _external_address(obj, spec, kind),
         ",".join(ports) or "<none>",
-        _age(obj, now),
+        age_of(obj, now),
         pairs(spec.get("selector")),
     ]
 
@@ -255,7 +161,7 @@ def _node_row(obj: JsonObject, now: int) -> list[Cell]:
         obj["metadata"]["name"],
         ",".join(words),
         ",".join(roles) or "<none>",
-        _age(obj, now),
+        age_of(obj, now),
         info.get("kubeletVersion", ""),
         or_none(addresses.get("InternalIP")),
         or_none(addresses.get("ExternalIP")),
@@ -300,7 +206,7 @@ def _slice_row(obj: JsonObject, now: int) -> list[Cell]:
         obj.get("addressType", ""),
         first_few(ports, "<unset>"),
         first_few(addresses, "<unset>"),
-        _age(obj, now),
+        age_of(obj, now),
     ]
 
 
@@ -312,7 +218,7 @@ def _deployment_row(obj: JsonObject, now: int) -> list[Cell]:
         f"{status.get('readyReplicas', 0)}/{spec.get('replicas', 1)}",
         status.get("updatedReplicas", 0),
         status.get("availableReplicas", 0),
-        _age(obj, now),
+        age_of(obj, now),
         ",".join(each.get("name", "") for each in containers),
         ",".join(each.get("image", "") for each in containers),
         pairs((spec.get("selector") or {}).get("matchLabels")),
@@ -327,26 +233,21 @@ def _replica_set_row(obj: JsonObject, now: int) -> list[Cell]:
         spec.get("replicas", 1),
         status.get("replicas", 0),
         status.get("readyReplicas", 0),
-        _age(obj, now),
+        age_of(obj, now),
         ",".join(each.get("name", "") for each in containers),
         ",".join(each.get("image", "") for each in containers),
         pairs((spec.get("selector") or {}).get("matchLabels")),
     ]
 
 
-_PLAIN: tuple[list[Column], _Row] = (
-    [_NAME, Column("Age")],
-    lambda obj, now: [obj["metadata"].get("name", ""), _age(obj, now)],
-)
-
-_BUILTIN: dict[str, tuple[list[Column], _Row]] = {
+LAYOUTS: dict[str, Layout] = {
     "pods": (
         [
-            _NAME,
+            NAME,
             Column("Ready"),
             Column("Status"),
             Column("Restarts"),
-            _AGE,
+            AGE,
             Column("IP", priority=1),
             Column("Node", priority=1),
             Column("Nominated Node", priority=1),
@@ -356,22 +257,22 @@ _BUILTIN: dict[str, tuple[list[Column], _Row]] = {
     ),
     "services": (
         [
-            _NAME,
+            NAME,
             Column("Type"),
             Column("Cluster-IP"),
             Column("External-IP"),
             Column("Port(s)"),
-            _AGE,
+            AGE,
             Column("Selector", priority=1),
         ],
         _service_row,
     ),
     "nodes": (
         [
-            _NAME,
+            NAME,
             Column("Status"),
             Column("Roles"),
-            _AGE,
+            AGE,
             Column("Version"),
             Column("Internal-IP", priority=1),
             Column("External-IP", priority=1),
@@ -397,48 +298,48 @@ _BUILTIN: dict[str, tuple[list[Column], _Row]] = {
         _event_row,
     ),
     "endpointslices.discovery.k8s.io": (
-        [_NAME, Column("AddressType"), Column("Ports"), Column("Endpoints"), _AGE],
+        [NAME, Column("AddressType"), Column("Ports"), Column("Endpoints"), AGE],
         _slice_row,
     ),
     "namespaces": (
-        [_NAME, Column("Status"), _AGE],
-        lambda obj, now: [obj["metadata"]["name"], (obj.get("status") or {}).get("phase", ""), _age(obj, now)],
+        [NAME, Column("Status"), AGE],
+        lambda obj, now: [obj["metadata"]["name"], (obj.get("status") or {}).get("phase", ""), age_of(obj, now)],
     ),
     "configmaps": (
-        [_NAME, Column("Data"), _AGE],
+        [NAME, Column("Data"), AGE],
         lambda obj, now: [
             obj["metadata"]["name"],
             len(obj.get("data") or ()) + len(obj.get("binaryData") or ()),
-            _age(obj, now),
+            age_of(obj, now),
         ],
     ),
     "secrets": (
-        [_NAME, Column("Type"), Column("Data"), _AGE],
-        lambda obj, now: [obj["metadata"]["name"], obj.get("type", ""), len(obj.get("data") or ()), _age(obj, now)],
+        [NAME, Column("Type"), Column("Data"), AGE],
+        lambda obj, now: [obj["metadata"]["name"], obj.get("type", ""), len(obj.get("data") or ()), age_of(obj, now)],
     ),
     "leases.coordination.k8s.io": (
-        [_NAME, Column("Holder"), _AGE],
+        [NAME, Column("Holder"), AGE],
         lambda obj, now: [
             obj["metadata"]["name"],
             (obj.get("spec") or {}).get("holderIdentity", ""),
-            _age(obj, now),
+            age_of(obj, now),
         ],
     ),
     "customresourcedefinitions.apiextensions.k8s.io": (
-        [_NAME, Column("Created At", "date")],
+        [NAME, Column("Created At", "date")],
         lambda obj, now: [obj["metadata"]["name"], obj["metadata"].get("creationTimestamp")],
     ),
     "deployments.apps": (
-        [_NAME, Column("Ready"), Column("Up-to-date"), Column("Available"), _AGE, *WIDE_WORKLOAD],
+        [NAME, Column("Ready"), Column("Up-to-date"), Column("Available"), AGE, *WIDE_WORKLOAD],
         _deployment_row,
     ),
     "replicasets.apps": (
         [
-            _NAME,
+            NAME,
             Column("Desired", "integer"),
             Column("Current", "integer"),
             Column("Ready", "integer"),
-            _AGE,
+            AGE,
             *WIDE_WORKLOAD,
         ],
         _replica_set_row,
