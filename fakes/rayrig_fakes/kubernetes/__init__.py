@@ -10,7 +10,8 @@ What lives where:
 - `schema/`: structural schemas of custom resources, compiled; `patch/`: three kinds of patch; `apply/`: server-side apply;
 - `calls`, `server`: typed verbs; `reading`, `writing`, `deleting`, `subresources`: what they do; `requests`, `handler`: the same
   verbs out of HTTP requests; `negotiation`, `bodies`: in which form bodies come and go; `http/`: on a socket;
-- `status`, `names`, `selectors`, `objectmeta`: bodies of errors, naming rules, selectors, metadata rules; `tables/`: printed columns;
+- `status`, `names`, `selectors`, `objectmeta`: bodies of errors, naming rules, selectors, metadata rules;
+- `tables/`: printed columns, and the cells of a row;
 - `identity`, `tokens`: users and what they ask for; `authorization/`: roles and bindings, reviews, tokens of service accounts;
 - `discovery`, `nonresource`, `openapi/`: what the server tells about itself;
 - `fault_rules`: what strikes calls and events while a server runs; `container_logs`, `pod_logs`: what containers wrote;
