@@ -2,7 +2,7 @@
 
 A pod counts once: while it carries the tracking finalizer it is not counted; its uid is first noted among the uncounted, then the
 finalizer goes, then it is counted. A Job that is to end says so at once (FailureTarget, SuccessCriteriaMet) and has ended only when
-none of its pods is left running (Failed, Complete). Not modelled: policies for success, and limits for each index.
+none of its pods is left running (Failed, Complete). Not modelled: limits for each index.
 """
 
 from __future__ import annotations
@@ -108,6 +108,8 @@ def plan_job(job: JsonObject, pods: list[JsonObject], now_ns: int, backoff: Back
         elif phase == "Succeeded":
             plan.finalize.append(pod)
             succeeded.append(pod)
+        elif leaves and target is not None and target["type"] == _SUCCESS:
+            plan.finalize.append(pod)
         elif phase == "Failed" or (leaves and (target is not None or not replaces_failed_only)):
             plan.finalize.append(pod)
             action, message = _judge(spec.get("podFailurePolicy"), pod) if phase == "Failed" else ("Count", "")
@@ -131,7 +133,7 @@ def plan_job(job: JsonObject, pods: list[JsonObject], now_ns: int, backoff: Back
     if started is None and not spec.get("suspend"):
         started = now
     if target is None:
-        target = _failure(spec, active, all_f, fatal, started, now_ns)
+        target = _failure(spec, active, all_f, fatal, started, now_ns) or _success_by_policy(spec, done, now)
         if target is not None:
             conditions.append(target)
 
@@ -139,9 +141,11 @@ def plan_job(job: JsonObject, pods: list[JsonObject], now_ns: int, backoff: Back
     if target is not None:
         plan.delete = active
         plan.finalize += [pod for pod in active if is_tracked(pod)]
-        counted_with = [uid_of(pod) for pod in active if is_tracked(pod)]
-        noted_f += counted_with
-        all_f += len(counted_with)
+        if target["type"] == _FAILURE:
+            # With the Job they have failed; of a Job that has succeeded they are only not needed any more.
+            counted_with = [uid_of(pod) for pod in active if is_tracked(pod)]
+            noted_f += counted_with
+            all_f += len(counted_with)
         terminating += active_n
         active_n = ready = 0
     elif spec.get("suspend"):
@@ -281,6 +285,18 @@ def _failure(
     if (now_ns - parse_rfc3339(started)) / NS < deadline_s:
         return None
     return new_condition(_FAILURE, "True", "DeadlineExceeded", "Job was active longer than specified deadline", now)
+
+
+def _success_by_policy(spec: JsonObject, done: list[int], now: str) -> JsonObject | None:
+    """The condition by which an indexed Job succeeds before all of its indexes have."""
+    for number, rule in enumerate((spec.get("successPolicy") or {}).get("rules") or ()):
+        wanted, count = rule.get("succeededIndexes"), rule.get("succeededCount")
+        among = set(_indexes(wanted)) if wanted is not None else None
+        having = len(done) if among is None else sum(index in among for index in done)
+        needed = count if count is not None else len(among or ())
+        if having >= needed:
+            return new_condition(_SUCCESS, "True", "SuccessPolicy", f"Matched rules at index {number}", now)
+    return None
 
 
 def _end(plan: JobPlan, conditions: list[JsonObject], target: JsonObject, now: str, fatal: str) -> None:

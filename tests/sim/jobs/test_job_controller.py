@@ -364,3 +364,38 @@ def test_pods_of_a_deleted_job_go_with_it(hollow_cluster: Cluster, policy: str) 
         assert await cluster.names(JOB) == []
 
     cluster.run(story())
+
+
+@pytest.mark.parametrize(
+    ("rule", "needed"),
+    [
+        ({"succeededCount": 1}, ["2"]),
+        ({"succeededIndexes": "0,2"}, ["2", "0"]),
+        ({"succeededIndexes": "0-1", "succeededCount": 1}, ["2", "1"]),
+    ],
+)
+def test_a_success_policy_ends_a_job_whose_other_pods_still_run(
+    hollow_cluster: Cluster, rule: JsonObject, needed: list[str]
+) -> None:
+    cluster = hollow_cluster
+
+    async def story() -> None:
+        await add_job(cluster, completionMode="Indexed", completions=3, parallelism=3, successPolicy={"rules": [rule]})
+        pods: dict[str, str] = {}
+        for name in await cluster.names(POD):
+            await bind(cluster, name)
+            pods[labels_of(await cluster.pod(name))["batch.kubernetes.io/job-completion-index"]] = name
+        for index in needed:
+            assert told(await job(cluster)) == []
+            await end(cluster, pods.pop(index), "Succeeded")
+        found = await job(cluster)
+        assert told(found) == [("SuccessCriteriaMet", "SuccessPolicy")]
+        assert (found["status"]["terminating"], found["status"].get("failed", 0)) == (len(pods), 0)
+        for name in pods.values():
+            await cluster.client.delete(POD, name, "default", grace_period_seconds=0)
+        await cluster.sleep(0.01)
+        found = await job(cluster)
+        assert told(found) == [("SuccessCriteriaMet", "SuccessPolicy"), ("Complete", "SuccessPolicy")]
+        assert (found["status"]["succeeded"], found["status"].get("failed", 0)) == (len(needed), 0)
+
+    cluster.run(story())
