@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 
 from rayrig_core.http import HttpRequest
+from rayrig_core.resource_types import POD
+from rayrig_fakes.kubernetes.calls import ApiCall
 from rayrig_fakes.kubernetes.handler import ApiResponse, handle
 from tests.fakes.kubernetes.conftest import Api, widget_definition
 
@@ -159,3 +161,16 @@ def test_long_warnings_are_cut_once_there_are_too_many(api: Api) -> None:
     told = warnings(send(api, "POST", CONFIG_MAPS, body))
     assert len(told) == 16
     assert all(each.count("x") <= 256 for each in told)
+
+
+@pytest.mark.accepts("K8-018")
+def test_doubtful_pods_are_remarked_on_when_they_are_made_only(api: Api) -> None:
+    ports = [{"containerPort": 80}]
+    containers = [{"name": "a", "image": "i", "ports": ports}, {"name": "b", "image": "i", "ports": ports}]
+    pod = {"metadata": {"name": "p"}, "spec": {"containers": containers}}
+    call = ApiCall("create", POD, "default", body=pod, field_validation="Warn")
+    text = "spec.containers[1].ports[0]: duplicate port definition with spec.containers[0].ports[0]"
+    assert api.server.call(call).warnings == (text,)
+    labels = {"metadata": {"labels": {"a": "b"}}}
+    call = ApiCall("patch", POD, "default", "p", body=labels, patch_type="merge", field_validation="Warn")
+    assert api.server.call(call).warnings == ()

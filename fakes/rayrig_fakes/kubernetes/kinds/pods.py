@@ -85,9 +85,9 @@ class PodRules(KindRules):
             ]
 
     def warn(self, obj: JsonObject, old: JsonObject | None, admission: Admission) -> None:
-        if admission.looks_for_unknown:
-            if old is None:
-                admission.warnings += pod_name_warnings(obj["metadata"]["name"])
+        # Updates are frequent and seldom by people: nothing is remarked on there.
+        if admission.looks_for_unknown and old is None:
+            admission.warnings += pod_name_warnings(obj["metadata"]["name"])
             settled = admission.settled
             if settled is None or has_doubtful_annotations(obj["metadata"]):
                 admission.warnings += pod_warnings(obj["metadata"], obj["spec"])
