@@ -59,7 +59,7 @@ def _spend_budget(state: ServerState, pod: JsonObject, call: ApiCall) -> None:
         return
     if len(found) > 1:
         text = "This pod has more than one PodDisruptionBudget, which the eviction subresource does not support."
-        raise status.error(500, "InternalError", text)
+        raise status.error(500, "", text)
     budget = found[0].obj
     name, kept = budget["metadata"]["name"], budget.get("status") or {}
     policy = budget["spec"].get("unhealthyPodEvictionPolicy")

@@ -89,9 +89,17 @@ class DisruptionController:
         budgets = self._selectors.get(namespace_of(new))
         if not budgets:
             return
-        for key, selector in budgets.items():
-            if selector.matches(labels_of(new)) or (old is not None and selector.matches(labels_of(old))):
-                self._work.touch(key, cause)
+        found = [key for key, selector in budgets.items() if selector.matches(labels_of(new))]
+        if len(found) > 1:
+            # Only one of them learns of the pod; evictions of it are refused.
+            who = f'Pod "{namespace_of(new)}"/"{name_of(new)}"'
+            text = f'{who} matches multiple PodDisruptionBudgets.  Chose "{found[0][1]}" arbitrarily.'
+            self._recorder.event(_as_pod(new), "Warning", "MultiplePodDisruptionBudgets", text)
+            del found[1:]
+        if old is not None and labels_of(old) != labels_of(new):
+            found += [key for key, selector in budgets.items() if key not in found and selector.matches(labels_of(old))]
+        for key in found:
+            self._work.touch(key, cause)
 
     async def _sync(self, key: Key) -> None:
         budget = self._budgets.get(key)
@@ -205,6 +213,10 @@ class DisruptionController:
 
     async def _size_by_subresource(self, owner: JsonObject, namespace: str) -> tuple[str, int]:
         raise _NoScale(f"{_plural_guess(owner['kind'])} does not implement the scale subresource")
+
+
+def _as_pod(pod: JsonObject) -> JsonObject:
+    return {"kind": POD.kind, "apiVersion": POD.api_version, "metadata": pod["metadata"]}
 
 
 def _is_of_group(owner: JsonObject, resource: ResourceType) -> bool:

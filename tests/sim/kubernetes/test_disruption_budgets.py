@@ -9,6 +9,7 @@ import pytest
 from rayrig_core.errors import ApiError
 from rayrig_core.objects import condition_of
 from rayrig_core.resource_types import DEPLOYMENT, POD, POD_DISRUPTION_BUDGET
+from rayrig_core.trace import Kind
 
 Workloads = Any
 
@@ -94,5 +95,28 @@ def test_pods_without_a_workload_count_only_against_a_plain_number(workloads: Wo
         await workloads.cluster.run_pod("p", "10.0.0.1")
         await add_budget(workloads, maxUnavailable=1)
         assert await counts(workloads) == (0, 1, 0, 0)
+
+    workloads.cluster.run(story())
+
+
+@pytest.mark.accepts("K8-064")
+def test_of_two_budgets_one_learns_of_a_pod_and_no_eviction_passes(workloads: Workloads) -> None:
+    async def story() -> None:
+        for name in ("one", "two"):
+            spec = {"minAvailable": 0, "selector": {"matchLabels": {"app": "a"}}}
+            body = {"apiVersion": "policy/v1", "kind": "PodDisruptionBudget", "metadata": {"name": name}, "spec": spec}
+            await workloads.client.create(POD_DISRUPTION_BUDGET, body, "default")
+        await workloads.settle()
+        await workloads.create(DEPLOYMENT, "d", replicas=1)
+        await workloads.run_all()
+        found = [(await workloads.get(POD_DISRUPTION_BUDGET, name))["status"] for name in ("one", "two")]
+        assert [status["currentHealthy"] for status in found] == [1, 0]
+        (pod,) = await workloads.names()
+        with pytest.raises(ApiError) as refused:
+            await evict(workloads, pod)
+        assert (refused.value.code, refused.value.status.get("reason")) == (500, None)
+        told = [data for _, data in workloads.cluster.happened(Kind.EVENT, f"pods/default/{pod}")]
+        text = f'Pod "default"/"{pod}" matches multiple PodDisruptionBudgets.  Chose "one" arbitrarily.'
+        assert told[0][:3] == ("Warning", "MultiplePodDisruptionBudgets", text)
 
     workloads.cluster.run(story())
