@@ -221,6 +221,8 @@ def _table(
         if target.served.type == POD and (conditions := row_conditions(obj)):
             shown_row["conditions"] = conditions
         rows.append(shown_row)
+    # The server lays kinds without a layout of their own out in another way, which has no empty list.
+    is_plain = len(columns) == 2 and columns[1].name == "Created At"
     return {
         "kind": "Table",
         "apiVersion": api_version,
@@ -235,7 +237,7 @@ def _table(
             }
             for column in columns
         ],
-        "rows": rows,
+        "rows": rows or (None if is_plain else []),
     }
 
 

@@ -120,3 +120,11 @@ def test_the_version_says_what_it_emulates(api: Api) -> None:
     found: Any = get(api, "/version").json()
     assert [found["emulationMajor"], found["emulationMinor"]] == ["1", "36"]
     assert [found["minCompatibilityMajor"], found["minCompatibilityMinor"]] == ["1", "35"]
+
+
+@pytest.mark.accepts("K8-011")
+def test_empty_tables_of_kinds_without_a_layout_have_no_rows(api: Api) -> None:
+    accept = "application/json;as=Table;v=v1;g=meta.k8s.io"
+    for path, empty in (("limitranges", None), ("configmaps", [])):
+        found: Any = get(api, f"/api/v1/namespaces/default/{path}", accept=accept).json()
+        assert found["rows"] == empty
