@@ -54,7 +54,7 @@ class Writer:
         obj = take_in(served, call, admission, call.body, new=True)
         # A custom resource may be created at another one's path.
         meta = identify(call._replace(name="") if rules.is_custom and call.verb == "create" else call, obj)
-        applied = meta.pop("managedFields", None) if call.patch_type == "apply" else None
+        applied = meta.pop("managedFields", ()) if call.patch_type == "apply" else None
         namespace = call.namespace or meta.get("namespace", "")
         if kind.namespaced:
             if not namespace:
@@ -98,7 +98,8 @@ class Writer:
                 raise status.being_deleted(kind, name)
             raise status.already_exists(kind, name, generated=bool(meta.get("generateName")))
         if applied is not None:
-            meta["managedFields"] = applied
+            if applied:
+                meta["managedFields"] = applied
         elif call.field_manager:
             updater = _updater(served, call)
             root, known = root_of(served), admission.settled
@@ -225,7 +226,16 @@ class Writer:
             config.pop("status", None)
         manager = Manager(call.field_manager, "Apply", served.type.api_version, call.subresource)
         now = self._state.now_unix_ns()
-        return apply_configuration(old, config, root_of(served), manager, now, force=call.force, sent=call.body)
+        made = apply_configuration(old, config, root_of(served), manager, now, force=call.force, sent=call.body)
+        if served.rules.is_custom:
+            # What is null is not dropped, as it is of other bodies.
+            causes: list[status.Cause] = []
+            rules = cast("CustomRules", served.rules)
+            rules.root.nulls(made, None, causes)
+            if causes:
+                causes += rules.validate(made, self._admission(call))
+                raise status.invalid(served.type.kind, served.type.group, call.name, causes)
+        return made
 
     def _configuration(self, served: Served, call: ApiCall) -> JsonObject:
         """A copy of what is applied, as it was sent. Raises `ApiError` 400, 500 for what is not of its type."""
@@ -283,7 +293,7 @@ class Writer:
         verb, subresource, dry_run = call.verb, call.subresource, call.dry_run
         meta, old_meta = obj["metadata"], old["metadata"]
         name, namespace = old_meta["name"], old_meta.get("namespace", "")
-        applied = meta.pop("managedFields", None) if call.patch_type == "apply" else None
+        applied = meta.pop("managedFields", ()) if call.patch_type == "apply" else None
         sent = meta.get("managedFields")
         is_reset = applied is None and sent == [{}]
         is_renamed = applied is None and not is_reset and sent != old_meta.get("managedFields") and are_managers(sent)
@@ -318,9 +328,9 @@ class Writer:
         if rules.has_generation and subresource != "status" and rules.spec_changed(obj, old):
             obj["metadata"]["generation"] = old_meta.get("generation", 0) + 1
         _share(obj, old)
-        if applied is not None:
+        if applied:
             obj["metadata"]["managedFields"] = applied
-        elif is_reset:
+        elif applied is not None or is_reset:
             obj["metadata"].pop("managedFields", None)
         elif old_meta.get("managedFields") and obj != old:
             updater = _updater(served, call)

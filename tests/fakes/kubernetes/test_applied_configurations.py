@@ -233,3 +233,89 @@ def test_an_empty_map_that_is_not_kept_is_owned_all_the_same() -> None:
     assert status == 200
     assert [entry["manager"] for entry in taken["metadata"]["managedFields"]] == ["second"]
     assert http.apply({**maps, "data": {}}, "third")[0] == 200
+
+
+def custom(http: Http) -> str:
+    properties: dict[str, Any] = {
+        "count": {"type": "integer"},
+        "flag": {"type": "boolean"},
+        "template": {"type": "object", "properties": {"metadata": {"type": "object"}}},
+        "filled": {"type": "string", "default": "z"},
+        "set": {"type": "array", "x-kubernetes-list-type": "set", "items": {"type": "string"}},
+        "items": {
+            "type": "array",
+            "x-kubernetes-list-type": "map",
+            "x-kubernetes-list-map-keys": ["k"],
+            "items": {"type": "object", "required": ["k"], "properties": {"k": {"type": "string"}}},
+        },
+    }
+    spec = {"type": "object", "properties": properties}
+    schema = {"openAPIV3Schema": {"type": "object", "properties": {"spec": spec}}}
+    definition = {
+        "metadata": {"name": "things.a.example.com"},
+        "spec": {
+            "group": "a.example.com",
+            "scope": "Namespaced",
+            "names": {"plural": "things", "singular": "thing", "kind": "Thing"},
+            "versions": [{"name": "v1", "served": True, "storage": True, "schema": schema}],
+        },
+    }
+    assert http.send("POST", "/apis/apiextensions.k8s.io/v1/customresourcedefinitions", definition, "create")[0] == 201
+    return "/apis/a.example.com/v1/namespaces/default/things/t"
+
+
+def applied(http: Http, path: str, spec: Any) -> tuple[int, Any]:
+    thing = {"apiVersion": "a.example.com/v1", "kind": "Thing", "metadata": {"name": "t"}, "spec": spec}
+    return http.send("PATCH", path, thing, "apply", fieldManager="m")
+
+
+@pytest.mark.accepts("K8-030")
+def test_nulls_of_an_applied_custom_resource_are_not_dropped() -> None:
+    http = Http()
+    path = custom(http)
+    status, refused = applied(http, path, {"template": {"metadata": None}})
+    says = (
+        'spec.template.metadata: Invalid value: "null": spec.template.metadata in body must be of type object: "null"'
+    )
+    assert (status, refused["message"]) == (422, f'Thing.a.example.com "t" is invalid: {says}')
+    status, made = applied(http, path, {"filled": None})
+    assert (status, made["spec"]) == (201, {"filled": "z"})
+
+
+@pytest.mark.accepts("K8-030")
+@pytest.mark.parametrize(
+    ("spec", "problem"),
+    [
+        ({"count": "1"}, ".spec.count: expected numeric (int or float), got string"),
+        ({"count": {"a": 1}}, ".spec.count: expected numeric (int or float), got map[string]interface {}"),
+        ({"flag": "x"}, ".spec.flag: expected boolean, got &{x}"),
+        (
+            {"filled": [None]},
+            ".spec.filled: expected string, got &value.valueUnstructured{Value:[]interface {}{interface {}(nil)}}",
+        ),
+        ({"items": ["a", "a"]}, ".spec.items: element 0: associative list with keys may not have non-map elements"),
+        ({"items": [None]}, ".spec.items: element 0: associative list with keys may not have a null element"),
+        (
+            {"items": [{"v": 1}]},
+            (
+                '.spec.items: element 0: associative list with keys has an element that omits all key fields ["k"] '
+                "(and doesn't have default values for any key fields)"
+            ),
+        ),
+        ({"set": [None]}, ".spec.set: element 0: associative list without keys has an element that's an explicit null"),
+        ({"set": [{}]}, ".spec.set: element 0: associative list without keys has an element that's a map type"),
+        ({"set": [[]]}, ".spec.set: element 0: not supported: associative list with lists as elements"),
+    ],
+)
+def test_applied_values_that_are_not_of_their_type(spec: Any, problem: str) -> None:
+    http = Http()
+    status, refused = applied(http, custom(http), spec)
+    says = f"failed to create typed patch object (/t; a.example.com/v1, Kind=Thing): {problem}"
+    assert (status, refused["message"]) == (500, says)
+
+
+@pytest.mark.accepts("K8-031")
+def test_lists_without_items_are_nobodys() -> None:
+    http = Http()
+    status, made = applied(http, custom(http), {"items": []})
+    assert (status, made["metadata"].get("managedFields")) == (201, None)

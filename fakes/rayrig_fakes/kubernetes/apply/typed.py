@@ -27,7 +27,7 @@ def typed_problem(config: JsonObject, type_name: str, schema: JsonObject | None)
     found = list(_by_type(config, type_name, "") if schema is None else _by_root(config, schema))
     if len(found) < 2:
         return found[0] if found else ""
-    return "errors:\n" + "".join(f"  {each}\n" for each in found)
+    return "errors:" + "".join(f"\n  {each}" for each in found)
 
 
 def _scalar(value: Json, kind: str, at: str) -> Iterator[str]:
@@ -37,7 +37,17 @@ def _scalar(value: Json, kind: str, at: str) -> Iterator[str]:
         "boolean": isinstance(value, bool),
     }.get(wanted, isinstance(value, (int, float)) and not isinstance(value, bool))
     if not fits:
-        yield f"{at}: expected {wanted}, got &value.valueUnstructured{{Value:{_go_syntax(value)}}}"
+        shown = f"&value.valueUnstructured{{Value:{_go_syntax(value)}}}" if wanted == "string" else _go_type(value)
+        yield f"{at}: expected {wanted}, got {shown if wanted != 'boolean' else _in_braces(value)}"
+
+
+def _go_type(value: Json) -> str:
+    kinds = {str: "string", bool: "bool", list: "[]interface {}", dict: "map[string]interface {}"}
+    return kinds.get(type(value), "<nil>")
+
+
+def _in_braces(value: Json) -> str:
+    return f"&{{{status.go_map(value)}}}"
 
 
 def _go_syntax(value: Json) -> str:
@@ -47,11 +57,11 @@ def _go_syntax(value: Json) -> str:
         return (
             "map[string]interface {}{" + ", ".join(f"{json.dumps(k)}:{_go_syntax(v)}" for k, v in value.items()) + "}"
         )
-    return json.dumps(value, ensure_ascii=False)
+    return json.dumps(value, ensure_ascii=False) if value is not None else "interface {}(nil)"
 
 
 def _container(value: Json, kind: str, at: str) -> str:
-    return f"{at}: expected {kind}, got &{{{status.go_map(value)}}}"
+    return f"{at}: expected {kind}, got {_in_braces(value)}"
 
 
 def _by_type(value: Json, type_name: str, at: str) -> Iterator[str]:
@@ -96,6 +106,9 @@ def _list(
     for index, item in enumerate(value):
         step = f"[{index}]"
         if keys is not None:
+            if odd := _no_element(item, keys):
+                yield f"{at}: element {index}: {odd}"
+                return
             step = _step(item, keys)
             if step in seen:
                 yield f"{at}: duplicate entries for key {step}"
@@ -104,6 +117,31 @@ def _list(
             yield from _by_type(item, type_name, f"{at}{step}")
         else:
             yield from _by_schema(item, schema, f"{at}{step}")
+
+
+def _no_element(item: Json, keys: JsonObject) -> str:
+    """Why something cannot be told apart from the other items of its list; `keys` is empty for sets."""
+    if not keys:
+        return (
+            "associative list without keys has an element that's an explicit null"
+            if item is None
+            else "associative list without keys has an element that's a map type"
+            if isinstance(item, dict)
+            else "not supported: associative list with lists as elements"
+            if isinstance(item, list)
+            else ""
+        )
+    if item is None:
+        return "associative list with keys may not have a null element"
+    if not isinstance(item, dict):
+        return "associative list with keys may not have non-map elements"
+    if all(key not in item and default is None for key, default in keys.items()):
+        named = " ".join(json.dumps(key) for key in keys)
+        return (
+            f"associative list with keys has an element that omits all key fields [{named}] "
+            "(and doesn't have default values for any key fields)"
+        )
+    return ""
 
 
 def _step(item: Json, keys: JsonObject) -> str:

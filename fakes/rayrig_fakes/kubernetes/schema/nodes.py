@@ -239,7 +239,7 @@ class SchemaNode:
                     continue
                 node_or_none = additional
             if item is None:
-                if self._structural and not node_or_none.nullable and node_or_none._types:
+                if self._structural and not node_or_none.nullable:
                     unwanted.append(field)
                 continue
             if type(item) is not node_or_none.plain or type(item) is int:
@@ -253,6 +253,26 @@ class SchemaNode:
                 causes.append(status.required(render((path, field))))
         if self._embedded:
             causes += embedded_problems(value, render(path))
+
+    def nulls(self, value: Json, path: Path, causes: list[Cause]) -> None:
+        """Add what is wrong with nulls that no default takes the place of, where they are not dropped: in what an applied
+        configuration makes."""
+        if isinstance(value, dict):
+            for field, item in value.items():
+                node = self.child(field) or self._additional
+                if node is None or (item is None and self._embedded and field == "metadata"):
+                    continue
+                if item is not None:
+                    node.nulls(item, (path, field), causes)
+                elif node._types and not node.nullable and node.default is None:
+                    node._refuse_type(item, (path, field), causes)
+        elif isinstance(value, list) and isinstance(items := self._schema.get("items"), dict):
+            node = self._items = self._items or SchemaNode(items, structural=self._structural)
+            for index, item in enumerate(value):
+                if item is not None:
+                    node.nulls(item, (path, index), causes)
+                elif node._types and not node.nullable:
+                    node._refuse_type(item, (path, index), causes)
 
     def _admit_list(self, value: list[Json], path: Path, causes: list[Cause]) -> None:
         node = self._items
