@@ -167,3 +167,21 @@ def test_a_headless_service_keeps_the_policy_it_was_made_with(api: Api) -> None:
         'Service "t" is invalid: spec.ipFamilyPolicy: Invalid value: "RequireDualStack": '
         "this cluster is not configured for dual-stack services"
     )
+
+
+@pytest.mark.accepts("K8-076")
+def test_settings_of_an_affinity_go_with_it(api: Api) -> None:
+    made = api.create(SERVICE, service(ports=PORTS, sessionAffinity="ClientIP"))
+    assert made["spec"]["sessionAffinityConfig"] == {"clientIP": {"timeoutSeconds": 10_800}}
+    changed = api.patch(SERVICE, "s", {"spec": {"sessionAffinity": "None"}})
+    assert "sessionAffinityConfig" not in changed["spec"]
+
+
+@pytest.mark.accepts("K8-076")
+@pytest.mark.parametrize(
+    ("name", "text"), [("a.b", "must not contain dots"), ("a.", "a lowercase RFC 1123 label must consist of")]
+)
+def test_names_with_dots(api: Api, name: str, text: str) -> None:
+    with pytest.raises(Invalid) as refused:
+        api.create(SERVICE, {"metadata": {"name": name}, "spec": {"ports": PORTS}})
+    assert f'metadata.name: Invalid value: "{name}": {text}' in refused.value.message

@@ -112,9 +112,6 @@ def _affinity(spec: JsonObject) -> list[Cause]:
         if timeout is not None and not 0 < timeout <= _LONGEST_AFFINITY_S:
             field = "spec.sessionAffinityConfig.clientIP.timeoutSeconds"
             causes.append(status.invalid_value(field, timeout, "must be greater than 0 and less than 86400"))
-    elif affinity == "None" and config is not None:
-        text = "must not be set when session affinity is None"
-        causes.append(status.forbidden_field("spec.sessionAffinityConfig", text))
     return causes
 
 

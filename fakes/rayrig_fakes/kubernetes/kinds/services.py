@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rayrig_core.kubernetes_names import dns_label
+from rayrig_core.kubernetes_names import dns_label, dns_subdomain
 from rayrig_core.objects import JsonObject
 from rayrig_fakes.kubernetes import status
 from rayrig_fakes.kubernetes.kind_rules import Admission, KindRules, keep, setdefault
@@ -26,7 +26,7 @@ _OF_ADDRESSES = ("clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy", "int
 
 
 def service_name(name: str) -> tuple[str, ...]:
-    return ("must not contain dots",) if "." in name else dns_label(name)
+    return ("must not contain dots",) if "." in name and not dns_subdomain(name) else dns_label(name)
 
 
 class ServiceRules(KindRules):
@@ -87,6 +87,8 @@ class ServiceRules(KindRules):
             if not port.get("targetPort"):
                 port["targetPort"] = port.get("port")
         setdefault(spec, type="ClusterIP", sessionAffinity="None")
+        if spec["sessionAffinity"] == "None":
+            spec.pop("sessionAffinityConfig", None)
         if spec["sessionAffinity"] == "ClientIP":
             config = spec.setdefault("sessionAffinityConfig", {}).setdefault("clientIP", {})
             setdefault(config, timeoutSeconds=10_800)
