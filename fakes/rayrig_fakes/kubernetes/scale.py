@@ -16,8 +16,9 @@ _WORKLOAD_PATHS: JsonObject = {
 }
 
 
-def scale_of(served: Served, obj: JsonObject) -> JsonObject:
-    """The Scale of an object."""
+def scale_of(served: Served, obj: JsonObject, *, to_write: bool = False) -> JsonObject:
+    """The Scale of an object. Raises `ApiError` 500 when it is read and the count of a custom resource is absent; one that is
+    `to_write` starts from none."""
     paths = served.scale or _WORKLOAD_PATHS
     meta = obj["metadata"]
     scale: JsonObject = {
@@ -32,7 +33,7 @@ def scale_of(served: Served, obj: JsonObject) -> JsonObject:
         "status": {"replicas": _first(obj, paths.get("statusReplicasPath"), 0)},
     }
     wanted = _first(obj, paths.get("specReplicasPath"), 0 if served.scale is None else None)
-    if wanted is None:
+    if wanted is None and not to_write:
         text = f'the spec replicas field "{paths.get("specReplicasPath")}" does not exist'
         raise status.error(500, "InternalError", f"Internal error occurred: {text}", {"causes": [{"message": text}]})
     if wanted:

@@ -77,7 +77,7 @@ class Subresources:
         """GET, PUT and PATCH of the Scale; a write is a write of the object."""
         current = self._reader.stored(served, call.namespace, call.name)
         old = served.rules.served_form(current.obj)
-        scale: JsonObject = scale_of(served, old)
+        scale: JsonObject = scale_of(served, old, to_write=call.verb != "get")
         if call.verb == "get":
             return Answer(200, scale)
         if call.verb == "patch":

@@ -264,6 +264,21 @@ def custom(http: Http) -> str:
     return "/apis/a.example.com/v1/namespaces/default/things/t"
 
 
+def test_a_count_that_is_absent_can_be_set_but_not_read() -> None:
+    http = Http()
+    path = custom(http)
+    definitions = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/things.a.example.com"
+    scale = {"specReplicasPath": ".spec.count", "statusReplicasPath": ".status.count"}
+    to = [{"op": "add", "path": "/spec/versions/0/subresources", "value": {"scale": scale}}]
+    assert http.send("PATCH", definitions, to, "json")[0] == 200
+    assert applied(http, path, {"flag": True})[0] == 201
+    status, refused = http.send("GET", f"{path}/scale", None, "create")
+    says = 'Internal error occurred: the spec replicas field ".spec.count" does not exist'
+    assert (status, refused["message"]) == (500, says)
+    status, made = http.send("PATCH", f"{path}/scale", {"spec": {"replicas": 3}}, "merge")
+    assert (status, made["spec"]) == (200, {"replicas": 3})
+
+
 def applied(http: Http, path: str, spec: Any) -> tuple[int, Any]:
     thing = {"apiVersion": "a.example.com/v1", "kind": "Thing", "metadata": {"name": "t"}, "spec": spec}
     return http.send("PATCH", path, thing, "apply", fieldManager="m")
