@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from rayrig_core.errors import ApiError
-from rayrig_core.resource_types import CONFIG_MAP, POD, SERVICE
+from rayrig_core.ports import PatchType
+from rayrig_core.resource_types import CONFIG_MAP, POD, SECRET, SERVICE
 from rayrig_fakes.kubernetes.patch.json_patch import PatchFailed, apply_json_patch
 from rayrig_fakes.kubernetes.patch.strategic import apply_strategic_patch
 from tests.fakes.kubernetes.conftest import WIDGET, Api
@@ -149,3 +150,14 @@ def test_a_patch_does_not_change_what_was_read_before(api: Api) -> None:
     assert before["metadata"]["resourceVersion"] == version
     assert "labels" not in before["metadata"]
     assert before["status"]["phase"] == "Pending"
+
+
+@pytest.mark.parametrize("patch_type", ["merge", "strategic"])
+def test_a_patch_of_a_secrets_plain_text_replaces_what_was_there(api: Api, patch_type: PatchType) -> None:
+    plain = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s"}, "stringData": {"a": "1", "b": "1"}}
+    api.create(SECRET, plain)
+    before = api.server.object(SECRET, "s", "default")
+    changed = api.patch(SECRET, "s", {"stringData": {"a": "2"}}, patch_type=patch_type)
+    assert changed["data"] == {"a": "Mg==", "b": "MQ=="}
+    assert before is not None
+    assert before["data"] == {"a": "MQ==", "b": "MQ=="}

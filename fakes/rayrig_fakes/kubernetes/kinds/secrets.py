@@ -28,8 +28,8 @@ class SecretRules(DataRules):
     def _encode(self, obj: JsonObject) -> None:
         plain = obj.pop("stringData", None)
         if plain:
-            data = obj.setdefault("data", {}) if obj.get("data") else {}
-            obj["data"] = data
+            # What was not patched is the old object's own.
+            data = obj["data"] = dict(obj.get("data") or {})
             for key, value in plain.items():
                 data[key] = base64.b64encode(value.encode()).decode()
         if not obj.get("type"):
