@@ -70,9 +70,9 @@ class HollowNodes:
         try:
             await presence.register()
         except HttpFailure as failure:
-            raise InputError(f"no answer: {failure}", where=settings_url(self.settings)) from None
+            raise InputError(f"no answer: {failure}", where=self.settings.connection.server) from None
         except ApiError as refused:
-            raise InputError(refused.message, where=settings_url(self.settings)) from None
+            raise InputError(refused.message, where=self.settings.connection.server) from None
         kubelet = Kubelet(
             runtime,
             client,
@@ -92,10 +92,6 @@ class HollowNodes:
         """Let `run` return. To be called in the loop's thread."""
         if self._stopped is not None:
             self._stopped.set()
-
-
-def settings_url(settings: HollowNodesSettings) -> str:
-    return settings.connection.server
 
 
 class _Addresses:

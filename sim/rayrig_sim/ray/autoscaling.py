@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from rayrig_sim.ray.resources import UNIT, Amounts
+from rayrig_sim.ray.resources import Amounts
 
 
 class UpscalingMode(StrEnum):
@@ -186,8 +186,3 @@ def _shrink(group: Group, workers: list[Worker], needed: Mapping[str, None], dec
     if gone:
         decision.delete[group.name] = gone
         decision.replicas[group.name] = max(group.replicas - len(gone), group.min_replicas)
-
-
-def shape_of(resources: Mapping[str, float]) -> Amounts:
-    """A demand in Ray's unit."""
-    return {name: round(value * UNIT) for name, value in resources.items() if value}

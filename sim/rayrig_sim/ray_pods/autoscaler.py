@@ -19,9 +19,9 @@ from rayrig_core.resource_types import POD, RAY_CLUSTER
 from rayrig_core.timestamps import to_ns
 from rayrig_sim.kernel import Kernel
 from rayrig_sim.kubernetes.scripted_containers import ScriptedContainer
-from rayrig_sim.ray.autoscaling import Decision, Group, UpscalingMode, Worker, decide, shape_of
+from rayrig_sim.ray.autoscaling import Decision, Group, UpscalingMode, Worker, decide
 from rayrig_sim.ray.cluster import RayCluster, RayNode
-from rayrig_sim.ray.resources import Amounts
+from rayrig_sim.ray.resources import Amounts, amounts
 from rayrig_sim.ray_pods.platform import RayPlatform
 from rayrig_sim.ray_pods.start_command import StartCommand, node_resources
 
@@ -87,7 +87,7 @@ class Autoscaler:
             groups,
             [self._worker(pod, cluster) for pod in pods.values()],
             head.ledger.available if head is not None else {},
-            [shape_of(each) for each in cluster.demand()],
+            [amounts(each) for each in cluster.demand()],
             UpscalingMode(options.get("upscalingMode") or UpscalingMode.DEFAULT),
         )
         patch = patch_of(spec, decision)
@@ -157,7 +157,7 @@ def worker_resources(group: JsonObject) -> Amounts:
     limits = {**(resources.get("requests") or {}), **(resources.get("limits") or {})}
     found = node_resources(StartCommand(False, "", params), {"resources": {"limits": limits}}, host_cpus=_CPUS_UNSTATED)
     found |= {name: float(amount) for name, amount in (group.get("resources") or {}).items()}
-    return shape_of(found)
+    return amounts(found)
 
 
 def _unquoted(text: str) -> str:

@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rayrig_core.timestamps import to_ns
-from rayrig_sim.ray.autoscaling import Decision, Group, UpscalingMode, Worker, decide, shape_of
+from rayrig_sim.ray.autoscaling import Decision, Group, UpscalingMode, Worker, decide
+from rayrig_sim.ray.resources import amounts
 from rayrig_sim.ray_pods.autoscaler import group_of, patch_of, worker_resources
 
 IDLE_NS = to_ns(60)
@@ -15,20 +16,20 @@ IDLE_NS = to_ns(60)
 def group(
     name: str = "w", *, cpu: float = 2, gpu: float = 0, now: int = 1, low: int = 0, high: int = 10, hosts: int = 1
 ) -> Group:
-    return Group(name, shape_of({"CPU": cpu, "GPU": gpu}), now, low, high, IDLE_NS, hosts)
+    return Group(name, amounts({"CPU": cpu, "GPU": gpu}), now, low, high, IDLE_NS, hosts)
 
 
 def worker(name: str, free: float | None, idle_ns: int = 0, of: str = "w") -> Worker:
-    return Worker(name, of, None if free is None else shape_of({"CPU": free}) or {"CPU": 0}, idle_ns)
+    return Worker(name, of, None if free is None else amounts({"CPU": free}) or {"CPU": 0}, idle_ns)
 
 
-def cpus(*amounts: float) -> list[dict[str, int]]:
-    return [shape_of({"CPU": amount}) for amount in amounts]
+def cpus(*each: float) -> list[dict[str, int]]:
+    return [amounts({"CPU": amount}) for amount in each]
 
 
 def test_what_fits_on_what_there_is_asks_for_nothing() -> None:
     assert not decide([group()], [worker("a", 2)], {}, cpus(1, 1))
-    assert not decide([group(now=0)], [], shape_of({"CPU": 1}), cpus(1))
+    assert not decide([group(now=0)], [], amounts({"CPU": 1}), cpus(1))
 
 
 def test_what_does_not_fit_grows_the_group() -> None:
@@ -51,7 +52,7 @@ def test_what_fits_on_no_worker_of_any_group_waits() -> None:
 def test_devices_are_not_wasted_on_what_needs_none() -> None:
     groups = [group("gpu", cpu=2, gpu=1, now=0), group("cpu", cpu=2, now=0)]
     assert decide(groups, [], {}, cpus(2)) == Decision({"cpu": 1})
-    assert decide(groups, [], {}, [shape_of({"GPU": 1})]) == Decision({"gpu": 1})
+    assert decide(groups, [], {}, [amounts({"GPU": 1})]) == Decision({"gpu": 1})
 
 
 def test_the_group_that_is_filled_best_is_taken() -> None:
@@ -126,7 +127,7 @@ def test_a_groups_shape_comes_from_the_manifest() -> None:
         "rayStartParams": {"num-cpus": "5", "resources": '"{\\"Custom\\": 7}"'},
         "template": {"spec": {"containers": [container]}},
     }
-    assert worker_resources(spec) == shape_of({"CPU": 5, "GPU": 2, "memory": 1 << 30, "Custom": 7})
+    assert worker_resources(spec) == amounts({"CPU": 5, "GPU": 2, "memory": 1 << 30, "Custom": 7})
     made = group_of(spec, {"idleTimeoutSeconds": 30})
     assert (made.replicas, made.min_replicas, made.max_replicas, made.hosts) == (0, 1, 4, 2)
     assert made.idle_timeout_ns == to_ns(30)
