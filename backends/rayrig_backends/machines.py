@@ -8,8 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from rayrig_core.objects import JsonObject, key_of
-from rayrig_sim.kubernetes.containers import Container, ContainerRuntime, ImagePullFailed
-from rayrig_sim.kubernetes.kubelet import Kubelet
+from rayrig_sim.kubernetes.kubelet.containers import Container, ContainerRuntime, ImagePullFailed
+from rayrig_sim.kubernetes.kubelet.kubelet import Kubelet
 from rayrig_sim.network import Network
 
 

@@ -32,14 +32,14 @@ from rayrig_fakes.kubernetes.server import ApiServer
 from rayrig_fakes.kubernetes.tables.printing import table
 from rayrig_sim.applications.registry import default_registry
 from rayrig_sim.kernel import Kernel
-from rayrig_sim.kubernetes import nodes as sim_nodes
 from rayrig_sim.kubernetes.control_plane import BUILT_IN_OWNABLE, RAY_OWNABLE, ControlPlane
+from rayrig_sim.kubernetes.endpoints.service_proxy import ServiceTable
 from rayrig_sim.kubernetes.event_recorder import CoreEventRecorder
-from rayrig_sim.kubernetes.gateway_controller import COMPONENT, GatewayController
-from rayrig_sim.kubernetes.heartbeats import VirtualHeartbeats
-from rayrig_sim.kubernetes.kubelet import Kubelet
-from rayrig_sim.kubernetes.kubelet_options import KubeletOptions
-from rayrig_sim.kubernetes.service_proxy import ServiceTable
+from rayrig_sim.kubernetes.gateway.controller import COMPONENT, GatewayController
+from rayrig_sim.kubernetes.kubelet.kubelet import Kubelet
+from rayrig_sim.kubernetes.kubelet.options import KubeletOptions
+from rayrig_sim.kubernetes.nodes import nodes as sim_nodes
+from rayrig_sim.kubernetes.nodes.heartbeats import VirtualHeartbeats
 from rayrig_sim.kubernetes.taints import Taint
 from rayrig_sim.network import Network
 from rayrig_sim.ray_pods.platform import RayPlatform

@@ -22,7 +22,7 @@ from rayrig_core.ports import KubernetesClient, Runtime, Task
 from rayrig_core.resource_types import POD, ResourceType
 from rayrig_core.resources import labels
 from rayrig_core.trace import Kind
-from rayrig_sim.kubernetes.nodes import NodeControl
+from rayrig_sim.kubernetes.nodes.nodes import NodeControl
 from rayrig_sim.ray_pods.platform import RayPlatform
 from rayrig_sim.serve.instance import SimulatedServe
 from rayrig_sim.serve.proxies import ProxyProcess

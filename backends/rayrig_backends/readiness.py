@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from rayrig_core.objects import JsonObject, condition_of, has_condition
 from rayrig_core.timestamps import NS, rfc3339
-from rayrig_sim.kubernetes.probe_workers import ProbeObservation
-from rayrig_sim.kubernetes.probes import Verdict
+from rayrig_sim.kubernetes.kubelet.probe_workers import ProbeObservation
+from rayrig_sim.kubernetes.kubelet.probes import Verdict
 
 
 def why_unready(pod: JsonObject, history: Sequence[ProbeObservation], start_unix_ns: int) -> str:

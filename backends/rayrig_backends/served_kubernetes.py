@@ -31,7 +31,7 @@ from rayrig_fakes.kubernetes.http.wakeups import Wakeups
 from rayrig_fakes.kubernetes.identity import ADMIN, MASTERS, UserInfo
 from rayrig_fakes.kubernetes.kubeconfig import kubeconfig, write_kubeconfig
 from rayrig_fakes.kubernetes.server import ApiServer
-from rayrig_fakes.kubernetes.store import wake_at_once
+from rayrig_fakes.kubernetes.storage.store import wake_at_once
 from rayrig_fakes.kubernetes.tokens import Tokens
 from rayrig_sim.randomness import Streams
 
@@ -183,7 +183,7 @@ class ServedKubernetes:
         """They come up when the API server answers, as in a real cluster: their import takes as long as starting to serve."""
         from rayrig_sim.calibration import Calibration
         from rayrig_sim.kubernetes.control_plane import ControlPlane
-        from rayrig_sim.kubernetes.heartbeats import LeaseHeartbeats
+        from rayrig_sim.kubernetes.nodes.heartbeats import LeaseHeartbeats
         from rayrig_sim.kubernetes.object_cache import ObjectCaches
 
         faults = InsiderFaults(self.app.faults, self.options.faults)

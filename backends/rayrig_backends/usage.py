@@ -10,8 +10,8 @@ from collections.abc import Callable
 
 from rayrig_backends.world import Usage, UsagePoint
 from rayrig_core.objects import JsonObject
-from rayrig_fakes.kubernetes.revisions import Change
-from rayrig_fakes.kubernetes.store import Collection
+from rayrig_fakes.kubernetes.storage.revisions import Change
+from rayrig_fakes.kubernetes.storage.store import Collection
 from rayrig_sim.kubernetes.scheduling.requests import Amounts, amounts, pod_requests
 
 _FINISHED = ("Succeeded", "Failed")

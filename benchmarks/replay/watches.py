@@ -14,7 +14,7 @@ from urllib.parse import urlencode
 
 from rayrig_core.errors import ApiError
 from rayrig_core.objects import JsonObject
-from rayrig_fakes.kubernetes.watch import WatchCursor
+from rayrig_fakes.kubernetes.storage.watch import WatchCursor
 
 KINDS = ("ADDED", "MODIFIED", "DELETED")
 _CODES = {kind: code for code, kind in enumerate(KINDS)}

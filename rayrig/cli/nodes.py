@@ -16,7 +16,7 @@ def nodes_command(reach: Reach, sizes: Sequence[str], *, name: str, seed: int) -
 
     connection = reach.connection()
     from rayrig_backends.cluster.hollow_nodes import HollowNodes, HollowNodesSettings
-    from rayrig_sim.kubernetes.nodes import NodeSpec
+    from rayrig_sim.kubernetes.nodes.nodes import NodeSpec
 
     specs: list[NodeSpec] = []
     for size in sizes:

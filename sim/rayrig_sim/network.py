@@ -30,8 +30,8 @@ from rayrig_core.ports import Cancelled, HttpClient, Runtime, Signal
 from rayrig_core.timestamps import NS, to_ns
 from rayrig_core.trace import Kind
 from rayrig_sim.calibration import Calibration
-from rayrig_sim.kubernetes.gateway_routes import GatewayTable
-from rayrig_sim.kubernetes.service_proxy import ServiceTable
+from rayrig_sim.kubernetes.endpoints.service_proxy import ServiceTable
+from rayrig_sim.kubernetes.gateway.routes import GatewayTable
 from rayrig_sim.randomness import Streams
 
 #: First octet pair of pod addresses: node i owns 10.(244 + i // 256).(i % 256).0/24, as kubeadm's default pod network lays it out.

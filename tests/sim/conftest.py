@@ -17,8 +17,8 @@ from rayrig_sim.calibration import Calibration, instant
 from rayrig_sim.kernel import Kernel
 from rayrig_sim.kubernetes.control_plane import BUILT_IN_OWNABLE, ControlPlane
 from rayrig_sim.kubernetes.event_recorder import CoreEventRecorder
-from rayrig_sim.kubernetes.heartbeats import VirtualHeartbeats
-from rayrig_sim.kubernetes.nodes import NodeControl, NodePresence, NodeSpec
+from rayrig_sim.kubernetes.nodes.heartbeats import VirtualHeartbeats
+from rayrig_sim.kubernetes.nodes.nodes import NodeControl, NodePresence, NodeSpec
 
 
 class HollowCluster:

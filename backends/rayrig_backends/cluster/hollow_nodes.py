@@ -1,7 +1,7 @@
 """Nodes that are only said to be there: real Node objects and kubelets of ours at any API server, on wall time, over HTTP.
 
-The kubelets are the simulation's. Containers do what their pod's script says (`rayrig_sim.kubernetes.scripted_containers`); without
-one they run until they are stopped and answer nothing. Addresses are of no network: nobody can connect to them.
+The kubelets are the simulation's. Containers do what their pod's script says (`scripted_containers` in the simulation); without one
+they run until they are stopped and answer nothing. Addresses are of no network: nobody can connect to them.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from rayrig_core.errors import ApiError, InputError
 from rayrig_core.http import HttpFailure
 from rayrig_core.objects import JsonObject
 from rayrig_sim.kubernetes.event_recorder import CoreEventRecorder
-from rayrig_sim.kubernetes.heartbeats import VirtualHeartbeats
-from rayrig_sim.kubernetes.kubelet import Kubelet
-from rayrig_sim.kubernetes.kubelet_options import KubeletOptions
-from rayrig_sim.kubernetes.nodes import NodePresence, NodeSpec
-from rayrig_sim.kubernetes.scripted_containers import ScriptedContainerRuntime
+from rayrig_sim.kubernetes.kubelet.kubelet import Kubelet
+from rayrig_sim.kubernetes.kubelet.options import KubeletOptions
+from rayrig_sim.kubernetes.kubelet.scripted_containers import ScriptedContainerRuntime
+from rayrig_sim.kubernetes.nodes.heartbeats import VirtualHeartbeats
+from rayrig_sim.kubernetes.nodes.nodes import NodePresence, NodeSpec
 
 _TRACE_KEEP = 20_000
 

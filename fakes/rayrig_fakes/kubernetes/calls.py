@@ -10,7 +10,7 @@ from rayrig_core.ports import PatchType, Preconditions, PropagationPolicy
 from rayrig_core.resource_types import ResourceType
 from rayrig_fakes.kubernetes.container_logs import LogOptions
 from rayrig_fakes.kubernetes.identity import UserInfo
-from rayrig_fakes.kubernetes.store import Stored
+from rayrig_fakes.kubernetes.storage.store import Stored
 
 Verb: TypeAlias = Literal["get", "list", "watch", "create", "update", "patch", "delete", "deletecollection"]
 WRITES: frozenset[str] = frozenset(("create", "update", "patch", "delete", "deletecollection"))

@@ -23,9 +23,9 @@ from rayrig_core.timestamps import NS
 from rayrig_core.trace import Kind
 from rayrig_fakes.kubernetes import status
 from rayrig_fakes.kubernetes.calls import ApiCall
-from rayrig_fakes.kubernetes.revisions import Change
 from rayrig_fakes.kubernetes.server import ApiServer
-from rayrig_fakes.kubernetes.watch import WatchCursor
+from rayrig_fakes.kubernetes.storage.revisions import Change
+from rayrig_fakes.kubernetes.storage.watch import WatchCursor
 
 
 def struck(reaction: faultpoints.ErrorBefore) -> status.ApiError:

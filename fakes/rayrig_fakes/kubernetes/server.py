@@ -15,17 +15,17 @@ from rayrig_core.timestamps import rfc3339
 from rayrig_core.trace import Kind, Trace
 from rayrig_fakes.kubernetes import status
 from rayrig_fakes.kubernetes.calls import WRITES, Answer, ApiCall, Page
-from rayrig_fakes.kubernetes.deleting import Deleter
 from rayrig_fakes.kubernetes.identity import ADMIN
 from rayrig_fakes.kubernetes.kinds.builtin import install
 from rayrig_fakes.kubernetes.kinds.reviews import ReviewRules
-from rayrig_fakes.kubernetes.reading import Reader
 from rayrig_fakes.kubernetes.registry import Registry, Served
 from rayrig_fakes.kubernetes.state import ServerState
-from rayrig_fakes.kubernetes.store import Store
-from rayrig_fakes.kubernetes.subresources import Subresources
-from rayrig_fakes.kubernetes.watch import WatchCursor
-from rayrig_fakes.kubernetes.writing import Writer
+from rayrig_fakes.kubernetes.storage.store import Store
+from rayrig_fakes.kubernetes.storage.watch import WatchCursor
+from rayrig_fakes.kubernetes.verbs.deleting import Deleter
+from rayrig_fakes.kubernetes.verbs.reading import Reader
+from rayrig_fakes.kubernetes.verbs.subresources import Subresources
+from rayrig_fakes.kubernetes.verbs.writing import Writer
 
 if TYPE_CHECKING:
     from rayrig_fakes.kubernetes.tables.cells import Column

@@ -13,7 +13,7 @@ from rayrig_fakes.kubernetes.container_logs import PodLogs
 from rayrig_fakes.kubernetes.identity import AlwaysAllow, Authorizer, UserInfo
 from rayrig_fakes.kubernetes.kind_rules import Admission
 from rayrig_fakes.kubernetes.registry import Registry, Served
-from rayrig_fakes.kubernetes.store import Collection, Store
+from rayrig_fakes.kubernetes.storage.store import Collection, Store
 
 
 @dataclass(frozen=True, slots=True)

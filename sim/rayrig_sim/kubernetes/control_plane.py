@@ -8,20 +8,20 @@ from rayrig_core import resource_types as types
 from rayrig_core.ports import KubernetesClient, Runtime
 from rayrig_core.resource_types import NODE, ResourceType
 from rayrig_sim.calibration import Calibration
-from rayrig_sim.kubernetes.endpoint_slices import EndpointSliceController
+from rayrig_sim.kubernetes.endpoints.endpoint_slices import EndpointSliceController
+from rayrig_sim.kubernetes.endpoints.service_proxy import ServiceProxy, ServiceTable
 from rayrig_sim.kubernetes.event_recorder import CoreEventRecorder
 from rayrig_sim.kubernetes.garbage_collector import GarbageCollector
-from rayrig_sim.kubernetes.heartbeats import NodeLiveness
-from rayrig_sim.kubernetes.jobs import JobController
 from rayrig_sim.kubernetes.namespaces import NamespaceController
-from rayrig_sim.kubernetes.node_lifecycle import NodeLifecycleController
+from rayrig_sim.kubernetes.nodes.heartbeats import NodeLiveness
+from rayrig_sim.kubernetes.nodes.node_lifecycle import NodeLifecycleController
+from rayrig_sim.kubernetes.nodes.pod_gc import PodGarbageCollector
+from rayrig_sim.kubernetes.nodes.taint_eviction import TaintEvictionController
 from rayrig_sim.kubernetes.object_cache import ObjectCaches
-from rayrig_sim.kubernetes.pod_gc import PodGarbageCollector
-from rayrig_sim.kubernetes.scheduler import DEFAULT_SCHEDULER, Scheduler
+from rayrig_sim.kubernetes.scheduling.scheduler import DEFAULT_SCHEDULER, Scheduler
 from rayrig_sim.kubernetes.series_recorder import SeriesEventRecorder
-from rayrig_sim.kubernetes.service_proxy import ServiceProxy, ServiceTable
 from rayrig_sim.kubernetes.storage_protection import ClaimProtection
-from rayrig_sim.kubernetes.taint_eviction import TaintEvictionController
+from rayrig_sim.kubernetes.workloads.jobs import JobController
 from rayrig_sim.randomness import Streams
 
 #: Built-in types whose objects own others, are owned, or end with their namespace.

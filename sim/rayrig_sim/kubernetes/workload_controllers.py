@@ -8,16 +8,16 @@ from __future__ import annotations
 from rayrig_core.ports import KubernetesClient, Runtime
 from rayrig_core.resource_types import CONTROLLER_REVISION, DEPLOYMENT, POD, REPLICA_SET
 from rayrig_sim.kubernetes.controlled_objects import ControlledObjects
-from rayrig_sim.kubernetes.daemon_sets import DaemonSetController
-from rayrig_sim.kubernetes.deployments.controller import DeploymentController
-from rayrig_sim.kubernetes.disruption_budgets import DisruptionController
-from rayrig_sim.kubernetes.endpoint_mirroring import MirroringController
-from rayrig_sim.kubernetes.endpoints_objects import EndpointsController
+from rayrig_sim.kubernetes.endpoints.endpoint_mirroring import MirroringController
+from rayrig_sim.kubernetes.endpoints.endpoints_objects import EndpointsController
 from rayrig_sim.kubernetes.event_recorder import CoreEventRecorder
 from rayrig_sim.kubernetes.object_cache import ObjectCaches
-from rayrig_sim.kubernetes.replica_sets import ReplicaSetController
-from rayrig_sim.kubernetes.stateful_sets import StatefulSetController
 from rayrig_sim.kubernetes.storage_protection import VolumeProtection
+from rayrig_sim.kubernetes.workloads.daemon_sets import DaemonSetController
+from rayrig_sim.kubernetes.workloads.deployments.controller import DeploymentController
+from rayrig_sim.kubernetes.workloads.disruption_budgets import DisruptionController
+from rayrig_sim.kubernetes.workloads.replica_sets import ReplicaSetController
+from rayrig_sim.kubernetes.workloads.stateful_sets import StatefulSetController
 
 
 class WorkloadControllers:

@@ -18,7 +18,7 @@ from rayrig_core.ports import KubernetesClient, Signal
 from rayrig_core.resource_types import POD, RAY_CLUSTER
 from rayrig_core.timestamps import to_ns
 from rayrig_sim.kernel import Kernel
-from rayrig_sim.kubernetes.scripted_containers import ScriptedContainer
+from rayrig_sim.kubernetes.kubelet.scripted_containers import ScriptedContainer
 from rayrig_sim.ray.autoscaling import Decision, Group, UpscalingMode, Worker, decide
 from rayrig_sim.ray.cluster import RayCluster, RayNode
 from rayrig_sim.ray.resources import Amounts, amounts

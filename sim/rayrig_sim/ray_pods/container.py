@@ -12,8 +12,8 @@ from rayrig_core.http import Failure, HttpFailure, HttpRequest, HttpResponse
 from rayrig_core.objects import JsonObject, name_of
 from rayrig_core.ports import Signal
 from rayrig_core.timestamps import NS
-from rayrig_sim.kubernetes import health_commands
-from rayrig_sim.kubernetes.containers import ContainerExit, ExecResult, ExecTimeout
+from rayrig_sim.kubernetes.kubelet import health_commands
+from rayrig_sim.kubernetes.kubelet.containers import ContainerExit, ExecResult, ExecTimeout
 from rayrig_sim.network import Listener
 from rayrig_sim.ray.cluster import RayCluster, RayNode
 from rayrig_sim.ray_pods.health import NodeAgent

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from rayrig_core.http import Failure, HttpFailure, HttpResponse
 from rayrig_core.objects import JsonObject, name_of
 from rayrig_core.ports import Signal
-from rayrig_sim.kubernetes.containers import ContainerExit, ExecResult
+from rayrig_sim.kubernetes.kubelet.containers import ContainerExit, ExecResult
 from rayrig_sim.ray_pods.platform import RayPlatform
 from rayrig_sim.ray_pods.start_command import cluster_of
 

@@ -11,8 +11,12 @@ from typing import Any
 
 from rayrig_core.objects import JsonObject, labels_of, name_of, namespace_of, uid_of
 from rayrig_core.timestamps import to_ns
-from rayrig_sim.kubernetes.containers import Container, ContainerRuntime, ImagePullFailed
-from rayrig_sim.kubernetes.scripted_containers import SCRIPT_ANNOTATION, ScriptedContainer, ScriptedContainerRuntime
+from rayrig_sim.kubernetes.kubelet.containers import Container, ContainerRuntime, ImagePullFailed
+from rayrig_sim.kubernetes.kubelet.scripted_containers import (
+    SCRIPT_ANNOTATION,
+    ScriptedContainer,
+    ScriptedContainerRuntime,
+)
 from rayrig_sim.ray.external_storage import StorageKey
 from rayrig_sim.ray_pods.autoscaler import AutoscalerContainer
 from rayrig_sim.ray_pods.container import RayContainer

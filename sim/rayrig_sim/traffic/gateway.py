@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from random import Random
 
 from rayrig_core.http import Failure, HttpRequest
-from rayrig_sim.kubernetes.gateway_routes import RouteBackend
+from rayrig_sim.kubernetes.gateway.routes import RouteBackend
 from rayrig_sim.traffic.connections import Connector, Link, Pods
 from rayrig_sim.traffic.requests import Fate, GatewayTarget, NoLink, Target
 

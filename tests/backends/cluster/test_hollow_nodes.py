@@ -18,7 +18,7 @@ from rayrig_core.errors import InputError
 from rayrig_core.objects import JsonObject, has_condition
 from rayrig_core.ports import WatchType
 from rayrig_core.resource_types import LEASE, NODE, POD
-from rayrig_sim.kubernetes.nodes import NodeSpec
+from rayrig_sim.kubernetes.nodes.nodes import NodeSpec
 
 _LIMIT_S = 30.0
 

@@ -19,7 +19,7 @@ from rayrig_backends.differential.telling import Pair, word_from
 from rayrig_core.http import HttpRequest
 from rayrig_core.objects import Json
 from rayrig_core.timestamps import NS
-from rayrig_fakes.kubernetes.handler import WatchResponse, handle
+from rayrig_fakes.kubernetes.rest.handler import WatchResponse, handle
 from rayrig_fakes.kubernetes.server import ApiServer
 
 START_NS = 1_767_225_600 * NS

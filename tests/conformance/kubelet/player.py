@@ -29,19 +29,19 @@ from rayrig_fakes.kubernetes.client import InProcessClient
 from rayrig_fakes.kubernetes.server import ApiServer
 from rayrig_sim.calibration import Constant
 from rayrig_sim.kernel import Kernel
-from rayrig_sim.kubernetes.endpoint_slices import EndpointSliceController
+from rayrig_sim.kubernetes.endpoints.endpoint_slices import EndpointSliceController
 from rayrig_sim.kubernetes.event_recorder import CoreEventRecorder
-from rayrig_sim.kubernetes.heartbeats import VirtualHeartbeats
-from rayrig_sim.kubernetes.kubelet import Kubelet
-from rayrig_sim.kubernetes.kubelet_options import KubeletOptions
-from rayrig_sim.kubernetes.node_lifecycle import NodeLifecycleController
-from rayrig_sim.kubernetes.nodes import PRESSURE_EVENTS, NodePresence, NodeSpec, node_reference
+from rayrig_sim.kubernetes.kubelet.kubelet import Kubelet
+from rayrig_sim.kubernetes.kubelet.options import KubeletOptions
+from rayrig_sim.kubernetes.kubelet.scripted_containers import Script, ScriptedContainerRuntime
+from rayrig_sim.kubernetes.nodes.heartbeats import VirtualHeartbeats
+from rayrig_sim.kubernetes.nodes.node_lifecycle import NodeLifecycleController
+from rayrig_sim.kubernetes.nodes.nodes import PRESSURE_EVENTS, NodePresence, NodeSpec, node_reference
+from rayrig_sim.kubernetes.nodes.pod_gc import PodGarbageCollector
+from rayrig_sim.kubernetes.nodes.taint_eviction import TaintEvictionController
 from rayrig_sim.kubernetes.object_cache import ObjectCaches
-from rayrig_sim.kubernetes.pod_gc import PodGarbageCollector
-from rayrig_sim.kubernetes.scheduler import Scheduler
-from rayrig_sim.kubernetes.scripted_containers import Script, ScriptedContainerRuntime
+from rayrig_sim.kubernetes.scheduling.scheduler import Scheduler
 from rayrig_sim.kubernetes.series_recorder import SeriesEventRecorder
-from rayrig_sim.kubernetes.taint_eviction import TaintEvictionController
 from rayrig_sim.kubernetes.taints import NO_SCHEDULE, NOT_READY
 from tests.conformance.kubelet.timeline import RecordedContainer, RecordedRuntime, TimelineRecorder
 

@@ -11,8 +11,14 @@ from rayrig_core.objects import JsonObject, name_of, uid_of
 from rayrig_core.ports import KubernetesClient, Runtime, WatchType
 from rayrig_core.resource_types import CORE_EVENT, ENDPOINT_SLICE, NODE, POD, ResourceType
 from rayrig_core.timestamps import NS, parse_rfc3339
-from rayrig_sim.kubernetes.containers import ContainerRuntime, ExecRefused, ExecResult, ExecTimeout, ImagePullFailed
-from rayrig_sim.kubernetes.scripted_containers import ScriptedContainer
+from rayrig_sim.kubernetes.kubelet.containers import (
+    ContainerRuntime,
+    ExecRefused,
+    ExecResult,
+    ExecTimeout,
+    ImagePullFailed,
+)
+from rayrig_sim.kubernetes.kubelet.scripted_containers import ScriptedContainer
 
 _GRACE = re.compile(r"grace (\d+) s")
 

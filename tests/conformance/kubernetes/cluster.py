@@ -14,7 +14,7 @@ from rayrig_fakes.kubernetes.server import ApiServer
 from rayrig_sim.calibration import Calibration
 from rayrig_sim.kernel import Kernel
 from rayrig_sim.kubernetes.control_plane import ControlPlane
-from rayrig_sim.kubernetes.heartbeats import LeaseHeartbeats
+from rayrig_sim.kubernetes.nodes.heartbeats import LeaseHeartbeats
 from rayrig_sim.kubernetes.object_cache import ObjectCaches
 
 

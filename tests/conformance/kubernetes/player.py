@@ -16,10 +16,10 @@ from urllib.parse import urlencode
 
 from rayrig_core.errors import ApiError
 from rayrig_core.http import HttpRequest
-from rayrig_fakes.kubernetes.handler import ApiResponse, WatchResponse, bookmark_line, handle
 from rayrig_fakes.kubernetes.http.app import KubernetesApp
 from rayrig_fakes.kubernetes.http.request_info import request_info
 from rayrig_fakes.kubernetes.identity import ADMIN, UserInfo, check
+from rayrig_fakes.kubernetes.rest.handler import ApiResponse, WatchResponse, bookmark_line, handle
 from rayrig_fakes.kubernetes.tokens import Tokens
 from tests.conformance.kubernetes.cluster import Cluster
 from tests.conformance.kubernetes.comparer import compare, fill, pointer, text_matches

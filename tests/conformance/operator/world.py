@@ -18,11 +18,11 @@ from rayrig_fakes.kubernetes.server import ApiServer
 from rayrig_sim.calibration import Constant
 from rayrig_sim.kernel import Kernel
 from rayrig_sim.kubernetes.control_plane import BUILT_IN_OWNABLE, RAY_OWNABLE
-from rayrig_sim.kubernetes.endpoint_slices import EndpointSliceController
+from rayrig_sim.kubernetes.endpoints.endpoint_slices import EndpointSliceController
 from rayrig_sim.kubernetes.event_recorder import CoreEventRecorder
 from rayrig_sim.kubernetes.garbage_collector import GarbageCollector
-from rayrig_sim.kubernetes.jobs import JobController
 from rayrig_sim.kubernetes.object_cache import ObjectCaches
+from rayrig_sim.kubernetes.workloads.jobs import JobController
 from tests.conformance.operator.api import Api
 from tests.conformance.operator.dashboards import Dashboards
 from tests.conformance.operator.observer import Observer

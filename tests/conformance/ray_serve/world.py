@@ -9,7 +9,7 @@ from rayrig_core.ports import HttpClient
 from rayrig_fakes.dashboard import DashboardAgent
 from rayrig_sim.calibration import Calibration
 from rayrig_sim.kernel import Kernel
-from rayrig_sim.kubernetes.service_proxy import ServiceTable
+from rayrig_sim.kubernetes.endpoints.service_proxy import ServiceTable
 from rayrig_sim.network import Network
 from rayrig_sim.ray_pods.container import RayContainer
 from rayrig_sim.ray_pods.head import HeadContainer

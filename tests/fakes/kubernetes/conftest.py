@@ -14,7 +14,7 @@ from rayrig_core.timestamps import NS
 from rayrig_core.trace import Trace
 from rayrig_fakes.kubernetes.calls import ApiCall
 from rayrig_fakes.kubernetes.server import ApiServer
-from rayrig_fakes.kubernetes.watch import WatchCursor
+from rayrig_fakes.kubernetes.storage.watch import WatchCursor
 
 START_NS = 1_767_225_600 * NS  # 2026-01-01T00:00:00Z
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from rayrig_core.http import HttpRequest
 from rayrig_core.resources.crds import custom_resource_definitions
-from rayrig_fakes.kubernetes.handler import WatchResponse, handle
+from rayrig_fakes.kubernetes.rest.handler import WatchResponse, handle
 from rayrig_fakes.kubernetes.server import ApiServer
 
 _RESOURCES = (

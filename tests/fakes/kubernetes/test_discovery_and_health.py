@@ -8,7 +8,7 @@ import pytest
 
 from rayrig_core.http import HttpRequest
 from rayrig_core.resource_types import CUSTOM_RESOURCE_DEFINITION
-from rayrig_fakes.kubernetes.handler import ApiResponse, handle
+from rayrig_fakes.kubernetes.rest.handler import ApiResponse, handle
 from tests.fakes.kubernetes.conftest import Api, widget_definition
 
 AGGREGATED = (

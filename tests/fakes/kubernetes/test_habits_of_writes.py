@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from rayrig_core.http import HttpRequest
-from rayrig_fakes.kubernetes.handler import ApiResponse, handle
+from rayrig_fakes.kubernetes.rest.handler import ApiResponse, handle
 from tests.fakes.kubernetes.conftest import Api
 
 CORE = "/api/v1/namespaces/default"

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from rayrig_core.http import HttpRequest
-from rayrig_fakes.kubernetes.handler import ApiResponse, WatchResponse, bookmark_line, handle
+from rayrig_fakes.kubernetes.rest.handler import ApiResponse, WatchResponse, bookmark_line, handle
 from tests.fakes.kubernetes.conftest import Api
 
 MAPS = "/api/v1/namespaces/default/configmaps"

@@ -10,8 +10,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from rayrig_fakes.kubernetes.bodies import Malformed, parse_body, parse_counting
-from rayrig_fakes.kubernetes.json_bytes import to_json
-from rayrig_fakes.kubernetes.stored import Stored
+from rayrig_fakes.kubernetes.storage.json_bytes import to_json
+from rayrig_fakes.kubernetes.storage.stored import Stored
 from rayrig_fakes.kubernetes.typed.decoding import Undecodable, decode
 
 _values = st.recursive(

@@ -11,7 +11,7 @@ from rayrig_core.errors import ApiError, Invalid, NotFound
 from rayrig_core.http import HttpRequest
 from rayrig_core.resource_types import CUSTOM_RESOURCE_DEFINITION, ResourceType
 from rayrig_fakes.kubernetes.calls import Answer, ApiCall
-from rayrig_fakes.kubernetes.handler import ApiResponse, handle
+from rayrig_fakes.kubernetes.rest.handler import ApiResponse, handle
 from rayrig_fakes.kubernetes.server import ApiServer
 
 GROUP = "toys.example.com"

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from rayrig_core.http import HttpRequest
-from rayrig_fakes.kubernetes.handler import ApiResponse, handle
+from rayrig_fakes.kubernetes.rest.handler import ApiResponse, handle
 from tests.fakes.kubernetes.conftest import Api, widget_definition
 
 V3_PROTOBUF = "application/com.github.proto-openapi.spec.v3.v1.0+protobuf"

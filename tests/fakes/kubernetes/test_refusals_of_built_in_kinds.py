@@ -15,7 +15,7 @@ import pytest
 
 from rayrig_core.http import HttpRequest
 from rayrig_core.objects import JsonObject, copy_json
-from rayrig_fakes.kubernetes.handler import ApiResponse, handle
+from rayrig_fakes.kubernetes.rest.handler import ApiResponse, handle
 from tests.fakes.kubernetes.conftest import Api
 
 _LINES = [

@@ -21,7 +21,7 @@ from hypothesis.stateful import (
 from rayrig_core.errors import AlreadyExists, Conflict, Gone, Invalid, NotFound
 from rayrig_core.resource_types import CONFIG_MAP
 from rayrig_fakes.kubernetes.calls import ApiCall
-from rayrig_fakes.kubernetes.watch import WatchCursor
+from rayrig_fakes.kubernetes.storage.watch import WatchCursor
 from tests.fakes.kubernetes.conftest import Api
 
 #: What is compared of an object.

@@ -10,7 +10,7 @@ import pytest
 from rayrig_core.http import HttpRequest
 from rayrig_core.resource_types import POD
 from rayrig_fakes.kubernetes.calls import ApiCall
-from rayrig_fakes.kubernetes.handler import ApiResponse, handle
+from rayrig_fakes.kubernetes.rest.handler import ApiResponse, handle
 from tests.fakes.kubernetes.conftest import Api, widget_definition
 
 CONFIG_MAPS = "/api/v1/namespaces/default/configmaps"

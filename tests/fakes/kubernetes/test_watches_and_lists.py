@@ -8,7 +8,7 @@ from rayrig_core.errors import ApiError, Gone
 from rayrig_core.ports import WatchType
 from rayrig_core.resource_types import CONFIG_MAP, NAMESPACE, POD
 from rayrig_fakes.kubernetes.calls import ApiCall
-from rayrig_fakes.kubernetes.store import Store
+from rayrig_fakes.kubernetes.storage.store import Store
 from tests.fakes.kubernetes.conftest import START_NS, WIDGET, Api, events
 
 ADDED, MODIFIED, DELETED = WatchType.ADDED, WatchType.MODIFIED, WatchType.DELETED
@@ -225,7 +225,7 @@ def test_only_a_change_that_concerns_a_watcher_wakes_it(api: Api) -> None:
 def test_a_watcher_that_falls_behind_what_is_kept_is_told_so() -> None:
     store = Store(history_limit=10)
     collection = store.collection("things")
-    from rayrig_fakes.kubernetes.watch import WatchCursor
+    from rayrig_fakes.kubernetes.storage.watch import WatchCursor
 
     slow = WatchCursor(collection)
     for number in range(30):

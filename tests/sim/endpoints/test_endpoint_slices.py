@@ -10,8 +10,8 @@ import pytest
 from rayrig_core.resource_types import ENDPOINT_SLICE, POD, SERVICE
 from rayrig_core.trace import Kind
 from rayrig_sim.calibration import Constant, instant
-from rayrig_sim.kubernetes.endpoints import endpoint_of, plan_slices, resolve_ports
-from rayrig_sim.kubernetes.nodes import NodeSpec
+from rayrig_sim.kubernetes.endpoints.endpoints import endpoint_of, plan_slices, resolve_ports
+from rayrig_sim.kubernetes.nodes.nodes import NodeSpec
 
 Cluster = Any
 

@@ -15,9 +15,9 @@ from rayrig_core.timestamps import NS
 from rayrig_fakes.kubernetes.client import InProcessClient
 from rayrig_fakes.kubernetes.server import ApiServer
 from rayrig_sim.kernel import Kernel
-from rayrig_sim.kubernetes.kubelet import Kubelet
-from rayrig_sim.kubernetes.kubelet_options import KubeletOptions
-from rayrig_sim.kubernetes.scripted_containers import Script, ScriptedContainer, ScriptedContainerRuntime
+from rayrig_sim.kubernetes.kubelet.kubelet import Kubelet
+from rayrig_sim.kubernetes.kubelet.options import KubeletOptions
+from rayrig_sim.kubernetes.kubelet.scripted_containers import Script, ScriptedContainer, ScriptedContainerRuntime
 
 IMAGE = "registry.test/present/app:1"
 

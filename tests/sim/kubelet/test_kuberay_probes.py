@@ -8,7 +8,7 @@ import pytest
 
 from rayrig_core.http import HttpResponse
 from rayrig_core.objects import JsonObject, condition_of
-from rayrig_sim.kubernetes import health_commands
+from rayrig_sim.kubernetes.kubelet import health_commands
 
 RAYLET = "wget --tries 1 -T 2 -q -O- http://localhost:52365/api/local_raylet_healthz | grep success"
 PROXY = "wget --tries 1 -T 10 -q -O- http://localhost:8000/-/healthz | grep success"

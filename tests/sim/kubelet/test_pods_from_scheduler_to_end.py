@@ -7,10 +7,10 @@ import pytest
 from rayrig_core.objects import JsonObject, condition_of
 from rayrig_core.resource_types import NODE
 from rayrig_sim.calibration import Constant
-from rayrig_sim.kubernetes.kubelet import Kubelet
-from rayrig_sim.kubernetes.kubelet_options import KubeletOptions
+from rayrig_sim.kubernetes.kubelet.kubelet import Kubelet
+from rayrig_sim.kubernetes.kubelet.options import KubeletOptions
 from rayrig_sim.kubernetes.object_cache import ObjectCaches
-from rayrig_sim.kubernetes.scheduler import Scheduler
+from rayrig_sim.kubernetes.scheduling.scheduler import Scheduler
 from rayrig_sim.kubernetes.series_recorder import SeriesEventRecorder
 
 

@@ -9,7 +9,7 @@ import pytest
 from rayrig_core.objects import JsonObject, condition_of
 from rayrig_core.resource_types import POD
 from rayrig_core.trace import Kind
-from rayrig_sim.kubernetes.probes import ProbeKind, Verdict
+from rayrig_sim.kubernetes.kubelet.probes import ProbeKind, Verdict
 
 
 def is_ready(pod: JsonObject) -> bool:

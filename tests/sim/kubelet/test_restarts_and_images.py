@@ -10,7 +10,7 @@ import pytest
 from rayrig_core.objects import JsonObject
 from rayrig_core.resource_types import SECRET
 from rayrig_sim.kubernetes.backoff import Backoff
-from rayrig_sim.kubernetes.images import invalid_reference, pull_policy
+from rayrig_sim.kubernetes.kubelet.images import invalid_reference, pull_policy
 
 
 def state(pod: JsonObject) -> str:

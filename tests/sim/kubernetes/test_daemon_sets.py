@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from rayrig_core.resource_types import DAEMON_SET, NODE
-from rayrig_sim.kubernetes.nodes import NodeSpec
+from rayrig_sim.kubernetes.nodes.nodes import NodeSpec
 from rayrig_sim.kubernetes.taints import Taint
 
 Workloads = Any

@@ -18,8 +18,8 @@ from rayrig_fakes.kubernetes.client import InProcessClient
 from rayrig_fakes.kubernetes.server import ApiServer
 from rayrig_sim.calibration import Constant
 from rayrig_sim.kernel import Kernel
-from rayrig_sim.kubernetes.gateway_controller import GatewayController
-from rayrig_sim.kubernetes.gateway_routes import GatewayTable, RouteRule, rules_of
+from rayrig_sim.kubernetes.gateway.controller import GatewayController
+from rayrig_sim.kubernetes.gateway.routes import GatewayTable, RouteRule, rules_of
 
 GATEWAY_OBJECT: JsonObject = {
     "apiVersion": "gateway.networking.k8s.io/v1",

@@ -13,7 +13,7 @@ from rayrig_core.objects import JsonObject
 from rayrig_core.timestamps import NS
 from rayrig_sim.calibration import Calibration, Constant, instant
 from rayrig_sim.kernel import Kernel
-from rayrig_sim.kubernetes.service_proxy import ServiceTable
+from rayrig_sim.kubernetes.endpoints.service_proxy import ServiceTable
 from rayrig_sim.network import AddressTaken, Network, Reach
 
 

@@ -11,8 +11,8 @@ import pytest
 from rayrig_core.objects import JsonObject
 from rayrig_core.trace import Kind
 from rayrig_sim.calibration import Constant, instant
-from rayrig_sim.kubernetes.nodes import NodeSpec
-from rayrig_sim.kubernetes.service_proxy import Backend, ServiceName, ServiceTable
+from rayrig_sim.kubernetes.endpoints.service_proxy import Backend, ServiceName, ServiceTable
+from rayrig_sim.kubernetes.nodes.nodes import NodeSpec
 
 
 def _table() -> ServiceTable:

@@ -13,7 +13,7 @@ from rayrig_core.objects import condition_of
 from rayrig_core.resource_types import CORE_EVENT, NODE, POD
 from rayrig_core.trace import Kind
 from rayrig_sim.calibration import Constant, instant
-from rayrig_sim.kubernetes.nodes import NodeSpec
+from rayrig_sim.kubernetes.nodes.nodes import NodeSpec
 
 Cluster = Any
 
@@ -330,8 +330,8 @@ def test_a_healthy_cluster_does_nothing_for_a_year(hollow_cluster: Cluster) -> N
 
 def test_leases_are_written_when_somebody_reads_them(make_hollow_cluster: Callable[..., Cluster]) -> None:
     from rayrig_core.resource_types import LEASE
-    from rayrig_sim.kubernetes.heartbeats import LeaseHeartbeats
-    from rayrig_sim.kubernetes.nodes import NodePresence
+    from rayrig_sim.kubernetes.nodes.heartbeats import LeaseHeartbeats
+    from rayrig_sim.kubernetes.nodes.nodes import NodePresence
     from rayrig_sim.kubernetes.object_cache import ObjectCaches
 
     cluster = make_hollow_cluster(instant().with_overrides({"api_latency": Constant(0.0)}))

@@ -10,7 +10,7 @@ from rayrig_core.errors import NotFound
 from rayrig_core.objects import JsonObject, condition_of, uid_of
 from rayrig_core.resource_types import CONFIG_MAP, NAMESPACE, NODE, SECRET
 from rayrig_core.trace import Kind
-from rayrig_sim.kubernetes.nodes import NodeSpec
+from rayrig_sim.kubernetes.nodes.nodes import NodeSpec
 
 Cluster = Any
 

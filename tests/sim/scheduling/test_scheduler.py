@@ -13,7 +13,7 @@ from rayrig_core.objects import condition_of
 from rayrig_core.resource_types import CORE_EVENT, NODE, POD, PRIORITY_CLASS
 from rayrig_core.trace import Kind
 from rayrig_sim.calibration import Constant, instant
-from rayrig_sim.kubernetes.nodes import NodeSpec
+from rayrig_sim.kubernetes.nodes.nodes import NodeSpec
 from rayrig_sim.kubernetes.taints import Taint
 
 Cluster = Any

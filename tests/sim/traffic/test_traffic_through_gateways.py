@@ -9,7 +9,7 @@ import pytest
 
 from rayrig_core.trace import Kind, TraceEvent
 from rayrig_sim.calibration import Calibration, Constant
-from rayrig_sim.kubernetes.gateway_routes import RouteBackend, RouteRule
+from rayrig_sim.kubernetes.gateway.routes import RouteBackend, RouteRule
 from rayrig_sim.serve.application_code import single
 from rayrig_sim.serve.local import PORT, LocalServe
 from rayrig_sim.traffic.closed_loop import ClosedLoop

@@ -13,6 +13,6 @@ What lives where:
   over `websockets` on a connection that was taken over (`upgrades`);
 - `serving`: uvicorn, the listening socket, the beginning and the clean end.
 
-Not here: what requests mean (`rayrig_fakes.kubernetes.handler`), built-in controllers (actors that a backend starts beside the
+Not here: what requests mean (`rayrig_fakes.kubernetes.rest.handler`), built-in controllers (actors that a backend starts beside the
 server), the command line. uvicorn comes with the extra `rayrig[kube]` and is imported when a server is started.
 """

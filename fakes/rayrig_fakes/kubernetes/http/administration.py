@@ -14,10 +14,10 @@ from rayrig_core.objects import Json, JsonObject
 from rayrig_core.resource_types import POD
 from rayrig_fakes.kubernetes import status
 from rayrig_fakes.kubernetes.fault_rules import FaultRule, FaultRules
-from rayrig_fakes.kubernetes.handler import ApiResponse
 from rayrig_fakes.kubernetes.http.audit import AuditLog
 from rayrig_fakes.kubernetes.pod_streams import container_named
-from rayrig_fakes.kubernetes.requests import number, one
+from rayrig_fakes.kubernetes.rest.handler import ApiResponse
+from rayrig_fakes.kubernetes.rest.requests import number, one
 from rayrig_fakes.kubernetes.server import ApiServer
 
 PREFIX = "/rayrig/"

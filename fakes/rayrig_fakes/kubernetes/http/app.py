@@ -22,7 +22,6 @@ from rayrig_fakes.kubernetes import status
 from rayrig_fakes.kubernetes.authorization.impersonation import impersonated
 from rayrig_fakes.kubernetes.client import struck
 from rayrig_fakes.kubernetes.fault_rules import FaultRules
-from rayrig_fakes.kubernetes.handler import ApiResponse, Response, bookmark_line, handle
 from rayrig_fakes.kubernetes.http.audit import STARTED, AuditLog, Exchange
 from rayrig_fakes.kubernetes.http.compression import compressed
 from rayrig_fakes.kubernetes.http.connection import EXTENSION, Connection
@@ -32,11 +31,12 @@ from rayrig_fakes.kubernetes.http.request_info import RequestInfo, request_info
 from rayrig_fakes.kubernetes.http.upgrades import Upgrade
 from rayrig_fakes.kubernetes.http.watch_streams import Receive, Send, WatchStreams
 from rayrig_fakes.kubernetes.identity import AlwaysAllow, Authorizer, UserInfo, check
-from rayrig_fakes.kubernetes.log_streams import LogStream
-from rayrig_fakes.kubernetes.requests import BODY_LIMIT, JSON, PROTOBUF
+from rayrig_fakes.kubernetes.rest.handler import ApiResponse, Response, bookmark_line, handle
+from rayrig_fakes.kubernetes.rest.log_streams import LogStream
+from rayrig_fakes.kubernetes.rest.requests import BODY_LIMIT, JSON, PROTOBUF
+from rayrig_fakes.kubernetes.rest.watch_response import WatchResponse
 from rayrig_fakes.kubernetes.server import ApiServer
 from rayrig_fakes.kubernetes.tokens import Tokens
-from rayrig_fakes.kubernetes.watch_response import WatchResponse
 
 _log = logging.getLogger("rayrig.kubernetes")
 _NO_QUERY: dict[str, list[str]] = {}

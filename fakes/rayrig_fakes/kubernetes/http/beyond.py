@@ -8,13 +8,13 @@ from rayrig_core.objects import JsonObject
 from rayrig_core.ports import HttpClient
 from rayrig_core.resource_types import POD
 from rayrig_fakes.kubernetes import status
-from rayrig_fakes.kubernetes.handler import ApiResponse
 from rayrig_fakes.kubernetes.http import container_streams, port_forwards, proxying
 from rayrig_fakes.kubernetes.http.upgrades import Upgrade
 from rayrig_fakes.kubernetes.http.websockets import chosen
-from rayrig_fakes.kubernetes.methods import verb_of
 from rayrig_fakes.kubernetes.pod_streams import check_stream, node_address
-from rayrig_fakes.kubernetes.requests import PlainNotFound, Target, one, resolve
+from rayrig_fakes.kubernetes.rest.handler import ApiResponse
+from rayrig_fakes.kubernetes.rest.methods import verb_of
+from rayrig_fakes.kubernetes.rest.requests import PlainNotFound, Target, one, resolve
 from rayrig_fakes.kubernetes.server import ApiServer
 
 _STREAMS = ("exec", "attach", "portforward")

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from rayrig_fakes.kubernetes.handler import ApiResponse
-from rayrig_fakes.kubernetes.requests import JSON, PROTOBUF, YAML
+from rayrig_fakes.kubernetes.rest.handler import ApiResponse
+from rayrig_fakes.kubernetes.rest.requests import JSON, PROTOBUF, YAML
 
 #: Answers of more bytes are compressed.
 _THRESHOLD = 128 * 1024

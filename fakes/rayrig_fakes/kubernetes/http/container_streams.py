@@ -15,9 +15,9 @@ from rayrig_core.objects import JsonObject
 from rayrig_fakes.kubernetes import status
 from rayrig_fakes.kubernetes.container_logs import LogOptions
 from rayrig_fakes.kubernetes.http.upgrades import MessageChannels, Session
-from rayrig_fakes.kubernetes.log_streams import LogStream
 from rayrig_fakes.kubernetes.pod_logs import container_status
 from rayrig_fakes.kubernetes.pod_streams import node_address
+from rayrig_fakes.kubernetes.rest.log_streams import LogStream
 from rayrig_fakes.kubernetes.server import ApiServer
 from rayrig_fakes.kubernetes.state import ServerState
 

@@ -17,8 +17,8 @@ from rayrig_core.objects import JsonObject
 from rayrig_fakes.kubernetes import status
 from rayrig_fakes.kubernetes.fault_rules import FaultRules
 from rayrig_fakes.kubernetes.http.request_info import RequestInfo
-from rayrig_fakes.kubernetes.revisions import Change, Changes
-from rayrig_fakes.kubernetes.watch import WatchCursor
+from rayrig_fakes.kubernetes.storage.revisions import Change, Changes
+from rayrig_fakes.kubernetes.storage.watch import WatchCursor
 
 #: Calls back after so many seconds.
 CallLater = Callable[[float, Callable[[], None]], object]

@@ -6,10 +6,10 @@ import asyncio
 from typing import Any
 
 from rayrig_core.http import HttpRequest
-from rayrig_fakes.kubernetes.handler import ApiResponse, Response, handle
 from rayrig_fakes.kubernetes.identity import UserInfo
+from rayrig_fakes.kubernetes.rest.handler import ApiResponse, Response, handle
+from rayrig_fakes.kubernetes.rest.watch_response import WatchResponse
 from rayrig_fakes.kubernetes.server import ApiServer
-from rayrig_fakes.kubernetes.watch_response import WatchResponse
 
 _LONGEST_WAIT_S = 3.0
 

@@ -16,9 +16,9 @@ from rayrig_core.objects import JsonObject
 from rayrig_core.ports import HttpClient
 from rayrig_core.resource_types import ENDPOINT_SLICE, NODE, POD, SERVICE
 from rayrig_fakes.kubernetes import status
-from rayrig_fakes.kubernetes.handler import ApiResponse
 from rayrig_fakes.kubernetes.pod_streams import kubelet_address
-from rayrig_fakes.kubernetes.requests import Target
+from rayrig_fakes.kubernetes.rest.handler import ApiResponse
+from rayrig_fakes.kubernetes.rest.requests import Target
 from rayrig_fakes.kubernetes.state import ServerState
 
 _SERVICE_NAME = "kubernetes.io/service-name"

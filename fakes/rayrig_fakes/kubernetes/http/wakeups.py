@@ -6,7 +6,7 @@ import asyncio
 import logging
 import time
 
-from rayrig_fakes.kubernetes.feeds import Feed
+from rayrig_fakes.kubernetes.storage.feeds import Feed
 
 _log = logging.getLogger("rayrig.kubernetes")
 #: Of the processor's time, watchers get a quarter when writers want the rest.

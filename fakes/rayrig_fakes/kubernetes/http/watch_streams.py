@@ -11,10 +11,10 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from random import Random
 from typing import Any, TypeAlias
 
-from rayrig_fakes.kubernetes.event_lines import CHUNK_BYTES, framed
 from rayrig_fakes.kubernetes.http.connection import Connection
-from rayrig_fakes.kubernetes.log_streams import StreamResponse
-from rayrig_fakes.kubernetes.watch_response import WatchResponse
+from rayrig_fakes.kubernetes.rest.log_streams import StreamResponse
+from rayrig_fakes.kubernetes.rest.watch_response import WatchResponse
+from rayrig_fakes.kubernetes.storage.event_lines import CHUNK_BYTES, framed
 
 Message: TypeAlias = MutableMapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[Message]]

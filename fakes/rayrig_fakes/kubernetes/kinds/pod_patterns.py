@@ -10,8 +10,8 @@ from __future__ import annotations
 from typing import NamedTuple, TypeAlias
 
 from rayrig_core.objects import Json, JsonObject
-from rayrig_fakes.kubernetes.json_bytes import quick_json
 from rayrig_fakes.kubernetes.kinds.pod_defaults import pull_policy
+from rayrig_fakes.kubernetes.storage.json_bytes import quick_json
 
 _REMEMBERED = 256
 _LISTS = ("containers", "initContainers")

@@ -1,0 +1,223 @@
+"""Multi-version storage: objects by key in collections, one revision counter over all, a log of changes per collection.
+
+What is stored is never changed: a write puts a new object in the old one's place. Readers who want an object of their own unpack
+one from bytes that are made once per revision and only when asked for.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, insort
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+
+from rayrig_core.objects import JsonObject
+from rayrig_core.ports import WatchType
+from rayrig_fakes.kubernetes.storage.event_lines import EventChunks
+from rayrig_fakes.kubernetes.storage.feeds import Feed
+from rayrig_fakes.kubernetes.storage.revisions import ADDED, DELETED, MODIFIED, Change, RevisionLog
+from rayrig_fakes.kubernetes.storage.stored import Stored
+
+__all__ = ["Collection", "Store", "Stored", "wake_at_once"]
+
+#: Told of each change of a collection, and with None that its history is lost.
+Listener = Callable[[Change | None], None]
+
+#: So many revisions keep their encodings after they were replaced.
+_SUPERSEDED_ENCODED = 1_000
+
+
+class Collection:
+    """The objects of one resource, whatever version they are asked for in. Keys are `namespace/name` or `name`."""
+
+    __slots__ = ("_items", "_keys", "_listeners", "_store", "feed", "log", "resource")
+
+    def __init__(self, store: Store, resource: str, history_limit: int) -> None:
+        self.resource = resource
+        self.log = RevisionLog(history_limit)
+        self.feed = Feed(self.log)
+        self._store = store
+        self._items: dict[str, Stored] = {}
+        self._keys: list[str] = []
+        self._listeners: list[Listener] = []
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    @property
+    def revision(self) -> int:
+        """The store's, not that of the last change here."""
+        return self._store.revision
+
+    def get(self, key: str) -> Stored | None:
+        return self._items.get(key)
+
+    def scan(self, namespace: str = "", *, after: str = "") -> Iterator[Stored]:
+        """Objects in key order, of one namespace or all, with keys greater than `after`."""
+        items = self._items
+        for key in self.keys(namespace, after=after):
+            yield items[key]
+
+    def keys(self, namespace: str = "", *, after: str = "") -> list[str]:
+        keys = self._keys
+        low, high = 0, len(keys)
+        if namespace:
+            low, high = bisect_left(keys, namespace + "/"), bisect_left(keys, namespace + "0")
+        if after:
+            low = max(low, bisect_left(keys, after + "\0"))
+        return keys[low:high]
+
+    def snapshot(self, revision: int) -> dict[str, JsonObject]:
+        """All objects as they were at `revision`, by key in order. The caller has checked that it is not compacted."""
+        then = {key: stored.obj for key, stored in self._items.items()}
+        for change in self.log.since(revision):
+            if change.previous is None:
+                then.pop(change.key, None)
+            else:
+                then[change.key] = change.previous.obj
+        return dict(sorted(then.items()))
+
+    def listen(self, listener: Listener) -> None:
+        """Call `listener` with each change from now on, as it is written."""
+        self._listeners.append(listener)
+
+    def replace(self, objects: Iterable[tuple[str, JsonObject]]) -> None:
+        """Hold these objects, by key, with the versions they have, in place of all that is there. Open watches lose their
+        place."""
+        self._items = {key: Stored(obj, int(obj["metadata"]["resourceVersion"])) for key, obj in objects}
+        self._keys = sorted(self._items)
+        self.log.lose()
+        self.feed.lose()
+        for listener in self._listeners:
+            listener(None)
+        self._store.on_change(self.feed)
+
+    # Writing. The object's metadata.resourceVersion is set here; it must not be changed by anybody afterwards.
+
+    def put(self, key: str, obj: JsonObject, unix_ns: int, cause: int | None = None) -> Stored:
+        """Add or replace."""
+        previous = self._items.get(key)
+        stored = self._stamped(obj)
+        self._items[key] = stored
+        if previous is None:
+            keys = self._keys
+            if not keys or key > keys[-1]:
+                keys.append(key)
+            else:
+                insort(keys, key)
+            self._log(ADDED, stored, key, None, unix_ns, cause)
+        else:
+            self._store.supersede(previous)
+            self._log(MODIFIED, stored, key, previous, unix_ns, cause)
+        return stored
+
+    def remove(self, key: str, last: JsonObject, unix_ns: int, cause: int | None = None) -> Stored:
+        """Remove; `last` is the state the DELETED event carries."""
+        previous = self._items.pop(key)
+        keys = self._keys
+        del keys[bisect_left(keys, key)]
+        stored = self._stamped(last)
+        self._store.supersede(previous)
+        self._store.supersede(stored)
+        self._log(DELETED, stored, key, previous, unix_ns, cause)
+        return stored
+
+    def _stamped(self, obj: JsonObject) -> Stored:
+        store = self._store
+        store.revision = revision = store.revision + 1
+        if store.awaited:
+            store.tell_reached()
+        obj["metadata"]["resourceVersion"] = str(revision)
+        return Stored(obj, revision)
+
+    def _log(
+        self, kind: WatchType, stored: Stored, key: str, previous: Stored | None, unix_ns: int, cause: int | None
+    ) -> None:
+        change = Change(stored.revision, kind, key, stored.obj, stored, previous, unix_ns, cause)
+        log, feed = self.log, self.feed
+        if log.is_full:
+            feed.before_forgetting()
+            log.forget_half()
+            feed.forget()
+        log.entries.append(change)
+        for listener in self._listeners:
+            listener(change)
+        if feed.is_watched:
+            self._store.on_change(feed)
+
+
+def wake_at_once(feed: Feed) -> None:
+    """Whom a change concerns is told of it in the midst of the write."""
+    for cursor in feed.publish():
+        cursor.wake()
+
+
+class Store:
+    """All collections and the revision counter."""
+
+    __slots__ = (
+        "_collections",
+        "_compacted",
+        "_history_limit",
+        "_superseded",
+        "awaited",
+        "event_chunks",
+        "on_change",
+        "revision",
+    )
+
+    def __init__(self, history_limit: int = 100_000) -> None:
+        self.revision = 1
+        self._history_limit = history_limit
+        self._compacted = 0
+        self._collections: dict[str, Collection] = {}
+        self.event_chunks = EventChunks()
+        #: Called after each write to a collection that is watched. It, or somebody it tells, is to `publish` and wake.
+        self.on_change: Callable[[Feed], None] = wake_at_once
+        self._superseded: deque[Stored] = deque()
+        #: Revisions that somebody waits for, and whom to call.
+        self.awaited: list[tuple[int, Callable[[], None]]] = []
+
+    def collection(self, resource: str) -> Collection:
+        """The collection of a group-qualified plural, made when first asked for."""
+        found = self._collections.get(resource)
+        if found is None:
+            found = self._collections[resource] = Collection(self, resource, self._history_limit)
+            found.log.compact(self._compacted)
+        return found
+
+    def supersede(self, stored: Stored) -> None:
+        """No longer an object's present revision: watchers may ask for its encodings for a while yet."""
+        superseded = self._superseded
+        superseded.append(stored)
+        if len(superseded) > _SUPERSEDED_ENCODED:
+            superseded.popleft().forget_encodings()
+
+    @property
+    def collections(self) -> list[Collection]:
+        """In the order of their names."""
+        return [found for _, found in sorted(self._collections.items())]
+
+    def call_when_reached(self, revision: int, reached: Callable[[], None]) -> None:
+        """Call `reached` once, when the revision is given out."""
+        self.awaited.append((revision, reached))
+
+    def forget_call(self, reached: Callable[[], None]) -> None:
+        """Nobody waits there any more."""
+        self.awaited = [each for each in self.awaited if each[1] != reached]
+
+    def tell_reached(self) -> None:
+        """Call those whose revision is reached."""
+        now = self.revision
+        told = [reached for revision, reached in self.awaited if revision <= now]
+        if told:
+            self.awaited = [each for each in self.awaited if each[0] > now]
+            for reached in told:
+                reached()
+
+    def compact(self, revision: int) -> None:
+        """Forget history up to `revision`: watches and reads from before it answer 410 (K8-058)."""
+        self._compacted = max(self._compacted, revision)
+        for collection in self._collections.values():
+            collection.feed.before_forgetting()
+            collection.log.compact(revision)
+            collection.feed.forget()

@@ -1,0 +1,327 @@
+"""The EndpointSlice controller: for each Service with a selector, slices that name its pods and their state.
+
+A change of a pod or service is followed by a write after a short delay that gathers a burst. Changes of a pod that an endpoint
+doesn't show wake nobody: so a pod that finishes by itself stays listed, unready, until another pod of the service changes, as in
+the recordings. Source: kubelet.md 12.
+"""
+
+from __future__ import annotations
+
+from random import Random
+
+from rayrig_core.errors import ApiError
+from rayrig_core.objects import (
+    JsonObject,
+    has_condition,
+    is_being_deleted,
+    key_of,
+    labels_of,
+    name_of,
+    namespace_of,
+    uid_of,
+)
+from rayrig_core.ports import KubernetesClient, Runtime, WatchType
+from rayrig_core.resource_types import ENDPOINT_SLICE, NODE, POD, SERVICE
+from rayrig_core.timestamps import NS
+from rayrig_core.trace import Kind
+from rayrig_sim.calibration import Distribution
+from rayrig_sim.kubernetes.endpoints.endpoints import (
+    SERVICE_NAME_LABEL,
+    Ports,
+    endpoint_of,
+    is_listed,
+    is_terminal,
+    plan_slices,
+    pod_ip,
+    ports_json,
+    resolve_ports,
+)
+from rayrig_sim.kubernetes.object_cache import Key, ObjectCaches
+from rayrig_sim.kubernetes.selectors import LabelSelector, equality_selector
+
+MANAGED_BY_LABEL = "endpointslice.kubernetes.io/managed-by"
+HEADLESS_LABEL = "service.kubernetes.io/headless"
+MANAGER = "endpointslice-controller.k8s.io"
+#: First pause after a refused write; doubles up to 60 s.
+_FIRST_RETRY_NS = 1 * NS
+
+
+class _Followed:
+    """One service: its selector, its pods, its slices as last written or seen, and whether a write is on its way."""
+
+    __slots__ = ("cause", "failures", "is_busy", "is_dirty", "members", "selector", "service", "slices", "states")
+
+    def __init__(self, service: JsonObject) -> None:
+        self.service = service
+        self.selector: LabelSelector = equality_selector((service.get("spec") or {}).get("selector"))
+        self.members: dict[Key, None] = {}
+        self.slices: dict[str, JsonObject] = {}
+        self.states: dict[str, str] = {}
+        self.is_dirty = False
+        self.is_busy = False
+        self.failures = 0
+        self.cause: int | None = None
+
+
+class EndpointSliceController:
+    """Works in the handlers of its caches and starts an actor for each gathered change."""
+
+    def __init__(
+        self, runtime: Runtime, client: KubernetesClient, caches: ObjectCaches, *, delay: Distribution, rng: Random
+    ) -> None:
+        self._runtime = runtime
+        self._client = client
+        self._caches = caches
+        self._delay = delay
+        self._rng = rng
+        self._services: dict[str, dict[str, _Followed]] = {}
+        self._early_slices: dict[Key, dict[str, JsonObject]] = {}
+        #: Services with pods on a node that is not known: they are looked at again when it comes.
+        self._waiting_for_node: dict[str, dict[Key, None]] = {}
+        self._pods = caches.of(POD)
+        self._nodes = caches.of(NODE)
+        caches.of(SERVICE).on_change(self._on_service)
+        caches.of(ENDPOINT_SLICE).on_change(self._on_slice)
+        self._pods.on_change(self._on_pod)
+        self._nodes.on_change(self._on_node)
+
+    # Watching
+
+    def _on_service(self, type_: WatchType, old: JsonObject | None, new: JsonObject, cause: int | None) -> None:
+        namespace, name = key_of(new)
+        services = self._services.setdefault(namespace, {})
+        followed = services.get(name)
+        if type_ is WatchType.DELETED:
+            services.pop(name, None)
+            if followed is not None:
+                followed.is_dirty = False
+            return
+        if not (new.get("spec") or {}).get("selector"):
+            services.pop(name, None)
+            return
+        if followed is None or uid_of(followed.service) != uid_of(new):
+            followed = services[name] = _Followed(new)
+            followed.slices = self._early_slices.pop((namespace, name), {})
+        elif old is not None and old.get("spec") == new.get("spec") and labels_of(old) == labels_of(new):
+            followed.service = new
+            return
+        followed.service = new
+        followed.selector = equality_selector(new["spec"]["selector"])
+        followed.members = {
+            key_of(pod): None
+            for pod in self._pods
+            if namespace_of(pod) == namespace and followed.selector.matches(labels_of(pod))
+        }
+        self._touch(followed, cause)
+
+    def _on_pod(self, type_: WatchType, old: JsonObject | None, new: JsonObject, cause: int | None) -> None:
+        key = key_of(new)
+        services = self._services.get(key[0])
+        if not services:
+            return
+        if type_ is WatchType.DELETED:
+            for followed in services.values():
+                if key in followed.members:
+                    del followed.members[key]
+                    self._touch(followed, cause)
+            return
+        relabelled = old is None or labels_of(old) != labels_of(new)
+        visible = old is None or _shown(old) != _shown(new)
+        if not relabelled and not visible:
+            return
+        labels = labels_of(new)
+        for followed in services.values():
+            was = key in followed.members
+            now = followed.selector.matches(labels) if relabelled else was
+            if now and not was:
+                followed.members[key] = None
+            elif was and not now:
+                del followed.members[key]
+            if (now and (visible or not was)) or (was and not now):
+                self._touch(followed, cause)
+
+    def _on_slice(self, type_: WatchType, old: JsonObject | None, new: JsonObject, cause: int | None) -> None:
+        labels = labels_of(new)
+        service, namespace = labels.get(SERVICE_NAME_LABEL), namespace_of(new)
+        if not service or labels.get(MANAGED_BY_LABEL) != MANAGER:
+            return
+        followed = self._services.get(namespace, {}).get(service)
+        if followed is None:
+            # Slices may be listed before their service.
+            early = self._early_slices.setdefault((namespace, service), {})
+            if type_ is WatchType.DELETED:
+                early.pop(name_of(new), None)
+            else:
+                early[name_of(new)] = new
+            return
+        known = followed.slices.get(name_of(new))
+        if type_ is WatchType.DELETED:
+            if known is not None:
+                del followed.slices[name_of(new)]
+                if not is_being_deleted(followed.service):
+                    self._touch(followed, cause)
+        elif known is not None and _version(known) >= _version(new):
+            return  # our own write, come back
+        else:
+            followed.slices[name_of(new)] = new
+            if known is not None and known.get("endpoints") != new.get("endpoints"):
+                self._touch(followed, cause)
+
+    def _on_node(self, type_: WatchType, old: JsonObject | None, new: JsonObject, cause: int | None) -> None:
+        if type_ is WatchType.ADDED:
+            for namespace, name in self._waiting_for_node.pop(name_of(new), {}):
+                followed = self._services.get(namespace, {}).get(name)
+                if followed is not None:
+                    self._touch(followed, cause)
+
+    def _touch(self, followed: _Followed, cause: int | None) -> None:
+        followed.cause = cause
+        followed.is_dirty = True
+        if not followed.is_busy:
+            followed.is_busy = True
+            self._runtime.spawn("endpointslice-controller", self._sync(followed))
+
+    # Writing
+
+    async def _sync(self, followed: _Followed) -> None:
+        runtime = self._runtime
+        try:
+            while followed.is_dirty:
+                await runtime.sleep(self._delay.draw_ns(self._rng) / NS)
+                if not self._nodes.synced.is_set or not self._pods.synced.is_set:
+                    await self._caches.wait_synced()
+                if not followed.is_dirty:
+                    return
+                followed.is_dirty = False
+                runtime.cause = followed.cause
+                try:
+                    await self._write(followed)
+                    followed.failures = 0
+                except ApiError as error:
+                    if error.code == 404 or is_being_deleted(followed.service):
+                        return
+                    followed.failures += 1
+                    followed.is_dirty = True
+                    await runtime.sleep(min(_FIRST_RETRY_NS << followed.failures - 1, 60 * NS) / NS)
+        finally:
+            followed.is_busy = False
+
+    async def _write(self, followed: _Followed) -> None:
+        service = followed.service
+        namespace = namespace_of(service)
+        wanted = self._wanted(followed)
+        plan = plan_slices(list(followed.slices.values()), wanted)
+        labels = _labels_of_slices(service)
+        touched = [name_of(slice_) for slice_, _ in plan.update] + plan.delete
+        for name, slice_ in followed.slices.items():
+            if labels_of(slice_) != labels and name not in touched:
+                plan.update.append((slice_, slice_.get("endpoints") or []))
+        if plan.is_empty:
+            return
+        self._tell(followed, wanted)
+        for slice_, endpoints in plan.update:
+            body = {**slice_, "endpoints": endpoints or None}
+            body["metadata"] = {**slice_["metadata"], "labels": labels}
+            written = await self._client.update(ENDPOINT_SLICE, body)
+            followed.slices[name_of(written)] = written
+        for ports, endpoints in plan.create:
+            written = await self._client.create(ENDPOINT_SLICE, _new_slice(service, ports, endpoints), namespace)
+            followed.slices[name_of(written)] = written
+        for name in plan.delete:
+            followed.slices.pop(name, None)
+            try:
+                await self._client.delete(ENDPOINT_SLICE, name, namespace)
+            except ApiError as error:
+                if error.code != 404:
+                    raise
+
+    def _wanted(self, followed: _Followed) -> dict[Ports, list[JsonObject]]:
+        service = followed.service
+        namespace, service_name = key_of(service)
+        groups: dict[Ports, list[JsonObject]] = {}
+        for _, pod_name in followed.members:
+            pod = self._pods.get(pod_name, namespace)
+            if pod is None or not is_listed(pod):
+                continue
+            node_name = (pod.get("spec") or {}).get("nodeName") or ""
+            node = self._nodes.get(node_name)
+            if node is None:
+                self._waiting_for_node.setdefault(node_name, {})[(namespace, service_name)] = None
+                continue
+            groups.setdefault(resolve_ports(service, pod), []).append(endpoint_of(service, pod, node))
+        return groups
+
+    def _tell(self, followed: _Followed, wanted: dict[Ports, list[JsonObject]]) -> None:
+        """One trace event: how many are ready, and which endpoints changed to what."""
+        states: dict[str, str] = {}
+        ready = 0
+        for endpoints in wanted.values():
+            for endpoint in endpoints:
+                conditions = endpoint["conditions"]
+                ready += conditions["ready"]
+                states[endpoint["targetRef"]["name"]] = _word(conditions)
+        before = followed.states
+        changes = [f"{name} {state}" for name, state in states.items() if before.get(name) != state]
+        changes += [f"{name} removed" for name in before if name not in states]
+        followed.states = states
+        namespace, name = key_of(followed.service)
+        self._runtime.cause = self._runtime.trace.emit(
+            Kind.ENDPOINTS, f"services/{namespace}/{name}", ready, ", ".join(changes)
+        )
+
+
+def _word(conditions: JsonObject) -> str:
+    if conditions["terminating"]:
+        return "terminating" if conditions["serving"] else "terminating, unready"
+    if not conditions["ready"]:
+        return "unready"
+    return "ready" if conditions["serving"] else "published while unready"
+
+
+def _shown(pod: JsonObject) -> tuple[bool, bool, str, str, bool]:
+    """What an endpoint shows of a pod. The phase counts only with a deletion: see the module's text."""
+    spec = pod.get("spec") or {}
+    deleting = is_being_deleted(pod)
+    return (
+        has_condition(pod, "Ready"),
+        deleting,
+        pod_ip(pod),
+        spec.get("nodeName") or "",
+        deleting and is_terminal(pod),
+    )
+
+
+def _version(obj: JsonObject) -> int:
+    return int(obj["metadata"].get("resourceVersion") or 0)
+
+
+def _labels_of_slices(service: JsonObject) -> dict[str, str]:
+    labels = {**labels_of(service), SERVICE_NAME_LABEL: name_of(service), MANAGED_BY_LABEL: MANAGER}
+    if (service.get("spec") or {}).get("clusterIP") == "None":
+        labels[HEADLESS_LABEL] = ""
+    return labels
+
+
+def _new_slice(service: JsonObject, ports: Ports, endpoints: list[JsonObject]) -> JsonObject:
+    name = name_of(service)
+    owner = {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "name": name,
+        "uid": uid_of(service),
+        "controller": True,
+        "blockOwnerDeletion": True,
+    }
+    return {
+        "apiVersion": "discovery.k8s.io/v1",
+        "kind": "EndpointSlice",
+        "metadata": {
+            "generateName": f"{name}-",
+            "namespace": namespace_of(service),
+            "labels": _labels_of_slices(service),
+            "ownerReferences": [owner],
+        },
+        "addressType": "IPv4",
+        "endpoints": endpoints or None,
+        "ports": ports_json(ports),
+    }

@@ -1,0 +1,108 @@
+"""The shell commands of KubeRay's probes, without a shell: `wget … URL | grep WORD && wget …` (`reference/kubelet.md` section 6).
+
+Only that shape is understood: commands joined by `&&`, each a `wget -O-` to an address of the pod itself, optionally piped into
+`grep`. What wget would print goes through grep to the output, so a failing second half still leaves the words of the first.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from urllib.parse import urlsplit
+
+from rayrig_core.http import HttpFailure, HttpResponse
+from rayrig_sim.kubernetes.kubelet.containers import ExecResult
+
+#: Port, path with query, headers, seconds allowed.
+Get = Callable[[int, str, Mapping[str, str], float], Awaitable[HttpResponse]]
+
+_WGET_TIMEOUT_S = 900.0
+_NETWORK_FAILURE, _SERVER_ERROR = 4, 8
+
+
+@dataclass(frozen=True, slots=True)
+class HealthCheck:
+    """One `wget` with its filter (empty: none)."""
+
+    port: int
+    path: str
+    timeout_s: float
+    pattern: str
+    headers: Mapping[str, str]
+
+
+class NotUnderstood(ValueError):
+    """The command is not of the shape this module knows."""
+
+
+@lru_cache(maxsize=512)
+def parse(command: tuple[str, ...]) -> tuple[HealthCheck, ...]:
+    """The checks a command makes, in order. Raises `NotUnderstood`."""
+    if len(command) >= 3 and command[0].rpartition("/")[2] in ("bash", "sh") and command[1].startswith("-"):
+        line = command[2]
+    else:
+        line = shlex.join(command)
+    return tuple(_check(part) for part in line.split("&&"))
+
+
+def _check(part: str) -> HealthCheck:
+    fetch, _, rest = part.partition("|")
+    words = shlex.split(fetch)
+    if not words or words[0] != "wget":
+        raise NotUnderstood(f"{part.strip()!r} is no wget")
+    timeout_s, url = _WGET_TIMEOUT_S, ""
+    options = iter(words[1:])
+    for word in options:
+        if word in ("-T", "--timeout"):
+            timeout_s = float(next(options, "0")) or _WGET_TIMEOUT_S
+        elif word in ("-t", "--tries", "-O"):
+            next(options, "")
+        elif word.startswith("--timeout="):
+            timeout_s = float(word.partition("=")[2]) or _WGET_TIMEOUT_S
+        elif not word.startswith("-"):
+            url = word
+    parts = urlsplit(url if "://" in url else f"http://{url}")
+    if parts.hostname not in ("localhost", "127.0.0.1", "::1"):
+        raise NotUnderstood(f"{url!r} is not an address of the pod itself")
+    pattern = ""
+    if rest:
+        filter_words = shlex.split(rest)
+        if len(filter_words) != 2 or filter_words[0] != "grep":
+            raise NotUnderstood(f"{rest.strip()!r} is no plain grep")
+        pattern = filter_words[1]
+    path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    port = parts.port or 80
+    headers = {
+        "Host": f"{parts.hostname}:{port}",
+        "User-Agent": "Wget/1.21.3",
+        "Accept": "*/*",
+        "Accept-Encoding": "identity",
+        "Connection": "Keep-Alive",
+    }
+    return HealthCheck(port, path, timeout_s, pattern, headers)
+
+
+async def run(command: Sequence[str], get: Get) -> ExecResult:
+    """Run the command with `get` for wget. Raises `NotUnderstood`."""
+    output = ""
+    for check in parse(tuple(command)):
+        code, body = 0, ""
+        try:
+            response = await get(check.port, check.path, check.headers, check.timeout_s)
+        except HttpFailure:
+            code = _NETWORK_FAILURE
+        else:
+            if response.status >= 400:
+                code = _SERVER_ERROR
+            else:
+                body = response.body.decode(errors="replace")
+        if check.pattern:
+            lines = [line for line in body.splitlines() if check.pattern in line]
+            body = "".join(f"{line}\n" for line in lines)
+            code = 0 if lines else 1
+        output += body
+        if code:
+            return ExecResult(code, output)
+    return ExecResult(0, output)

@@ -1,0 +1,355 @@
+"""The status a kubelet computes for a pod: container states, phase and conditions (`reference/kubelet.md` sections 3 and 4).
+
+Everything here is a pure function of what was seen of the containers, what the last attempts left behind and the pod's former
+status. Who calls when, and what is then written, is the business of `pod_worker` and `status_manager`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from rayrig_core.objects import JsonObject
+from rayrig_core.timestamps import rfc3339
+from rayrig_sim.kubernetes.kubelet.container_records import ContainerRecord, PodRecord, image_id
+
+TERMINAL_PHASES = ("Succeeded", "Failed")
+
+#: The conditions a kubelet writes, in the order in which it writes them.
+KUBELET_CONDITIONS = ("PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady", "PodScheduled")
+
+_LOST = {
+    "terminated": {
+        "exitCode": 137,
+        "reason": "ContainerStatusUnknown",
+        "message": "The container could not be located when the pod was terminated",
+    }
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """Why a container could not be started at the last attempt."""
+
+    reason: str
+    message: str = ""
+
+
+def is_terminal(status: Mapping[str, Any] | None) -> bool:
+    return status is not None and status.get("phase") in TERMINAL_PHASES
+
+
+def restart_policy(pod: JsonObject, spec: JsonObject) -> str:
+    """Of one container: its own, else its pod's."""
+    own: str | None = spec.get("restartPolicy")
+    return own or pod["spec"].get("restartPolicy") or "Always"
+
+
+def is_sidecar(spec: JsonObject) -> bool:
+    """For an entry of `initContainers`: it runs beside the others rather than before them."""
+    return spec.get("restartPolicy") == "Always"
+
+
+def should_start(pod: JsonObject, spec: JsonObject, newest: ContainerRecord | None, seen_ns: int) -> bool:
+    """Whether the next sync would start the container: never started, or ended and its restart policy asks for more."""
+    if pod["metadata"].get("deletionTimestamp"):
+        return False
+    if newest is None:
+        return True
+    if not newest.has_exited(seen_ns):
+        return False
+    policy = restart_policy(pod, spec)
+    if policy == "Never":
+        return False
+    return policy != "OnFailure" or newest.exit is None or newest.exit.exit_code != 0
+
+
+# Containers
+
+
+def _terminated(record: ContainerRecord) -> JsonObject:
+    assert record.exit is not None
+    assert record.finished_ns is not None
+    state: JsonObject = {"exitCode": record.exit.exit_code, "reason": record.exit_reason}
+    if record.exit.message:
+        state["message"] = record.exit.message
+    state["startedAt"] = rfc3339(record.started_ns)
+    state["finishedAt"] = rfc3339(record.finished_ns)
+    state["containerID"] = record.container_id
+    return {"terminated": state}
+
+
+def _container_status(
+    pod: JsonObject,
+    spec: JsonObject,
+    record: PodRecord,
+    seen_ns: int,
+    waiting: Waiting | None,
+    former: JsonObject | None,
+    default: str,
+) -> JsonObject:
+    name = spec["name"]
+    newest, before = record.newest(name), record.previous(name)
+    if newest is None:
+        status: JsonObject = {
+            "name": name,
+            "state": {"waiting": {"reason": default}},
+            "lastState": {},
+            "ready": False,
+            "restartCount": 0,
+            "image": spec.get("image", ""),
+            "imageID": "",
+            "started": False,
+        }
+        if former is not None:
+            _carry_over(status, former)
+    else:
+        ended = newest.has_exited(seen_ns)
+        status = {
+            "name": name,
+            "state": _terminated(newest) if ended else {"running": {"startedAt": rfc3339(newest.started_ns)}},
+            "lastState": _terminated(before) if before is not None and before.exit is not None else {},
+            "ready": False,
+            "restartCount": newest.attempt,
+            "image": newest.image,
+            "imageID": image_id(newest.image),
+            "containerID": newest.container_id,
+            "started": False,
+        }
+        if not status["lastState"] and former is not None and former.get("restartCount") == newest.attempt:
+            status["lastState"] = former.get("lastState") or {}
+        resources = spec.get("resources") or {}
+        if resources.get("requests"):
+            status["allocatedResources"] = resources["requests"]
+        status["resources"] = resources
+    if waiting is not None and should_start(pod, spec, newest, seen_ns):
+        if "terminated" in status["state"]:
+            status["lastState"] = status["state"]
+        reason: JsonObject = {"reason": waiting.reason}
+        if waiting.message:
+            reason["message"] = waiting.message
+        status["state"] = {"waiting": reason}
+    return status
+
+
+def _carry_over(status: JsonObject, former: JsonObject) -> None:
+    """The runtime knows nothing (any more) of a container the API has heard of."""
+    state = former.get("state") or {}
+    status["restartCount"] = former.get("restartCount", 0)
+    status["lastState"] = former.get("lastState") or {}
+    if "terminated" in state:
+        status["state"] = state
+        status["imageID"] = former.get("imageID", "")
+        if former.get("containerID"):
+            status["containerID"] = former["containerID"]
+    elif "running" in state:
+        status["restartCount"] += 1
+        status["lastState"] = {
+            "terminated": {
+                "exitCode": 137,
+                "reason": "ContainerStatusUnknown",
+                "message": "The container could not be located when the pod was deleted.  "
+                "The container used to be Running",
+            }
+        }
+
+
+def container_statuses(
+    pod: JsonObject,
+    record: PodRecord,
+    seen_ns: int,
+    waiting: Mapping[str, Waiting],
+    former: Mapping[str, Any],
+) -> tuple[list[JsonObject], list[JsonObject]]:
+    """`initContainerStatuses` and `containerStatuses` as of `seen_ns`, readiness and `started` still to be filled in.
+
+    `waiting` holds what the last attempts to start left behind, by container.
+    """
+    spec = pod["spec"]
+    init_specs = spec.get("initContainers") or ()
+    default = "PodInitializing" if init_specs else "ContainerCreating"
+    known = {s["name"]: s for s in former.get("containerStatuses") or ()}
+    known_init = {s["name"]: s for s in former.get("initContainerStatuses") or ()}
+    init: list[JsonObject] = []
+    for container in init_specs:
+        name = container["name"]
+        newest = record.newest(name)
+        done = newest is not None and newest.has_exited(seen_ns) and newest.exit is not None
+        reason = waiting.get(name)
+        if done and not is_sidecar(container) and newest is not None and newest.exit is not None:
+            reason = None if newest.exit.exit_code == 0 else reason
+        init.append(_container_status(pod, container, record, seen_ns, reason, known_init.get(name), default))
+    main = [
+        _container_status(pod, c, record, seen_ns, waiting.get(c["name"]), known.get(c["name"]), default)
+        for c in spec["containers"]
+    ]
+    return init, main
+
+
+# Phase
+
+
+def phase(pod: JsonObject, init: list[JsonObject], main: list[JsonObject], *, ends: bool = False) -> str:
+    """`status.phase`. `ends`: the pod is being stopped for good, so nothing will be restarted."""
+    policy = pod["spec"].get("restartPolicy") or "Always"
+    is_pending = False
+    has_failed = False
+    specs = pod["spec"].get("initContainers") or ()
+    has_run = any("running" in s["state"] or "terminated" in s["state"] or s["lastState"] for s in main)
+    for spec, status in zip(specs, init, strict=True):
+        state = status["state"]
+        if is_sidecar(spec):
+            is_pending = is_pending or (not has_run and not status["started"])
+        elif "terminated" in state:
+            if state["terminated"]["exitCode"] != 0:
+                is_pending = has_failed = True
+        elif "waiting" in state and status["lastState"]:
+            if status["lastState"]["terminated"]["exitCode"] != 0:
+                is_pending = has_failed = True
+        else:
+            is_pending = True
+    if has_failed and policy == "Never":
+        return "Failed"
+    if is_pending and not has_run:
+        return "Pending"
+    running = stopped = succeeded = 0
+    for status in main:
+        state = status["state"]
+        if "running" in state:
+            running += 1
+        elif "terminated" in state:
+            stopped += 1
+            succeeded += state["terminated"]["exitCode"] == 0
+        elif status["lastState"]:
+            stopped += 1
+        else:
+            return "Pending"
+    if running:
+        return "Running"
+    if ends:
+        return "Succeeded" if stopped == succeeded else "Failed"
+    if policy == "Always":
+        return "Running"
+    if stopped == succeeded:
+        return "Succeeded"
+    return "Failed" if policy == "Never" else "Running"
+
+
+# Conditions
+
+
+def condition(kind: str, is_true: bool, generation: int | None, reason: str = "", message: str = "") -> JsonObject:
+    """A condition without its transition time. Empty reason and message are left out, as the API does."""
+    result: JsonObject = {"type": kind, "status": "True" if is_true else "False"}
+    if generation is not None:
+        result["observedGeneration"] = generation
+    if reason:
+        result["reason"] = reason
+    if message:
+        result["message"] = message
+    return result
+
+
+def _listing(names: Iterable[str]) -> str:
+    return f"[{' '.join(names)}]"
+
+
+def initialized(pod: JsonObject, phase_now: str, init: list[JsonObject], main: list[JsonObject]) -> JsonObject:
+    generation = pod["metadata"].get("generation")
+    if phase_now == "Succeeded":
+        return condition("Initialized", True, generation, "PodCompleted")
+    specs = pod["spec"].get("initContainers") or ()
+    # Once a main container has started, the pod never goes back to initialising.
+    if specs and not any("running" in s["state"] or "terminated" in s["state"] or s["lastState"] for s in main):
+        missing = [
+            s["name"] for c, s in zip(specs, init, strict=True) if not (s["started"] if is_sidecar(c) else s["ready"])
+        ]
+        if missing:
+            message = f"containers with incomplete status: {_listing(missing)}"
+            return condition("Initialized", False, generation, "ContainersNotInitialized", message)
+    return condition("Initialized", True, generation)
+
+
+def containers_ready(pod: JsonObject, phase_now: str, init: list[JsonObject], main: list[JsonObject]) -> JsonObject:
+    generation = pod["metadata"].get("generation")
+    if phase_now == "Succeeded":
+        return condition("ContainersReady", False, generation, "PodCompleted")
+    if phase_now == "Failed":
+        return condition("ContainersReady", False, generation, "PodFailed")
+    specs = pod["spec"].get("initContainers") or ()
+    unready = [s["name"] for c, s in zip(specs, init, strict=True) if is_sidecar(c) and not s["ready"]]
+    unready += [s["name"] for s in main if not s["ready"]]
+    if unready:
+        message = f"containers with unready status: {_listing(unready)}"
+        return condition("ContainersReady", False, generation, "ContainersNotReady", message)
+    return condition("ContainersReady", True, generation)
+
+
+def ready(pod: JsonObject, of_containers: JsonObject, present: Iterable[JsonObject]) -> JsonObject:
+    """`Ready` from `ContainersReady` and the pod's readiness gates, whose conditions are among `present`."""
+    generation = pod["metadata"].get("generation")
+    if of_containers["status"] != "True":
+        return {**of_containers, "type": "Ready"}
+    gates = pod["spec"].get("readinessGates") or ()
+    if gates:
+        values = {c["type"]: c["status"] for c in present}
+        wrong = []
+        for gate in gates:
+            kind = gate["conditionType"]
+            if kind not in values:
+                wrong.append(f'corresponding condition of pod readiness gate "{kind}" does not exist.')
+            elif values[kind] != "True":
+                wrong.append(f'the status of pod readiness gate "{kind}" is not "True", but {values[kind]}')
+        if wrong:
+            return condition("Ready", False, generation, "ReadinessGatesNotReady", ", ".join(wrong))
+    return condition("Ready", True, generation)
+
+
+def conditions(
+    pod: JsonObject,
+    phase_now: str,
+    init: list[JsonObject],
+    main: list[JsonObject],
+    *,
+    sandbox_is_ready: bool,
+    present: Iterable[JsonObject],
+) -> list[JsonObject]:
+    """The kubelet's own conditions, in its order, without transition times."""
+    generation = pod["metadata"].get("generation")
+    of_containers = containers_ready(pod, phase_now, init, main)
+    return [
+        condition("PodReadyToStartContainers", sandbox_is_ready, generation),
+        initialized(pod, phase_now, init, main),
+        ready(pod, of_containers, present),
+        of_containers,
+        condition("PodScheduled", True, generation),
+    ]
+
+
+def with_lost_containers(pod: JsonObject, status: JsonObject) -> JsonObject:
+    """The last status of a pod that is being taken away: what did not end is reported as lost, the phase as terminal."""
+    status = dict(status)
+    init, main = status.get("initContainerStatuses") or [], status.get("containerStatuses") or []
+    specs = pod["spec"].get("initContainers") or ()
+    by_name = {s["name"]: s for s in init}
+    was_initialized = all(
+        (s := by_name.get(c["name"])) is not None
+        and (is_sidecar(c) or s["state"].get("terminated", {}).get("exitCode") == 0)
+        for c in specs
+    )
+    if was_initialized:
+        status["containerStatuses"] = [_lost(s) for s in main]
+    # Of the init containers only those that had begun can have been lost.
+    begun = [n for n, s in enumerate(init) if "waiting" not in s["state"] or s["lastState"]]
+    if begun:
+        status["initContainerStatuses"] = [_lost(s) if n <= begun[-1] else s for n, s in enumerate(init)]
+    if status.get("phase") not in TERMINAL_PHASES:
+        status["phase"] = "Failed"
+    return status
+
+
+def _lost(status: JsonObject) -> JsonObject:
+    if "terminated" in status["state"]:
+        return status
+    return {**status, "state": _LOST, "ready": False, "started": False}

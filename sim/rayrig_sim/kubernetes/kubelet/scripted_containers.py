@@ -1,0 +1,303 @@
+"""Containers that play a script: what they answer when, how they end, how they take SIGTERM, how their images pull.
+
+The script is data, one entry for each container of a pod, and beside them `images` and `sandbox`:
+
+    main:
+      runs: [{for: 2, exit: 1}, {}]          # one for each attempt, the last repeats; no `for`: for ever
+      term: {after: 0.05, exit: 143}         # or {ignore: true}; `http: {"*": "503:draining"}` answers from SIGTERM on
+      http: {8080: {"/ready": [[0, "503:no"], [7, "200:ok"]], "*": [[0, "200:ok"]], listen: [[0, true]]}}
+      grpc: {9100: [[0, "SERVING"]]}
+      exec: [{match: hook, schedule: [[0, {exit: 0, delay: 4, out: "", err: ""}]]}]
+      log: "last words"
+    images: {"registry.test/app:1": [{delay: 5}, {error: "not found", code: NOT_FOUND}]}
+    sandbox: {delay: 3, error: "no addresses", times: 2}
+
+Schedules are by the container's age in seconds. Any key of a container may stand in a run and holds for that run. Answers are
+`STATUS:body`, `STATUS:body@SECONDS`, `302:/location`, `hang` and `reset`. An exec answer may also be `{error: text}` (the runtime
+refuses) or `{real: true}` (a health command of the shape `health_commands` knows is carried out). A pod without a script runs for
+ever and listens nowhere.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from rayrig_core.http import Failure, HttpFailure, HttpResponse
+from rayrig_core.objects import JsonObject, annotations_of, uid_of
+from rayrig_core.ports import Runtime, Signal
+from rayrig_core.timestamps import NS
+from rayrig_sim.kubernetes.kubelet import health_commands
+from rayrig_sim.kubernetes.kubelet.containers import (
+    ContainerExit,
+    CreateFailed,
+    ExecRefused,
+    ExecResult,
+    ExecTimeout,
+    ImagePullFailed,
+    SandboxFailed,
+    StartFailed,
+)
+
+#: The annotation that holds a pod's script as JSON.
+SCRIPT_ANNOTATION = "script"
+_BIG_BODY = "x" * 20_000
+_TERM_AFTER_S = 0.05
+_SIGTERM, _SIGKILL = 143, 137
+#: A process hears of a signal a moment after it was sent.
+_REACTION_S = 0.001
+#: gRPC status codes as the container runtime's errors show them.
+_RPC_CODES = {"NOT_FOUND": "NotFound", "UNAVAILABLE": "Unavailable", "UNKNOWN": "Unknown", "INTERNAL": "Internal"}
+
+Script = Mapping[str, Any]
+
+
+def annotated_script(pod: JsonObject) -> Script:
+    """The script in the pod's annotation; empty when there is none. Raises `ValueError` for text that is no JSON."""
+    text = annotations_of(pod).get(SCRIPT_ANNOTATION)
+    return json.loads(text) if text else {}
+
+
+def _at(schedule: Sequence[Sequence[Any]], age_s: float, default: Any = None) -> Any:
+    """The last entry whose time has come."""
+    found = default
+    for entry in schedule:
+        if entry[0] > age_s:
+            break
+        found = entry[1]
+    return found
+
+
+class ScriptedContainer:
+    """One running container (protocols `Container`, `ServesHttps`, `ServesGrpcHealth`)."""
+
+    def __init__(self, runtime: Runtime, name: str, script: Script, attempt: int, ip: str) -> None:
+        runs = script.get("runs") or [{}]
+        run = runs[min(attempt, len(runs) - 1)]
+        self._script: Script = {**script, **run}
+        self._runtime = runtime
+        self._name = name
+        self._ip = ip
+        self._exited: Signal[ContainerExit] = runtime.signal()
+        self._started_ns = runtime.monotonic_ns()
+        self._term_answers: Mapping[str, str] | None = None
+        if "for" in run:
+            runtime.spawn(f"script/{name}", self._end_after(run["for"], run.get("exit", 0), run.get("reason", "")))
+
+    @property
+    def exited(self) -> Signal[ContainerExit]:
+        return self._exited
+
+    @property
+    def age_s(self) -> float:
+        return (self._runtime.monotonic_ns() - self._started_ns) / NS
+
+    # Ending
+
+    async def _end_after(self, delay_s: float, code: int, reason: str = "") -> None:
+        await self._runtime.sleep(delay_s)
+        self._end(code, reason, self._script.get("message", ""))
+
+    def _end(self, code: int, reason: str = "", message: str = "") -> None:
+        self._exited.set(ContainerExit(code, reason, message, self._script.get("log", "")))
+
+    def terminate(self) -> None:
+        term = self._script.get("term") or {}
+        if "http" in term:
+            self._term_answers = term["http"]
+        if not term.get("ignore") and not self._exited.is_set:
+            delay_s, code = term.get("after", _TERM_AFTER_S), term.get("exit", _SIGTERM)
+            self._runtime.spawn(f"script/{self._name}/term", self._end_on_term(delay_s, code))
+
+    async def _end_on_term(self, delay_s: float, code: int) -> None:
+        await self._runtime.sleep(delay_s + _REACTION_S)
+        self._end(code)
+
+    def kill(self, reason: str = "") -> None:
+        self._end(_SIGKILL, reason)
+
+    # Answering
+
+    def _listening(self, port: int) -> Mapping[str, Any] | None:
+        if self._exited.is_set:
+            return None
+        spec: Mapping[str, Any] | None = (self._script.get("http") or {}).get(str(port))
+        if spec is None or not _at(spec.get("listen") or (), self.age_s, default="listen" not in spec):
+            return None
+        return spec if spec.get("host") in (None, self._ip) else None
+
+    async def http_get(self, port: int, path: str, headers: Mapping[str, str], timeout_s: float) -> HttpResponse:
+        spec = self._listening(port)
+        if spec is None:
+            raise HttpFailure(Failure.REFUSED, f"{self._ip}:{port}")
+        if spec.get("tls"):
+            raise HttpFailure(Failure.RESET, f"{self._ip}:{port}")
+        return await self._answer(spec, path, timeout_s)
+
+    async def https_get(self, port: int, path: str, headers: Mapping[str, str], timeout_s: float) -> HttpResponse:
+        spec = self._listening(port)
+        if spec is None:
+            raise HttpFailure(Failure.REFUSED, f"{self._ip}:{port}")
+        if not spec.get("tls"):
+            await self._runtime.sleep(timeout_s)
+            raise HttpFailure(Failure.TIMEOUT, f"{self._ip}:{port}")
+        return await self._answer(spec, path, timeout_s)
+
+    async def _answer(self, spec: Mapping[str, Any], path: str, timeout_s: float) -> HttpResponse:
+        plain = path.partition("?")[0]
+        text: str | None = None
+        if self._term_answers is not None:
+            text = self._term_answers.get(plain) or self._term_answers.get("*")
+        if text is None:
+            schedule = spec.get(plain) or spec.get("*")
+            text = _at(schedule, self.age_s) if schedule else None
+        if text is None:
+            text = "404:not found"
+        if text == "hang":
+            await self._runtime.sleep(timeout_s)
+            raise HttpFailure(Failure.TIMEOUT, path)
+        if text == "reset":
+            raise HttpFailure(Failure.RESET, path)
+        status_text, _, body = text.partition(":")
+        body, at, delay = body.rpartition("@") if "@" in body else (body, "", "")
+        if at:
+            if float(delay) > timeout_s:
+                await self._runtime.sleep(timeout_s)
+                raise HttpFailure(Failure.TIMEOUT, path)
+            await self._runtime.sleep(float(delay))
+        status = int(status_text)
+        if 300 <= status < 400:
+            return HttpResponse(status, b"", {"location": body})
+        return HttpResponse.text(status, _BIG_BODY if body == "BIG" else body)
+
+    async def tcp_connect(self, port: int, timeout_s: float) -> None:
+        if self._listening(port) is None:
+            raise HttpFailure(Failure.REFUSED, f"{self._ip}:{port}")
+
+    async def grpc_health(self, port: int, service: str, timeout_s: float) -> str:
+        schedule = (self._script.get("grpc") or {}).get(str(port))
+        status = _at(schedule, self.age_s) if schedule and not self._exited.is_set else None
+        if status is None:
+            raise HttpFailure(Failure.REFUSED, f"{self._ip}:{port}")
+        if status == "hang":
+            await self._runtime.sleep(timeout_s)
+            raise HttpFailure(Failure.TIMEOUT, f"{self._ip}:{port}")
+        return str(status)
+
+    async def exec(self, command: Sequence[str], timeout_s: float) -> ExecResult:
+        line = " ".join(command)
+        answer: Mapping[str, Any] = {}
+        for rule in self._script.get("exec") or ():
+            if rule.get("match", "") in line:
+                answer = _at(rule["schedule"], self.age_s) or {}
+                break
+        if "error" in answer:
+            raise ExecRefused(f"rpc error: code = Unknown desc = {answer['error']}")
+        if answer.get("real"):
+            return await self._exec_really(command, timeout_s)
+        delay_s = answer.get("delay", 0)
+        if delay_s > timeout_s:
+            await self._runtime.sleep(timeout_s)
+            raise ExecTimeout(line)
+        if delay_s:
+            await self._runtime.sleep(delay_s)
+        return ExecResult(answer.get("exit", 0), answer.get("out", "") + answer.get("err", ""))
+
+    async def _exec_really(self, command: Sequence[str], timeout_s: float) -> ExecResult:
+        ends_ns = self._runtime.monotonic_ns() + round(timeout_s * NS)
+
+        async def get(port: int, path: str, headers: Mapping[str, str], allowed_s: float) -> HttpResponse:
+            left_s = (ends_ns - self._runtime.monotonic_ns()) / NS
+            try:
+                return await self.http_get(port, path, headers, min(allowed_s, left_s))
+            except HttpFailure as failure:
+                if failure.failure is Failure.TIMEOUT and left_s <= allowed_s:
+                    raise ExecTimeout(" ".join(command)) from None
+                raise
+
+        try:
+            return await health_commands.run(command, get)
+        except health_commands.NotUnderstood as error:
+            raise ExecRefused(f"rpc error: code = Unknown desc = {error}") from None
+
+
+class ScriptedContainerRuntime:
+    """A node's container runtime (protocol `ContainerRuntime`) whose containers play scripts.
+
+    `script_of` gives a pod's script; `allocate_ip` an address for a new sandbox; `is_present` says which images are there before
+    anything was pulled.
+    """
+
+    def __init__(
+        self,
+        runtime: Runtime,
+        *,
+        allocate_ip: Callable[[JsonObject], str],
+        script_of: Callable[[JsonObject], Script] = annotated_script,
+        is_present: Callable[[str], bool] = lambda image: "/present/" in image,
+    ) -> None:
+        self._runtime = runtime
+        self._allocate_ip = allocate_ip
+        self._script_of = script_of
+        self._is_present = is_present
+        self._pulled: dict[str, None] = {}
+        self._scripts: dict[str, Script] = {}
+        #: How often something was done for a pod, by uid and what it was.
+        self._times: dict[str, dict[str, int]] = {}
+
+    def _script(self, pod: JsonObject) -> Script:
+        uid = uid_of(pod)
+        script = self._scripts.get(uid)
+        if script is None:
+            script = self._scripts[uid] = self._script_of(pod)
+        return script
+
+    def _count(self, pod: JsonObject, what: str) -> int:
+        """How often this was done before."""
+        times = self._times.setdefault(uid_of(pod), {})
+        before = times.get(what, 0)
+        times[what] = before + 1
+        return before
+
+    def has_image(self, image: str) -> bool:
+        return image in self._pulled or self._is_present(image)
+
+    async def pull_image(self, image: str, pod: JsonObject) -> int | None:
+        plays = (self._script(pod).get("images") or {}).get(image) or [{}]
+        play = plays[min(self._count(pod, f"pull {image}"), len(plays) - 1)]
+        if play.get("delay"):
+            await self._runtime.sleep(play["delay"])
+        if play.get("error"):
+            code = play.get("code")
+            text = play["error"]
+            raise ImagePullFailed(f"rpc error: code = {_RPC_CODES.get(code, code)} desc = {text}" if code else text)
+        self._pulled[image] = None
+        return None
+
+    async def start_sandbox(self, pod: JsonObject) -> str:
+        play = self._script(pod).get("sandbox") or {}
+        if play.get("delay"):
+            await self._runtime.sleep(play["delay"])
+        if play.get("error") and self._count(pod, "sandbox") < play.get("times", 1 << 30):
+            raise SandboxFailed(f"rpc error: code = Unknown desc = {play['error']}")
+        return self._allocate_ip(pod)
+
+    async def stop_sandbox(self, pod: JsonObject) -> None:
+        self._scripts.pop(uid_of(pod), None)
+        self._times.pop(uid_of(pod), None)
+
+    async def start_container(self, pod: JsonObject, spec: JsonObject, pod_ip: str, attempt: int) -> ScriptedContainer:
+        name = spec["name"]
+        script: Script = self._script(pod).get(name) or {}
+        runs = script.get("runs") or [{}]
+        run = runs[min(attempt, len(runs) - 1)]
+        if "create_error" in run and self._count(pod, f"create {name}") < run.get("times", 1 << 30):
+            raise CreateFailed(run["create_error"])
+        if "start_error" in run:
+            raise StartFailed(run["start_error"])
+        return self.make_container(name, script, attempt, pod_ip)
+
+    def make_container(self, name: str, script: Script, attempt: int, pod_ip: str) -> ScriptedContainer:
+        """The process itself; for those who want to look into it."""
+        return ScriptedContainer(self._runtime, name, script, attempt, pod_ip)

@@ -1,0 +1,285 @@
+"""Pod statuses on their way to the API: kept as computed, written when they differ (`reference/kubelet.md` sections 1 and 3).
+
+A status that equals the one at hand is not written. Writing is a strategic-merge patch of what the kubelet owns, so that conditions
+of others stay. A terminal phase is held back while containers may still run. When a pod that is being deleted has ended, its object
+is deleted with grace 0. What could not be written is tried again at the next full pass.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from rayrig_core.errors import ApiError, NotFound
+from rayrig_core.objects import JsonObject, name_of, namespace_of, uid_of
+from rayrig_core.ports import KubernetesClient, Preconditions, Runtime
+from rayrig_core.resource_types import POD
+from rayrig_core.timestamps import rfc3339
+from rayrig_sim.kubernetes.kubelet.pod_status import KUBELET_CONDITIONS, containers_ready, is_terminal, ready
+
+FULL_PASS_S = 10.0
+
+
+@dataclass(slots=True, eq=False)
+class _Entry:
+    pod: JsonObject
+    #: As computed; None before the first computation.
+    status: JsonObject | None = None
+    #: What led to it.
+    cause: int | None = None
+    is_dirty: bool = False
+    is_finished: bool = False
+    is_deleted: bool = False
+    #: As the API last showed it.
+    api_status: JsonObject = field(default_factory=dict)
+
+
+class StatusManager:
+    """Statuses of the pods of one kubelet. `could_be_running(uid)` tells whether containers of the pod may still run."""
+
+    def __init__(
+        self,
+        runtime: Runtime,
+        client: KubernetesClient,
+        *,
+        name: str,
+        could_be_running: Callable[[str], bool],
+    ) -> None:
+        self._runtime = runtime
+        self._client = client
+        self._name = name
+        self._could_be_running = could_be_running
+        self._entries: dict[str, _Entry] = {}
+        self._dirty: dict[str, None] = {}
+        self._is_writing = False
+        self._is_passing = False
+        self.is_stopped = False
+
+    def status(self, uid: str) -> JsonObject | None:
+        """The newest computed status; the API's when none has been computed yet."""
+        entry = self._entries.get(uid)
+        if entry is None:
+            return None
+        return entry.status or entry.pod.get("status")
+
+    def computed(self, uid: str) -> JsonObject | None:
+        entry = self._entries.get(uid)
+        return entry.status if entry else None
+
+    # What comes from the API
+
+    def observe(self, pod: JsonObject) -> None:
+        """A pod as the API shows it now."""
+        uid = uid_of(pod)
+        entry = self._entries.get(uid)
+        if entry is None:
+            self._entries[uid] = _Entry(pod, api_status=pod.get("status") or {})
+            return
+        if _revision(pod) < _revision(entry.pod):
+            # The answer to a write of our own was newer than this.
+            return
+        entry.pod = pod
+        entry.api_status = pod.get("status") or {}
+        if entry.is_dirty or entry.status is None:
+            return
+        if entry.is_finished and pod["metadata"].get("deletionTimestamp") and not entry.is_deleted:
+            self._mark(uid, entry)
+        elif self._was_overwritten(entry):
+            self._pass_soon()
+
+    def forget(self, uid: str) -> None:
+        self._entries.pop(uid, None)
+        self._dirty.pop(uid, None)
+
+    # What is computed
+
+    def set_status(self, pod: JsonObject, status: JsonObject, *, finished: bool = False, force: bool = False) -> None:
+        """Take a computed status; conditions keep the time of their last transition.
+
+        `finished`: nothing of the pod is left on the node, so its object may go.
+        """
+        uid = uid_of(pod)
+        entry = self._entries.get(uid)
+        if entry is None:
+            return
+        former = entry.status if entry.status is not None else (entry.pod.get("status") or {})
+        now = rfc3339(self._runtime.unix_ns())
+        times = {c["type"]: (c["status"], c.get("lastTransitionTime")) for c in former.get("conditions") or ()}
+        for condition in status.get("conditions") or ():
+            was = times.get(condition["type"])
+            condition["lastTransitionTime"] = was[1] if was and was[0] == condition["status"] and was[1] else now
+        status["startTime"] = former.get("startTime") or now
+        newly_finished = finished and not entry.is_finished
+        entry.is_finished = entry.is_finished or finished
+        if status == entry.status and not newly_finished and not force:
+            return
+        entry.status = status
+        self._mark(uid, entry)
+
+    def set_sandbox_ready(self, uid: str) -> None:
+        """The sandbox stands: the condition is told before the containers start."""
+        entry = self._entries.get(uid)
+        if entry is None or entry.status is None:
+            return
+        now = rfc3339(self._runtime.unix_ns())
+        conditions = [
+            {**c, "status": "True", "lastTransitionTime": now}
+            if c["type"] == "PodReadyToStartContainers" and c["status"] != "True"
+            else c
+            for c in entry.status.get("conditions") or ()
+        ]
+        if conditions != entry.status.get("conditions"):
+            entry.status = {**entry.status, "conditions": conditions}
+            self._mark(uid, entry)
+
+    def set_readiness(self, uid: str, container_id: str, is_ready: bool) -> None:
+        """A readiness probe changed its mind: the status follows at once, whatever the pod worker is doing."""
+        self._set_flag(uid, container_id, "ready", is_ready)
+
+    def set_started(self, uid: str, container_id: str, is_started: bool) -> None:
+        self._set_flag(uid, container_id, "started", is_started)
+
+    def _set_flag(self, uid: str, container_id: str, flag: str, value: bool) -> None:
+        entry = self._entries.get(uid)
+        if entry is None or entry.status is None:
+            return
+        status = dict(entry.status)
+        found = False
+        for part in ("initContainerStatuses", "containerStatuses"):
+            statuses = status.get(part) or []
+            for n, container in enumerate(statuses):
+                if container.get("containerID") == container_id and container[flag] != value:
+                    status[part] = [*statuses[:n], {**container, flag: value}, *statuses[n + 1 :]]
+                    found = True
+        if not found:
+            return
+        if flag == "ready":
+            init, main = status.get("initContainerStatuses") or [], status["containerStatuses"]
+            of_containers = containers_ready(entry.pod, status["phase"], init, main)
+            present = entry.api_status.get("conditions") or ()
+            fresh = {c["type"]: c for c in (of_containers, ready(entry.pod, of_containers, present))}
+            status["conditions"] = [
+                fresh.get(c["type"], c) if c["type"] in fresh else c for c in status.get("conditions") or ()
+            ]
+        self.set_status(entry.pod, status)
+
+    def _mark(self, uid: str, entry: _Entry) -> None:
+        entry.is_dirty = True
+        entry.cause = self._runtime.cause
+        self._dirty.pop(uid, None)
+        self._dirty[uid] = None
+        if not self._is_writing and not self.is_stopped:
+            self._is_writing = True
+            self._runtime.spawn(f"{self._name}/status", self._write_all())
+
+    # Writing
+
+    async def _write_all(self) -> None:
+        try:
+            while self._dirty and not self.is_stopped:
+                uid = next(iter(self._dirty))
+                del self._dirty[uid]
+                entry = self._entries.get(uid)
+                if entry is not None:
+                    self._runtime.cause = entry.cause
+                    await self._write(uid, entry)
+        finally:
+            self._is_writing = False
+
+    async def _write(self, uid: str, entry: _Entry) -> None:
+        entry.is_dirty = False
+        namespace, name = namespace_of(entry.pod), name_of(entry.pod)
+        status = entry.status
+        if status is None:
+            return
+        body = self._to_write(uid, entry, status)
+        try:
+            if not _covers(entry.api_status, body):
+                patch = {"metadata": {"uid": uid}, "status": body}
+                answer = await self._client.patch(
+                    POD, name, patch, namespace, patch_type="strategic", subresource="status"
+                )
+                entry.api_status = answer.get("status") or {}
+                if self._entries.get(uid) is entry:
+                    entry.pod = answer
+            if entry.is_finished and entry.pod["metadata"].get("deletionTimestamp") and not entry.is_deleted:
+                entry.is_deleted = True
+                await self._client.delete(
+                    POD, name, namespace, grace_period_seconds=0, preconditions=Preconditions(uid=uid)
+                )
+        except NotFound:
+            # The pod is gone, or its name is another's now: the watch will tell.
+            return
+        except ApiError:
+            entry.is_deleted = False
+            entry.is_dirty = True
+            self._pass_soon()
+
+    def _to_write(self, uid: str, entry: _Entry, status: JsonObject) -> JsonObject:
+        """What is the kubelet's of a status, with a terminal phase held back while containers may still run."""
+        body = dict(status)
+        if is_terminal(status) and not is_terminal(entry.api_status) and self._could_be_running(uid):
+            for part in ("phase", "reason", "message"):
+                body.pop(part, None)
+                if entry.api_status.get(part):
+                    body[part] = entry.api_status[part]
+        own = []
+        for condition in body.get("conditions") or ():
+            if condition["type"] in KUBELET_CONDITIONS:
+                # A merge keeps what is not mentioned; a condition that is true has no reason.
+                own.append({"reason": None, "message": None, **condition})
+        if own:
+            body["conditions"] = own
+            foreign = [
+                c["type"] for c in entry.api_status.get("conditions") or () if c["type"] not in KUBELET_CONDITIONS
+            ]
+            order = [*foreign, *(c["type"] for c in own)]
+            body["$setElementOrder/conditions"] = [{"type": kind} for kind in order]
+        for part in ("podIPs", "hostIPs"):
+            # Addresses merge too: one that is no longer the pod's has to be taken away.
+            addresses = body.get(part) or []
+            gone = [each for each in entry.api_status.get(part) or () if addresses and each not in addresses]
+            if gone:
+                body[part] = [*addresses, *({"$patch": "delete", "ip": each["ip"]} for each in gone)]
+        return body
+
+    def _was_overwritten(self, entry: _Entry) -> bool:
+        status = entry.status
+        return status is not None and not _covers(entry.api_status, self._to_write(uid_of(entry.pod), entry, status))
+
+    def _pass_soon(self) -> None:
+        if not self._is_passing and not self.is_stopped:
+            self._is_passing = True
+            self._runtime.spawn(f"{self._name}/status-pass", self._pass_later())
+
+    async def _pass_later(self) -> None:
+        """The full pass: write what could not be written, and what others wrote over."""
+        await self._runtime.sleep(FULL_PASS_S)
+        self._is_passing = False
+        if self.is_stopped:
+            return
+        for uid, entry in list(self._entries.items()):
+            if entry.status is not None and uid not in self._dirty and (entry.is_dirty or self._was_overwritten(entry)):
+                self._mark(uid, entry)
+
+
+def _revision(pod: JsonObject) -> int:
+    """Resource versions of one object grow; one that is no number is taken as the newest."""
+    text = pod["metadata"].get("resourceVersion") or ""
+    return int(text) if text.isdecimal() else 1 << 62
+
+
+def _covers(present: JsonObject, wanted: JsonObject) -> bool:
+    """Whether writing `wanted` over `present` would change nothing."""
+    for key, value in wanted.items():
+        if key.startswith("$"):
+            continue
+        if key == "conditions":
+            by_type = {c["type"]: c for c in present.get("conditions") or ()}
+            for condition in value:
+                there = by_type.get(condition["type"])
+                if there is None or any(there.get(k) != v for k, v in condition.items()):
+                    return False
+        elif present.get(key) != value:
+            return False
+    return True

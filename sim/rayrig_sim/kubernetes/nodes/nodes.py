@@ -1,0 +1,347 @@
+"""Nodes: what one has, how it registers, and what can be done to it (cordon, drain, loss and return)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from rayrig_core.errors import AlreadyExists, ApiError, NotFound
+from rayrig_core.objects import JsonObject, condition_of, controller_of, name_of, namespace_of, uid_of
+from rayrig_core.ports import EventRecorder, KubernetesClient, Runtime, Task
+from rayrig_core.resource_types import NODE, POD
+from rayrig_core.timestamps import NS, rfc3339
+from rayrig_core.trace import Kind
+from rayrig_sim.kubernetes.nodes.heartbeats import VirtualHeartbeats, renew_lease
+from rayrig_sim.kubernetes.taints import Taint
+
+#: What a node has of the resources its description leaves out. Guess: room that does not get in the way.
+DEFAULT_CAPACITY = {"cpu": "8", "memory": "32Gi", "pods": "110", "ephemeral-storage": "100Gi"}
+#: kubectl drain tries a refused eviction again after this long.
+EVICTION_RETRY_S = 5.0
+#: A kubelet that comes back finds its runtime state too old first and is Ready with the next heartbeat (kubelet.md 13).
+READY_AFTER_RETURN_S = 10.0
+
+#: What a kubelet says of its node when it first finds one of the conditions well, or no longer unknown.
+PRESSURE_EVENTS = {
+    "MemoryPressure": "NodeHasSufficientMemory",
+    "DiskPressure": "NodeHasNoDiskPressure",
+    "PIDPressure": "NodeHasSufficientPID",
+}
+
+_HEALTHY = (
+    ("MemoryPressure", "False", "KubeletHasSufficientMemory", "kubelet has sufficient memory available"),
+    ("DiskPressure", "False", "KubeletHasNoDiskPressure", "kubelet has no disk pressure"),
+    ("PIDPressure", "False", "KubeletHasSufficientPID", "kubelet has sufficient PID available"),
+    ("Ready", "True", "KubeletReady", "kubelet is posting ready status"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class NodeSpec:
+    """A node to be. `capacity` is in Kubernetes quantities (`{"cpu": "16", "nvidia.com/gpu": 4}`); what it leaves out is defaulted.
+
+    All of the capacity is allocatable. `images` are those already present.
+    """
+
+    name: str
+    labels: Mapping[str, str] = field(default_factory=dict)
+    taints: Sequence[Taint] = ()
+    capacity: Mapping[str, str | int] = field(default_factory=dict)
+    address: str = ""
+    images: Sequence[str] = ()
+
+
+def node_object(spec: NodeSpec, unix_ns: int) -> JsonObject:
+    """The Node as its kubelet reports it, Ready."""
+    capacity = {name: str(amount) for name, amount in {**DEFAULT_CAPACITY, **spec.capacity}.items()}
+    taints = [{"key": taint.key, "value": taint.value, "effect": taint.effect} for taint in spec.taints]
+    for taint in taints:
+        if not taint["value"]:
+            del taint["value"]
+    labels = {
+        "kubernetes.io/hostname": spec.name,
+        "kubernetes.io/os": "linux",
+        "kubernetes.io/arch": "amd64",
+        **spec.labels,
+    }
+    addresses = [{"type": "Hostname", "address": spec.name}]
+    if spec.address:
+        addresses.insert(0, {"type": "InternalIP", "address": spec.address})
+    node: JsonObject = {
+        "apiVersion": "v1",
+        "kind": "Node",
+        "metadata": {"name": spec.name, "labels": labels},
+        "spec": {"taints": taints} if taints else {},
+        "status": {
+            "capacity": capacity,
+            "allocatable": dict(capacity),
+            "addresses": addresses,
+            "conditions": healthy_conditions(unix_ns),
+            "nodeInfo": {"kubeletVersion": "v1.36.2", "operatingSystem": "linux", "architecture": "amd64"},
+        },
+    }
+    if spec.images:
+        node["status"]["images"] = [{"names": [image]} for image in spec.images]
+    return node
+
+
+def node_reference(name: str) -> JsonObject:
+    """What a kubelet's events about its node refer to: a Node by name, whose name stands for its uid."""
+    return {"apiVersion": "v1", "kind": "Node", "metadata": {"name": name, "uid": name}}
+
+
+def healthy_conditions(unix_ns: int) -> list[JsonObject]:
+    """The four conditions of a node that is well."""
+    return [_condition(kind, status, reason, text, unix_ns) for kind, status, reason, text in _HEALTHY]
+
+
+def _condition(kind: str, status: str, reason: str, message: str, unix_ns: int) -> JsonObject:
+    now = rfc3339(unix_ns)
+    return {
+        "type": kind,
+        "status": status,
+        "lastHeartbeatTime": now,
+        "lastTransitionTime": now,
+        "reason": reason,
+        "message": message,
+    }
+
+
+class NodePresence:
+    """The part of a kubelet that speaks for its node: registration, heartbeats and the Ready condition."""
+
+    def __init__(
+        self,
+        runtime: Runtime,
+        client: KubernetesClient,
+        spec: NodeSpec,
+        heartbeats: VirtualHeartbeats,
+        recorder: EventRecorder | None = None,
+        *,
+        writes_lease: bool = False,
+    ) -> None:
+        self.spec = spec
+        self._runtime = runtime
+        self._client = client
+        self._heartbeats = heartbeats
+        self._recorder = recorder
+        self._writes_lease = writes_lease
+        self._lease: Task[None] | None = None
+        self._return: Task[None] | None = None
+        self._uid = ""
+
+    async def register(self) -> JsonObject:
+        """Create the Node (take over one that exists) and begin to renew. Raises `ApiError`.
+
+        The API server gives a new Node the not-ready taint; the node lifecycle controller takes it away.
+        """
+        node = node_object(self.spec, self._runtime.unix_ns())
+        try:
+            made = await self._client.create(NODE, node)
+        except AlreadyExists:
+            made = await self._client.patch(
+                NODE, self.spec.name, {"status": node["status"]}, patch_type="strategic", subresource="status"
+            )
+        else:
+            if not (made.get("status") or {}).get("conditions"):
+                made = await self._client.patch(
+                    NODE, self.spec.name, {"status": node["status"]}, patch_type="strategic", subresource="status"
+                )
+        self._uid = uid_of(made)
+        self._runtime.trace.emit(Kind.NODE, f"nodes/{self.spec.name}", "registered", "")
+        self._beat()
+        return made
+
+    def silence(self) -> None:
+        """The kubelet stops: no more renewals, nothing reported."""
+        self._heartbeats.stop(self.spec.name)
+        for task in (self._lease, self._return):
+            if task is not None:
+                task.cancel()
+        self._lease = self._return = None
+
+    def resume(self) -> None:
+        """The kubelet is back: it renews at once, reports itself not ready, and Ready with its next heartbeat."""
+        self._beat()
+        self._return = self._runtime.spawn(f"kubelet/{self.spec.name}/return", self._come_back())
+
+    def _beat(self) -> None:
+        self._heartbeats.start(self.spec.name)
+        if self._writes_lease and self._lease is None:
+            body = renew_lease(self._runtime, self._client, self.spec.name, self._uid)
+            self._lease = self._runtime.spawn(f"kubelet/{self.spec.name}/lease", body)
+
+    async def _come_back(self) -> None:
+        name = self.spec.name
+        try:
+            node = await self._client.get(NODE, name)
+            if _ready_status(node) == "True":
+                return  # nobody noticed that it was away
+            unix_ns = self._runtime.unix_ns()
+            await self._report([_condition("Ready", "False", "KubeletNotReady", "container runtime is down", unix_ns)])
+            await self._runtime.sleep(READY_AFTER_RETURN_S)
+            conditions = healthy_conditions(self._runtime.unix_ns())
+            for condition in conditions:
+                before = next(
+                    (c for c in node["status"].get("conditions") or () if c.get("type") == condition["type"]), None
+                )
+                if before is not None and before.get("status") == condition["status"]:
+                    condition["lastTransitionTime"] = before["lastTransitionTime"]
+            await self._report(conditions)
+            self._runtime.trace.emit(Kind.NODE, f"nodes/{name}", "ready", "")
+            for kind, reason in PRESSURE_EVENTS.items():
+                if (condition_of(node, kind) or {}).get("status") == "Unknown":
+                    self._say(reason)
+            self._say("NodeReady")
+        except NotFound:
+            # The Node was deleted: a running kubelet doesn't register again (kubelet.md 13).
+            return
+
+    def _say(self, reason: str) -> None:
+        if self._recorder is not None:
+            name = self.spec.name
+            self._recorder.event(node_reference(name), "Normal", reason, f"Node {name} status is now: {reason}")
+
+    async def _report(self, conditions: list[JsonObject]) -> None:
+        body = {"status": {"conditions": conditions}}
+        await self._client.patch(NODE, self.spec.name, body, patch_type="strategic", subresource="status")
+
+
+def _ready_status(node: JsonObject) -> str:
+    for condition in (node.get("status") or {}).get("conditions") or ():
+        if condition.get("type") == "Ready":
+            return str(condition.get("status"))
+    return ""
+
+
+class NodeMachine(Protocol):
+    """The machine under a node: what runs on it, and its place in the network. Given by whoever builds the world."""
+
+    def power_off(self) -> None:
+        """Everything on it stops without a word: kubelet, containers, packets."""
+        ...
+
+    def power_on(self) -> None:
+        """The kubelet comes up again; containers that ran are gone."""
+        ...
+
+
+class NodeControl:
+    """What operators, clouds and faults do to nodes."""
+
+    def __init__(
+        self,
+        runtime: Runtime,
+        client: KubernetesClient,
+        presences: Mapping[str, NodePresence],
+        machines: Mapping[str, NodeMachine] | None = None,
+    ) -> None:
+        self._runtime = runtime
+        self._client = client
+        self._presences = presences
+        self._machines = {} if machines is None else machines
+
+    def lose(self, node: str, reason: str = "power lost") -> None:
+        """The machine goes silent at once; what follows (Unknown, taints, evictions) is for others to notice. Raises `KeyError`."""
+        presence = self._presences[node]
+        self._runtime.cause = self._runtime.trace.emit(Kind.NODE, f"nodes/{node}", "lost", reason)
+        presence.silence()
+        machine = self._machines.get(node)
+        if machine is not None:
+            machine.power_off()
+
+    def restore(self, node: str) -> None:
+        """The machine is back. Raises `KeyError`."""
+        presence = self._presences[node]
+        self._runtime.cause = self._runtime.trace.emit(Kind.NODE, f"nodes/{node}", "restored", "")
+        machine = self._machines.get(node)
+        if machine is not None:
+            machine.power_on()
+        presence.resume()
+
+    async def remove(self, node: str, reason: str = "removed") -> None:
+        """The machine goes for good and its Node object with it, as when a cloud reclaims it. Raises `ApiError`."""
+        self.lose(node, reason)
+        await self._client.delete(NODE, node)
+
+    async def cordon(self, node: str) -> None:
+        """No new pods. Raises `ApiError`."""
+        await self._set_unschedulable(node, True)
+
+    async def uncordon(self, node: str) -> None:
+        """New pods again. Raises `ApiError`."""
+        await self._set_unschedulable(node, None)
+
+    async def drain(self, node: str, *, grace_period_s: int | None = None, timeout_s: float | None = None) -> bool:
+        """Cordon, evict every pod and wait until they are gone, as `kubectl drain` does; False when `timeout_s` passed first.
+
+        Pods of DaemonSets and mirror pods stay. An eviction refused by a disruption budget is tried again each 5 s.
+        """
+        runtime = self._runtime
+        deadline = None if timeout_s is None else runtime.monotonic_ns() + round(timeout_s * NS)
+        runtime.cause = runtime.trace.emit(Kind.NODE, f"nodes/{node}", "draining", "")
+        await self.cordon(node)
+        pods = (await self._client.list(POD, field_selector=f"spec.nodeName={node}")).items
+        waits = [
+            runtime.spawn(f"drain/{node}/{name_of(pod)}", self._evict(pod, grace_period_s, deadline))
+            for pod in pods
+            if not _stays_through_drain(pod)
+        ]
+        done = True
+        for task in waits:
+            done = bool(await task) and done
+        runtime.trace.emit(Kind.NODE, f"nodes/{node}", "drained" if done else "drain timed out", "")
+        return done
+
+    async def _evict(self, pod: JsonObject, grace_period_s: int | None, deadline: int | None) -> bool:
+        name, namespace, uid = name_of(pod), namespace_of(pod), uid_of(pod)
+        body: JsonObject = {
+            "apiVersion": "policy/v1",
+            "kind": "Eviction",
+            "metadata": {"name": name, "namespace": namespace},
+        }
+        if grace_period_s is not None:
+            body["deleteOptions"] = {"gracePeriodSeconds": grace_period_s}
+        while True:
+            try:
+                await self._client.create_subresource(POD, name, "eviction", body, namespace)
+                break
+            except NotFound:
+                return True
+            except ApiError as refused:
+                if refused.code != 429:
+                    raise
+            if not await self._pause(EVICTION_RETRY_S, deadline):
+                return False
+        return await self._gone(name, namespace, uid, deadline)
+
+    async def _gone(self, name: str, namespace: str, uid: str, deadline: int | None) -> bool:
+        """Wait for the object's end. kubectl looks each second; so does this."""
+        while True:
+            try:
+                if uid_of(await self._client.get(POD, name, namespace)) != uid:
+                    return True
+            except NotFound:
+                return True
+            if not await self._pause(1.0, deadline):
+                return False
+
+    async def _pause(self, duration_s: float, deadline: int | None) -> bool:
+        if deadline is not None and self._runtime.monotonic_ns() + round(duration_s * NS) > deadline:
+            return False
+        await self._runtime.sleep(duration_s)
+        return True
+
+    async def _set_unschedulable(self, node: str, value: Any) -> None:
+        await self._client.patch(NODE, node, {"spec": {"unschedulable": value}}, patch_type="merge")
+        state = "cordoned" if value else "uncordoned"
+        self._runtime.trace.emit(Kind.NODE, f"nodes/{node}", state, "")
+
+
+def _stays_through_drain(pod: JsonObject) -> bool:
+    owner = controller_of(pod)
+    if owner is not None and owner.get("kind") == "DaemonSet":
+        return True
+    annotations = pod["metadata"].get("annotations") or {}
+    return "kubernetes.io/config.mirror" in annotations
