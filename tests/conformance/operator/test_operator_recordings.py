@@ -34,10 +34,10 @@ def test_the_operator_does_what_was_recorded(path: Path) -> None:
     assert list(map(str, judge(load(path)))) == []
 
 
-@pytest.mark.parametrize("path", [pytest.param(p, id=_name(p)) for p in _CASES if _name(p) in NOT_REACHED])
-def test_what_is_not_reached_yet_is_excused_with_a_reason(path: Path) -> None:
-    assert judge(load(path)), f"{_name(path)} holds now: take it off not_reached_yet.toml"
-    pytest.xfail(NOT_REACHED[_name(path)])
+def test_what_is_excused_as_not_reached_yet_does_not_hold() -> None:
+    for path in _CASES:
+        if _name(path) in NOT_REACHED:
+            assert judge(load(path)), f"{_name(path)} holds now: take it off not_reached_yet.toml"
 
 
 def test_every_excused_case_exists() -> None:
