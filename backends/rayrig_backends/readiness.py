@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from rayrig_core.objects import JsonObject, condition_of, has_condition
 from rayrig_core.timestamps import NS, rfc3339
-from rayrig_sim.kubernetes.kubelet.probe_workers import ProbeObservation
+from rayrig_sim.kubernetes.kubelet.probe_history import ProbeObservation
 from rayrig_sim.kubernetes.kubelet.probes import Verdict
 
 

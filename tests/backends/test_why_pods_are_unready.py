@@ -9,7 +9,7 @@ import pytest
 from rayrig_backends.readiness import why_unready
 from rayrig_core.objects import JsonObject
 from rayrig_core.timestamps import NS
-from rayrig_sim.kubernetes.kubelet.probe_workers import ProbeObservation
+from rayrig_sim.kubernetes.kubelet.probe_history import ProbeObservation
 from rayrig_sim.kubernetes.kubelet.probes import ProbeKind, Verdict
 
 START_NS = 1_767_225_600 * NS  # 2026-01-01T00:00:00Z

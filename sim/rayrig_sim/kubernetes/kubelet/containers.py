@@ -31,14 +31,17 @@ class ContainerExit:
 
 @dataclass(frozen=True, slots=True)
 class ExecResult:
-    """Answer of a command run in a container."""
+    """Answer of a command run in a container. `detail` says what it did and got, when it failed and its output does not tell."""
 
     exit_code: int
     output: str = ""
+    detail: str = ""
 
 
 class ExecTimeout(Exception):
-    """The command did not end within its time limit."""
+    """The command did not end within its time limit. `detail` says what it waited for, if that is known."""
+
+    detail = ""
 
 
 class ExecRefused(Exception):

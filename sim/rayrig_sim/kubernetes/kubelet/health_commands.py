@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from urllib.parse import urlsplit
 
-from rayrig_core.http import HttpFailure, HttpResponse
-from rayrig_sim.kubernetes.kubelet.containers import ExecResult
+from rayrig_core.http import Failure, HttpFailure, HttpResponse
+from rayrig_sim.kubernetes.kubelet.containers import ExecResult, ExecTimeout
 
 #: Port, path with query, headers, seconds allowed.
 Get = Callable[[int, str, Mapping[str, str], float], Awaitable[HttpResponse]]
@@ -87,22 +87,42 @@ def _check(part: str) -> HealthCheck:
 async def run(command: Sequence[str], get: Get) -> ExecResult:
     """Run the command with `get` for wget. Raises `NotUnderstood`."""
     output = ""
+    done: list[str] = []
     for check in parse(tuple(command)):
         code, body = 0, ""
         try:
             response = await get(check.port, check.path, check.headers, check.timeout_s)
-        except HttpFailure:
-            code = _NETWORK_FAILURE
+        except HttpFailure as failure:
+            code, got = _NETWORK_FAILURE, _REFUSALS.get(failure.failure, "no answer")
+        except ExecTimeout as timeout:
+            timeout.detail = _told(done, check, "no answer in time")
+            raise
         else:
+            got = f"answered {response.status}"
             if response.status >= 400:
                 code = _SERVER_ERROR
             else:
                 body = response.body.decode(errors="replace")
         if check.pattern:
             lines = [line for line in body.splitlines() if check.pattern in line]
+            if body and not lines:
+                got = f"{got} without {check.pattern!r}"
             body = "".join(f"{line}\n" for line in lines)
             code = 0 if lines else 1
         output += body
         if code:
-            return ExecResult(code, output)
+            return ExecResult(code, output, _told(done, check, got))
+        done.append(f"{check.path} ok")
     return ExecResult(0, output)
+
+
+_REFUSALS = {
+    Failure.REFUSED: "connection refused",
+    Failure.RESET: "connection broken off",
+    Failure.TIMEOUT: "timed out",
+}
+
+
+def _told(done: list[str], check: HealthCheck, got: str) -> str:
+    """What each check got, the one that failed last: `/api/local_raylet_healthz ok; localhost:8000/-/healthz: answered 503`."""
+    return "; ".join([*done, f"localhost:{check.port}{check.path}: {got}"])

@@ -25,7 +25,8 @@ from rayrig_sim.kubernetes.kubelet.options import KubeletOptions
 from rayrig_sim.kubernetes.kubelet.pod_admission import NodeRoom
 from rayrig_sim.kubernetes.kubelet.pod_status import is_terminal
 from rayrig_sim.kubernetes.kubelet.pod_worker import PodWorker, Stage
-from rayrig_sim.kubernetes.kubelet.probe_workers import Belief, ProbeObservation
+from rayrig_sim.kubernetes.kubelet.probe_history import ProbeLog, ProbeObservation, ProbeRun
+from rayrig_sim.kubernetes.kubelet.probe_workers import Belief
 from rayrig_sim.kubernetes.kubelet.probes import ProbeKind, Prober
 from rayrig_sim.kubernetes.kubelet.status_manager import StatusManager
 from rayrig_sim.kubernetes.nodes.nodes import node_reference
@@ -34,6 +35,7 @@ from rayrig_sim.kubernetes.scheduling.needs import pod_needs
 _LIST_RETRY_S = 1.0
 #: A restarted kubelet looks for containers whose pod is gone.
 _HOUSEKEEPING_S = 2.0
+_LAST_PROBES = 32
 
 
 class Kubelet:
@@ -67,6 +69,8 @@ class Kubelet:
         self._recorder = recorder or CoreEventRecorder(runtime, client, component="kubelet", host=node_name)
         #: What is on the node, whoever looks after it.
         self._records: dict[str, PodRecord] = {}
+        #: What probes got, of pods that are gone too.
+        self.probe_log = ProbeLog()
         self._lives = 0
         self._begin_life(runtime.monotonic_ns() - round(self._options.uptime_s * NS))
 
@@ -364,8 +368,13 @@ class Kubelet:
 
     def probe_history(self, namespace: str, name: str) -> list[ProbeObservation]:
         """The last probes of a pod, oldest first; nothing when it is not here or has no probes."""
-        worker = self._workers.get(self._uids.get((namespace, name), ""))
-        return worker.probes.history() if worker is not None else []
+        history = self.probe_log.of(self._uids.get((namespace, name), ""))
+        return history.observations(_LAST_PROBES) if history is not None else []
+
+    def probe_runs(self, uid: str) -> list[ProbeRun]:
+        """All probes of a pod, also of one that is gone as long as it is remembered, oldest first."""
+        history = self.probe_log.of(uid)
+        return history.runs() if history is not None else []
 
     def pods(self) -> list[JsonObject]:
         """Objects of the pods this kubelet looks after, in the order in which it took them."""

@@ -7,9 +7,7 @@ kept by container id, so a new attempt begins with the start values.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 from random import Random
 from typing import Protocol
@@ -22,11 +20,11 @@ from rayrig_sim.kubernetes.event_recorder import EventType
 from rayrig_sim.kubernetes.kubelet.container_records import PodRecord
 from rayrig_sim.kubernetes.kubelet.containers import Container
 from rayrig_sim.kubernetes.kubelet.pod_status import is_sidecar, is_terminal, restart_policy
+from rayrig_sim.kubernetes.kubelet.probe_history import ProbeHistory, ProbeLog
 from rayrig_sim.kubernetes.kubelet.probes import ProbeAnswer, ProbeKind, Prober, ProbeSettings, Target, Verdict
 
 #: How often a probe that could not be made is tried before it is given up.
 _ATTEMPTS = 3
-_HISTORY = 32
 
 
 class Belief(StrEnum):
@@ -44,22 +42,12 @@ _AT_START = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class ProbeObservation:
-    """One probe that was made: when it ended (nanoseconds since the run began) and what it got."""
-
-    t_ns: int
-    container: str
-    kind: ProbeKind
-    verdict: Verdict
-    text: str
-
-
 class ProbeHost(Protocol):
     """What probe workers ask of the kubelet they belong to."""
 
     runtime: Runtime
     rng: Random
+    probe_log: ProbeLog
 
     @property
     def prober(self) -> Prober: ...
@@ -292,7 +280,7 @@ class PodProbes:
         self._ip = ip
         self._beliefs: dict[tuple[str, ProbeKind], Belief] = {}
         self._workers: dict[tuple[str, ProbeKind], _Worker] = {}
-        self._history: deque[tuple[int, str, ProbeKind, ProbeAnswer]] | None = None
+        self._history: ProbeHistory | None = None
         spec = pod["spec"]
         sidecars = [c for c in spec.get("initContainers") or () if is_sidecar(c)]
         for container in (*spec["containers"], *sidecars):
@@ -387,9 +375,5 @@ class PodProbes:
 
     def note(self, container: str, kind: ProbeKind, answer: ProbeAnswer) -> None:
         if self._history is None:
-            self._history = deque(maxlen=_HISTORY)
-        self._history.append((self.host.runtime.monotonic_ns(), container, kind, answer))
-
-    def history(self) -> list[ProbeObservation]:
-        """The last probes of the pod, oldest first."""
-        return [ProbeObservation(t, name, kind, a.verdict, a.text) for t, name, kind, a in self._history or ()]
+            self._history = self.host.probe_log.begin(self.uid)
+        self._history.add(self.host.runtime.monotonic_ns(), container, kind, answer)

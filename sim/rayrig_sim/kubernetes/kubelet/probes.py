@@ -49,8 +49,11 @@ class Verdict(Enum):
 
 
 class ProbeAnswer(NamedTuple):
+    """`text` is what the kubelet reports, `detail` what each part of a command got, for whoever wants to know why."""
+
     verdict: Verdict
     text: str = ""
+    detail: str = ""
 
 
 _SUCCESS = ProbeAnswer(Verdict.SUCCESS)
@@ -288,14 +291,15 @@ class Prober:
     async def _exec(self, command: Sequence[str], timeout_s: float, target: Target) -> ProbeAnswer:
         try:
             result = await target.container.exec(command, timeout_s)
-        except ExecTimeout:
+        except ExecTimeout as error:
             line = " ".join(command)
-            return ProbeAnswer(Verdict.FAILURE, f'command timed out: "{line}" timed out after {timeout_s}s')
+            text = f'command timed out: "{line}" timed out after {timeout_s}s'
+            return ProbeAnswer(Verdict.FAILURE, text, error.detail)
         except ExecRefused as error:
             return ProbeAnswer(Verdict.ERROR, str(error))
         if result.exit_code == 0:
             return ProbeAnswer(Verdict.SUCCESS, result.output)
-        return ProbeAnswer(Verdict.FAILURE, result.output)
+        return ProbeAnswer(Verdict.FAILURE, result.output, result.detail)
 
     async def _tcp(self, spec: Mapping[str, Any], timeout_s: float, target: Target) -> ProbeAnswer:
         port = resolve_port(spec["port"], target.spec)
