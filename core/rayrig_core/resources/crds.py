@@ -1,6 +1,7 @@
 """The CustomResourceDefinitions that rayrig serves and installs: RayService and RayCluster from our types, Gateway and HTTPRoute.
 
-Printer columns, versions and names are those of KubeRay v1.7 (kuberay-operator reference, 1 and 1.1).
+Printer columns, versions and names are those of KubeRay v1.7 (kuberay-operator reference, 1 and 1.1); the definitions of KubeRay
+v1.1 have the same columns and fewer fields (kuberay-operator reference, 6).
 """
 
 from functools import cache
@@ -16,7 +17,7 @@ from rayrig_core.resource_types import (
     ResourceType,
 )
 from rayrig_core.resources.gateway import GATEWAY_SCHEMA, HTTP_ROUTE_SCHEMA
-from rayrig_core.resources.raycluster import RayCluster
+from rayrig_core.resources.raycluster import OLD_VERSION, RELEASE_1_1, RayCluster
 from rayrig_core.resources.rayservice import RayService
 from rayrig_core.resources.schema import Schema, structural
 
@@ -96,15 +97,15 @@ def _definition(
 
 
 def _ray_definition(
-    resource: ResourceType, type_: Any, columns: list[JsonObject], old_columns: list[JsonObject]
+    resource: ResourceType, type_: Any, columns: list[JsonObject], old_columns: list[JsonObject], release: str = "v1"
 ) -> JsonObject:
     warning = (
         f"ray.io/v1alpha1 {resource.kind} is deprecated; use ray.io/v1 {resource.kind}. "
         "v1alpha1 receives no new fields and will be unavailable in KubeRay 1.9."
     )
     versions = [
-        _version("v1", _root(structural(type_, "v1")), columns),
-        _version("v1alpha1", _root(structural(type_, "v1alpha1")), old_columns, deprecated=warning),
+        _version("v1", _root(structural(type_, release)), columns),
+        _version(OLD_VERSION, _root(structural(type_, OLD_VERSION)), old_columns, deprecated=warning),
     ]
     return _definition(resource, versions, ["all"], [])
 
@@ -125,6 +126,18 @@ def _definitions() -> tuple[JsonObject, ...]:
     )
 
 
-def custom_resource_definitions() -> list[JsonObject]:
-    """All four definitions as manifests. They are shared: whoever wants to change one copies it first."""
-    return list(_definitions())
+@cache
+def _definitions_1_1() -> tuple[JsonObject, ...]:
+    return (
+        _ray_definition(RAY_CLUSTER, RayCluster, _RAY_CLUSTER_COLUMNS, _RAY_CLUSTER_COLUMNS, RELEASE_1_1),
+        _ray_definition(RAY_SERVICE, RayService, _RAY_SERVICE_COLUMNS, [], RELEASE_1_1),
+        *_definitions()[2:],
+    )
+
+
+def custom_resource_definitions(kuberay: str = "v1.7.0") -> list[JsonObject]:
+    """All four definitions as manifests, with the Ray types of release `v1.7.0` or `v1.1.0`.
+
+    They are shared: whoever wants to change one copies it first.
+    """
+    return list(_definitions_1_1() if kuberay == "v1.1.0" else _definitions())

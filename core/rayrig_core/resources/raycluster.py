@@ -1,7 +1,7 @@
 """RayCluster of `ray.io/v1`, field by field (kuberay-operator reference, 1.5 and 1.7).
 
-The classes describe the plain JSON objects that the API keeps; the CRD is generated from them. Fields marked `V1` are not in the
-older `v1alpha1`.
+The classes describe the plain JSON objects that the API keeps; the CRD is generated from them. Fields marked `V1` are neither in
+the older `v1alpha1` nor in the `v1` that KubeRay 1.1 had.
 """
 
 from typing import Annotated, Literal, Required, TypedDict
@@ -22,17 +22,22 @@ from rayrig_core.resources.schema import (
     Int32,
     Int64,
     Keywords,
-    OnlyIn,
     Quantity,
-    RequiredIn,
     Time,
     Written,
     array,
     default,
+    only_in,
+    required_in,
     rules,
 )
 
-V1 = OnlyIn("v1")
+#: What older schemas are called: of `v1alpha1`, which is served still, and of `v1` as the profile of KubeRay 1.1 has it.
+OLD_VERSION, RELEASE_1_1 = "v1alpha1", "v1 of KubeRay 1.1"
+
+V1 = only_in("v1")
+SINCE_1_1 = only_in("v1", RELEASE_1_1)
+_BEFORE_1_2 = required_in(OLD_VERSION, RELEASE_1_1)
 
 #: Every value `spec.managedBy` may have; only the first lets this controller act.
 MANAGERS = (MANAGED_BY_OPERATOR, MANAGED_BY_MULTIKUEUE)
@@ -74,7 +79,7 @@ class HeadGroupSpec(TypedDict, total=False):
     headService: ServiceTemplate
     ingressOptions: Annotated[IngressOptions, V1]
     labels: Annotated[dict[str, str], V1]
-    rayStartParams: Annotated[dict[str, str], RequiredIn("v1alpha1")]
+    rayStartParams: Annotated[dict[str, str], _BEFORE_1_2]
     resources: Annotated[dict[str, str], V1]
     serviceType: str
     template: Required[PodTemplate]
@@ -94,9 +99,9 @@ class WorkerGroupSpec(TypedDict, total=False):
     labels: Annotated[dict[str, str], V1]
     maxReplicas: Required[Annotated[Int32, default(2**31 - 1)]]
     minReplicas: Required[Annotated[Int32, default(0)]]
-    numOfHosts: Annotated[Int32, default(1), V1]
+    numOfHosts: Annotated[Int32, default(1), SINCE_1_1]
     priority: Annotated[Int32, default(0), V1]
-    rayStartParams: Annotated[dict[str, str], RequiredIn("v1alpha1")]
+    rayStartParams: Annotated[dict[str, str], _BEFORE_1_2]
     replicas: Annotated[Int32, default(0)]
     resources: Annotated[dict[str, str], V1]
     scaleStrategy: ScaleStrategy
@@ -256,7 +261,7 @@ class RayClusterStatus(TypedDict, total=False):
     maxWorkerReplicas: Int32
     minWorkerReplicas: Int32
     observedGeneration: Int64
-    readyWorkerReplicas: Int32
+    readyWorkerReplicas: Annotated[Int32, only_in("v1", OLD_VERSION)]
     reason: str
     state: str
     stateTransitionTimes: Annotated[dict[str, Time], V1]

@@ -7,6 +7,9 @@ from typing import Annotated, Required, TypedDict
 
 from rayrig_core.objects import JsonObject
 from rayrig_core.resources.raycluster import (
+    OLD_VERSION,
+    RELEASE_1_1,
+    SINCE_1_1,
     V1,
     Conditions,
     ManagedBy,
@@ -14,7 +17,7 @@ from rayrig_core.resources.raycluster import (
     RayClusterStatus,
     ServiceTemplate,
 )
-from rayrig_core.resources.schema import Int32, Int64, OnlyIn, RequiredIn, Time, default, minimum
+from rayrig_core.resources.schema import Int32, Int64, Time, default, minimum, only_in, required_in
 
 
 class ClusterUpgradeOptions(TypedDict, total=False):
@@ -39,7 +42,7 @@ class RayServiceSpec(TypedDict, total=False):
     deploymentUnhealthySecondThreshold: Int32
     excludeHeadPodFromServeSvc: Annotated[bool, V1]
     managedBy: ManagedBy
-    rayClusterConfig: Annotated[RayClusterSpec, RequiredIn("v1")]
+    rayClusterConfig: Annotated[RayClusterSpec, required_in("v1")]
     rayClusterDeletionDelaySeconds: Annotated[Int32, minimum(0), V1]
     serveConfigV2: str
     serveService: ServiceTemplate
@@ -48,13 +51,13 @@ class RayServiceSpec(TypedDict, total=False):
     upgradeStrategy: Annotated[RayServiceUpgradeStrategy, V1]
 
 
-_V1ALPHA1 = OnlyIn("v1alpha1")
+_BEFORE_1_3 = only_in(OLD_VERSION, RELEASE_1_1)
 
 
 class ServeDeploymentStatus(TypedDict, total=False):
     """A deployment as the dashboard shows it."""
 
-    healthLastUpdateTime: Annotated[Time, _V1ALPHA1]
+    healthLastUpdateTime: Annotated[Time, _BEFORE_1_3]
     message: str
     status: str
 
@@ -62,7 +65,7 @@ class ServeDeploymentStatus(TypedDict, total=False):
 class AppStatus(TypedDict, total=False):
     """An application as the dashboard shows it."""
 
-    healthLastUpdateTime: Annotated[Time, _V1ALPHA1]
+    healthLastUpdateTime: Annotated[Time, _BEFORE_1_3]
     message: str
     serveDeploymentStatuses: dict[str, ServeDeploymentStatus]
     status: str
@@ -85,7 +88,7 @@ class RayServiceStatus(TypedDict, total=False):
     activeServiceStatus: ServiceSlot
     conditions: Annotated[Conditions, V1]
     lastUpdateTime: Time
-    numServeEndpoints: Annotated[Int32, V1]
+    numServeEndpoints: Annotated[Int32, SINCE_1_1]
     observedGeneration: Int64
     pendingServiceStatus: ServiceSlot
     serviceStatus: str

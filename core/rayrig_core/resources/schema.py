@@ -91,16 +91,26 @@ class Written:
 
 @dataclass(frozen=True, slots=True)
 class OnlyIn:
-    """The field exists only in this API version: `v1alpha1` gets no new fields."""
+    """The field exists only in these API versions: `v1alpha1` gets no new fields."""
 
-    version: str = "v1"
+    versions: frozenset[str]
+
+
+def only_in(*versions: str) -> OnlyIn:
+    """The mark of a field that exists in these versions and no other."""
+    return OnlyIn(frozenset(versions))
 
 
 @dataclass(frozen=True, slots=True)
 class RequiredIn:
-    """The field must be there in this API version only."""
+    """The field must be there in these API versions only."""
 
-    version: str = "v1"
+    versions: frozenset[str]
+
+
+def required_in(*versions: str) -> RequiredIn:
+    """The mark of a field that must be there in these versions."""
+    return RequiredIn(frozenset(versions))
 
 
 def default(value: Json) -> Keywords:
@@ -157,16 +167,25 @@ def structural(annotation: Any, version: str = "v1") -> Schema:
     raise TypeError(f"no structural schema for {annotation!r}")
 
 
-def _of_typed_dict(type_: Any, version: str) -> Schema:
-    properties: dict[str, Schema] = {}
-    required: list[str] = []
+def fields_of(type_: Any, version: str) -> dict[str, tuple[Any, tuple[Any, ...]]]:
+    """Fields that a `TypedDict` has in `version`: annotation and its marks, by name."""
+    found: dict[str, tuple[Any, tuple[Any, ...]]] = {}
     for name, annotation in type_.__annotations__.items():
         if get_origin(annotation) in (Required, NotRequired):
             annotation = get_args(annotation)[0]
         marks: tuple[Any, ...] = annotation.__metadata__ if get_origin(annotation) is Annotated else ()
-        if any(isinstance(mark, OnlyIn) and mark.version != version for mark in marks):
-            continue
+        if not any(isinstance(mark, OnlyIn) and version not in mark.versions for mark in marks):
+            found[name] = annotation, marks
+    return found
+
+
+def _of_typed_dict(type_: Any, version: str) -> Schema:
+    properties: dict[str, Schema] = {}
+    required: list[str] = []
+    for name, (annotation, marks) in fields_of(type_, version).items():
         properties[name] = structural(annotation, version)
-        if name in type_.__required_keys__ or RequiredIn(version) in marks:
+        if name in type_.__required_keys__ or any(
+            isinstance(mark, RequiredIn) and version in mark.versions for mark in marks
+        ):
             required.append(name)
     return _object(properties, required)
