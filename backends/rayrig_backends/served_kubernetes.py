@@ -183,6 +183,7 @@ class ServedKubernetes:
         """They come up when the API server answers, as in a real cluster: their import takes as long as starting to serve."""
         from rayrig_sim.calibration import Calibration
         from rayrig_sim.kubernetes.control_plane import ControlPlane
+        from rayrig_sim.kubernetes.controller_names import ControllerName
         from rayrig_sim.kubernetes.nodes.heartbeats import LeaseHeartbeats
         from rayrig_sim.kubernetes.object_cache import ObjectCaches
 
@@ -201,8 +202,9 @@ class ServedKubernetes:
             ownable=self._ownable(),
             workloads=True,
             service_accounts=self.options.service_accounts,
+            leave_out=() if self.options.node_lifecycle else (ControllerName.NODE_LIFECYCLE,),
         )
-        plane.start(scheduler=self.options.scheduler, node_lifecycle=self.options.node_lifecycle)
+        plane.start(scheduler=self.options.scheduler)
         definitions = ObjectCaches(runtime, connect("custom-resources"), component="custom-resources")
 
         def definition_changed(*_: object) -> None:

@@ -22,7 +22,10 @@ app = typer.Typer(
 UsageError: type[Exception] = typer.BadParameter.__bases__[0]
 
 Target = Annotated[
-    str, typer.Argument(help="A bundled scenario (see `rayrig list`), a scenario file, or a RayService manifest.")
+    str,
+    typer.Argument(
+        help="A bundled scenario (see `rayrig list`), a scenario file, or a manifest of a RayService or RayCluster."
+    ),
 ]
 
 
@@ -44,11 +47,14 @@ def run(
     json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
     progress: Annotated[bool, typer.Option(help="Show the run as it goes on.")] = True,
     trace: Annotated[Path | None, typer.Option(help="Write every event of the run to this file, a line each.")] = None,
+    feature_gates: Annotated[str, typer.Option(help="The operator's, as Name=true,Other=false.")] = "",
 ) -> int:
     """Run a scenario. Exit code 0: held; 1: broken; 2: could not run."""
     from rayrig.cli.run import run_command
 
-    return run_command(target, seed=seed, as_json=json, show_progress=progress, trace_file=trace)
+    return run_command(
+        target, seed=seed, as_json=json, show_progress=progress, trace_file=trace, feature_gates=feature_gates
+    )
 
 
 @app.command()
@@ -228,6 +234,30 @@ def nodes(
 
     reach = Reach(server, kubeconfig, context, token, certificate_authority, insecure_skip_tls_verify)
     return nodes_command(reach, sizes, name=name, seed=seed)
+
+
+@app.command(name="control-plane")
+def control_plane(
+    server: Annotated[str, typer.Option(metavar="URL", help="API server to work at.")] = "",
+    kubeconfig: Annotated[Path | None, typer.Option(metavar="FILE", help="Instead of --server.")] = None,
+    context: Annotated[str, typer.Option(help="Of the kubeconfig; its current one when left out.")] = "",
+    token: Annotated[str, typer.Option(help="Bearer token for --server.", envvar="RAYRIG_TOKEN")] = "",
+    certificate_authority: Annotated[Path | None, typer.Option(metavar="FILE", help="For --server by https.")] = None,
+    insecure_skip_tls_verify: Annotated[
+        bool, typer.Option("--insecure-skip-tls-verify", help="Trust whoever answers.")
+    ] = False,
+    controllers: Annotated[
+        str, typer.Option(metavar="LIST", help="As kube-controller-manager takes them: *, NAME, -NAME, by commas.")
+    ] = "*",
+    scheduler: Annotated[bool, typer.Option(help="Give pods their nodes.")] = True,
+    seed: Annotated[int, typer.Option(help="From which jitter is drawn.", min=0)] = 0,
+) -> int:
+    """Scheduler and controllers (Deployments, endpoints, node lifecycle, garbage ...) for an API server that runs alone."""
+    from rayrig.cli.control_plane import control_plane_command
+    from rayrig.cli.reach import Reach
+
+    reach = Reach(server, kubeconfig, context, token, certificate_authority, insecure_skip_tls_verify)
+    return control_plane_command(reach, controllers=controllers, scheduler=scheduler, seed=seed)
 
 
 @app.command(name="list")

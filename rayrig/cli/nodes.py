@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
-import signal
 from collections.abc import Sequence
 
+from rayrig.cli.interrupted import run_until_interrupted
 from rayrig.cli.reach import Reach
 from rayrig_core.errors import InputError
 
@@ -29,12 +28,4 @@ def nodes_command(reach: Reach, sizes: Sequence[str], *, name: str, seed: int) -
     if not specs:
         raise InputError("no nodes asked for", remedy="such as rayrig nodes 3xcpu=8,memory=32Gi --server URL")
     nodes = HollowNodes(HollowNodesSettings(connection, specs, seed))
-
-    async def work() -> None:
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, nodes.stop)
-        await nodes.run(lambda: print(f"ready {len(specs)} nodes at {connection.server}", flush=True))
-
-    asyncio.run(work())
-    return 0
+    return run_until_interrupted(nodes, f"ready {len(specs)} nodes at {connection.server}")

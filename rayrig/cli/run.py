@@ -10,13 +10,21 @@ if TYPE_CHECKING:
     from rayrig_scenarios.results import RunResult
 
 
-def run_command(target: str, *, seed: int | None, as_json: bool, show_progress: bool, trace_file: Path | None) -> int:
+def run_command(
+    target: str,
+    *,
+    seed: int | None,
+    as_json: bool,
+    show_progress: bool,
+    trace_file: Path | None,
+    feature_gates: str = "",
+) -> int:
     """The exit code. Raises `InputError`."""
     from rayrig.report.console import error_console
     from rayrig_scenarios.language.load import load
     from rayrig_scenarios.runner import run
 
-    scenario = load(target)
+    scenario = load(target).with_gates(feature_gates)
     for warning in scenario.warnings:
         print(f"rayrig: {warning}", file=sys.stderr)
     _check_writable(trace_file)

@@ -6,16 +6,14 @@ they run until they are stopped and answer nothing. Addresses are of no network:
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from random import Random
 
 from rayrig_backends.asyncio_runtime import AsyncioRuntime
+from rayrig_backends.cluster.actors_process import ActorsProcess
 from rayrig_backends.cluster.connection import Connection
 from rayrig_backends.cluster.kubernetes_client import HttpKubernetesClient
-from rayrig_core.errors import ApiError, InputError
-from rayrig_core.http import HttpFailure
 from rayrig_core.objects import JsonObject
 from rayrig_sim.kubernetes.event_recorder import CoreEventRecorder
 from rayrig_sim.kubernetes.kubelet.kubelet import Kubelet
@@ -23,8 +21,6 @@ from rayrig_sim.kubernetes.kubelet.options import KubeletOptions
 from rayrig_sim.kubernetes.kubelet.scripted_containers import ScriptedContainerRuntime
 from rayrig_sim.kubernetes.nodes.heartbeats import VirtualHeartbeats
 from rayrig_sim.kubernetes.nodes.nodes import NodePresence, NodeSpec
-
-_TRACE_KEEP = 20_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,38 +37,27 @@ class HollowNodes:
 
     def __init__(self, settings: HollowNodesSettings) -> None:
         self.settings = settings
-        self._stopped: asyncio.Event | None = None
-        self._failure: tuple[str, Exception] | None = None
+        self._process = ActorsProcess(settings.connection, seed=settings.seed, user_agent="rayrig-nodes")
 
     async def run(self, on_ready: Callable[[], None] = lambda: None) -> None:
         """Works until `stop`; the Nodes stay, and fall silent. `on_ready` is called when all are registered.
 
-        Raises `InputError` when the API server cannot be reached or refuses, `RuntimeError` for what left an actor.
+        Raises as `ActorsProcess.run` does.
         """
-        settings = self.settings
-        self._stopped = asyncio.Event()
-        runtime = AsyncioRuntime(trace_keep=_TRACE_KEEP, on_failure=self._failed)
-        client = HttpKubernetesClient(settings.connection, Random(settings.seed), user_agent="rayrig-nodes")
-        try:
-            for number, spec in enumerate(settings.nodes):
-                await self._start(runtime, client, spec, number)
-            on_ready()
-            await self._stopped.wait()
-        finally:
-            await runtime.stop()
-            await client.aclose()
-        if self._failure is not None:
-            raise RuntimeError(f"actor {self._failure[0]} failed") from self._failure[1]
+        await self._process.run(self._start_all, on_ready)
+
+    def stop(self) -> None:
+        """Let `run` return. To be called in the loop's thread."""
+        self._process.stop()
+
+    async def _start_all(self, runtime: AsyncioRuntime, client: HttpKubernetesClient) -> None:
+        for number, spec in enumerate(self.settings.nodes):
+            await self._start(runtime, client, spec, number)
 
     async def _start(self, runtime: AsyncioRuntime, client: HttpKubernetesClient, spec: NodeSpec, number: int) -> None:
         recorder = CoreEventRecorder(runtime, client, component="kubelet", host=spec.name)
         presence = NodePresence(runtime, client, spec, VirtualHeartbeats(runtime), recorder, writes_lease=True)
-        try:
-            await presence.register()
-        except HttpFailure as failure:
-            raise InputError(f"no answer: {failure}", where=self.settings.connection.server) from None
-        except ApiError as refused:
-            raise InputError(refused.message, where=self.settings.connection.server) from None
+        await presence.register()
         kubelet = Kubelet(
             runtime,
             client,
@@ -83,15 +68,6 @@ class HollowNodes:
             recorder,
         )
         runtime.spawn(f"kubelet/{spec.name}", kubelet.run())
-
-    def _failed(self, name: str, error: Exception) -> None:
-        self._failure = (name, error)
-        self.stop()
-
-    def stop(self) -> None:
-        """Let `run` return. To be called in the loop's thread."""
-        if self._stopped is not None:
-            self._stopped.set()
 
 
 class _Addresses:

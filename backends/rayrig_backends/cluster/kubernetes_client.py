@@ -102,6 +102,10 @@ class HttpKubernetesClient:
         await stream.opened()
         return stream
 
+    async def raw(self, path: str) -> JsonObject:
+        """The JSON object at any path, such as a discovery document."""
+        return await self._call("GET", path)
+
     # Writing
 
     async def create(

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 
 from rayrig_core import resource_types as types
 from rayrig_core.ports import KubernetesClient, Runtime
 from rayrig_core.resource_types import NODE, ResourceType
 from rayrig_sim.calibration import Calibration
+from rayrig_sim.kubernetes.controller_names import ControllerName
 from rayrig_sim.kubernetes.endpoints.endpoint_slices import EndpointSliceController
 from rayrig_sim.kubernetes.endpoints.service_proxy import ServiceProxy, ServiceTable
 from rayrig_sim.kubernetes.event_recorder import CoreEventRecorder
@@ -64,10 +65,11 @@ class ControlPlane:
         ownable: Sequence[ResourceType] = (*BUILT_IN_OWNABLE, *RAY_OWNABLE),
         workloads: bool = False,
         service_accounts: bool = False,
+        leave_out: Container[ControllerName] = (),
     ) -> None:
         """`workloads`: with the controllers of Deployments and their like, of budgets and of Endpoints objects.
 
-        `service_accounts`: each namespace gets its account `default`.
+        `service_accounts`: each namespace gets its account `default`. `leave_out`: controllers that somebody else runs.
         """
         self._runtime = runtime
         self._ownable = dict.fromkeys(ownable)
@@ -86,52 +88,50 @@ class ControlPlane:
 
         client = connect("kube-controller-manager")
         self._manager_caches = caches = ObjectCaches(runtime, client, component="kube-controller-manager")
-        self.endpoint_slices = EndpointSliceController(
-            runtime, client, caches, delay=calibration.endpoints_latency, rng=streams.stream("endpoint-slices")
-        )
-        self.node_lifecycle = NodeLifecycleController(
-            runtime,
-            client,
-            caches,
-            liveness,
-            CoreEventRecorder(runtime, client, component="node-controller"),
-            rng=streams.stream("node-lifecycle"),
-        )
-        self.taint_eviction = TaintEvictionController(
-            runtime, client, caches, CoreEventRecorder(runtime, client, component="taint-eviction-controller")
-        )
-        self.jobs = JobController(
-            runtime, client, caches, CoreEventRecorder(runtime, client, component="job-controller")
-        )
-        self.pod_gc = PodGarbageCollector(runtime, client, caches, rng=streams.stream("pod-gc"))
-        self.garbage_collector = GarbageCollector(
-            runtime,
-            client,
-            caches,
-            ownable,
-            delay=calibration.garbage_collection_latency,
-            rng=streams.stream("garbage-collector"),
-        )
-        self.namespaces = NamespaceController(
-            runtime,
-            client,
-            caches,
-            ownable,
-            delay=calibration.garbage_collection_latency,
-            rng=streams.stream("namespaces"),
-        )
 
-        self.claim_protection = ClaimProtection(runtime, client, caches)
+        def recorder(component: str) -> CoreEventRecorder:
+            return CoreEventRecorder(runtime, client, component=component)
+
+        def runs(name: ControllerName) -> bool:
+            return name not in leave_out
+
+        if runs(ControllerName.ENDPOINT_SLICES):
+            EndpointSliceController(
+                runtime, client, caches, delay=calibration.endpoints_latency, rng=streams.stream("endpoint-slices")
+            )
+        self._node_lifecycle: NodeLifecycleController | None = None
+        if runs(ControllerName.NODE_LIFECYCLE):
+            self._node_lifecycle = NodeLifecycleController(
+                runtime, client, caches, liveness, recorder("node-controller"), rng=streams.stream("node-lifecycle")
+            )
+        if runs(ControllerName.TAINT_EVICTION):
+            TaintEvictionController(runtime, client, caches, recorder("taint-eviction-controller"))
+        if runs(ControllerName.JOBS):
+            JobController(runtime, client, caches, recorder("job-controller"))
+        self._pod_gc: PodGarbageCollector | None = None
+        if runs(ControllerName.POD_GARBAGE_COLLECTOR):
+            self._pod_gc = PodGarbageCollector(runtime, client, caches, rng=streams.stream("pod-gc"))
+        #: Those that follow whatever is served.
+        self._followers: list[GarbageCollector | NamespaceController] = []
+        delay = calibration.garbage_collection_latency
+        if runs(ControllerName.GARBAGE_COLLECTOR):
+            rng = streams.stream("garbage-collector")
+            self._followers.append(GarbageCollector(runtime, client, caches, ownable, delay=delay, rng=rng))
+        if runs(ControllerName.NAMESPACES):
+            rng = streams.stream("namespaces")
+            self._followers.append(NamespaceController(runtime, client, caches, ownable, delay=delay, rng=rng))
+        if runs(ControllerName.CLAIM_PROTECTION):
+            ClaimProtection(runtime, client, caches)
         if workloads:
             # Worlds without them are not to wait for their import.
-            from rayrig_sim.kubernetes.workload_controllers import WorkloadControllers
+            from rayrig_sim.kubernetes.workload_controllers import start_workload_controllers
 
-            self.workloads = WorkloadControllers(runtime, client, caches)
+            start_workload_controllers(runtime, client, caches, runs)
 
-        if service_accounts:
+        if service_accounts and runs(ControllerName.SERVICE_ACCOUNTS):
             from rayrig_sim.kubernetes.service_accounts import ServiceAccountController
 
-            self.service_accounts = ServiceAccountController(runtime, client, caches)
+            ServiceAccountController(runtime, client, caches)
 
         client = connect("kube-proxy")
         self._proxy_caches = ObjectCaches(runtime, client, component="kube-proxy")
@@ -149,27 +149,28 @@ class ControlPlane:
         self._ownable = dict.fromkeys(ownable)
         for resource in before:
             if resource not in self._ownable:
-                self.garbage_collector.forget(resource)
-                self.namespaces.forget(resource)
+                for follower in self._followers:
+                    follower.forget(resource)
                 self._manager_caches.drop(resource)
         for resource in self._ownable:
             if resource not in before:
-                self.garbage_collector.follow(resource)
-                self.namespaces.follow(resource)
+                for follower in self._followers:
+                    follower.follow(resource)
 
     def has_node(self, name: str) -> bool:
         """Whether there is such a Node, as the controllers' cache shows it."""
         return self._manager_caches.of(NODE).get(name) is not None
 
-    def start(self, *, scheduler: bool = True, node_lifecycle: bool = True) -> None:
+    def start(self, *, scheduler: bool = True) -> None:
         """Start what runs as actors; the other controllers work in the handlers of their caches.
 
-        Without the scheduler pods wait for whoever else binds them; without the node lifecycle nobody minds silent nodes.
+        Without the scheduler pods wait for whoever else binds them.
         """
         spawn = self._runtime.spawn
         if scheduler:
             spawn("kube-scheduler", self.scheduler.run())
-        if node_lifecycle:
-            spawn("kube-controller-manager/node-taints", self.node_lifecycle.run_taints())
-            spawn("kube-controller-manager/node-monitor", self.node_lifecycle.run_monitor())
-        spawn("kube-controller-manager/pod-gc", self.pod_gc.run())
+        if self._node_lifecycle is not None:
+            spawn("kube-controller-manager/node-taints", self._node_lifecycle.run_taints())
+            spawn("kube-controller-manager/node-monitor", self._node_lifecycle.run_monitor())
+        if self._pod_gc is not None:
+            spawn("kube-controller-manager/pod-gc", self._pod_gc.run())

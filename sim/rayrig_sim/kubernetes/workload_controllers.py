@@ -5,9 +5,12 @@ They share caches with the rest of the controller manager. None does anything un
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from rayrig_core.ports import KubernetesClient, Runtime
 from rayrig_core.resource_types import CONTROLLER_REVISION, DEPLOYMENT, POD, REPLICA_SET
 from rayrig_sim.kubernetes.controlled_objects import ControlledObjects
+from rayrig_sim.kubernetes.controller_names import ControllerName
 from rayrig_sim.kubernetes.endpoints.endpoint_mirroring import MirroringController
 from rayrig_sim.kubernetes.endpoints.endpoints_objects import EndpointsController
 from rayrig_sim.kubernetes.event_recorder import CoreEventRecorder
@@ -20,28 +23,31 @@ from rayrig_sim.kubernetes.workloads.replica_sets import ReplicaSetController
 from rayrig_sim.kubernetes.workloads.stateful_sets import StatefulSetController
 
 
-class WorkloadControllers:
-    """Built at once; all work in the handlers of their caches."""
+def start_workload_controllers(
+    runtime: Runtime, client: KubernetesClient, caches: ObjectCaches, runs: Callable[[ControllerName], bool]
+) -> None:
+    """Those that `runs` says; all work in the handlers of their caches."""
 
-    def __init__(self, runtime: Runtime, client: KubernetesClient, caches: ObjectCaches) -> None:
-        def recorder(component: str) -> CoreEventRecorder:
-            return CoreEventRecorder(runtime, client, component=component)
+    def recorder(component: str) -> CoreEventRecorder:
+        return CoreEventRecorder(runtime, client, component=component)
 
-        pods = ControlledObjects(caches, POD)
-        sets = ControlledObjects(caches, REPLICA_SET)
-        deployments = ControlledObjects(caches, DEPLOYMENT)
-        self.endpoints = EndpointsController(runtime, client, caches, pods)
-        self.mirroring = MirroringController(runtime, client, caches)
-        self.volume_protection = VolumeProtection(runtime, client, caches)
-        self.replica_sets = ReplicaSetController(runtime, client, caches, sets, pods, recorder("replicaset-controller"))
-        self.disruption = DisruptionController(runtime, client, caches, pods, recorder("controllermanager"))
-        revisions = ControlledObjects(caches, CONTROLLER_REVISION)
-        self.daemon_sets = DaemonSetController(
-            runtime, client, caches, pods, revisions, recorder("daemonset-controller")
-        )
-        self.stateful_sets = StatefulSetController(
-            runtime, client, caches, pods, revisions, recorder("statefulset-controller")
-        )
-        self.deployments = DeploymentController(
-            runtime, client, caches, deployments, sets, pods, recorder("deployment-controller")
-        )
+    pods = ControlledObjects(caches, POD)
+    sets = ControlledObjects(caches, REPLICA_SET)
+    deployments = ControlledObjects(caches, DEPLOYMENT)
+    if runs(ControllerName.ENDPOINTS):
+        EndpointsController(runtime, client, caches, pods)
+    if runs(ControllerName.ENDPOINT_SLICE_MIRRORING):
+        MirroringController(runtime, client, caches)
+    if runs(ControllerName.VOLUME_PROTECTION):
+        VolumeProtection(runtime, client, caches)
+    if runs(ControllerName.REPLICA_SETS):
+        ReplicaSetController(runtime, client, caches, sets, pods, recorder("replicaset-controller"))
+    if runs(ControllerName.DISRUPTION):
+        DisruptionController(runtime, client, caches, pods, recorder("controllermanager"))
+    revisions = ControlledObjects(caches, CONTROLLER_REVISION)
+    if runs(ControllerName.DAEMON_SETS):
+        DaemonSetController(runtime, client, caches, pods, revisions, recorder("daemonset-controller"))
+    if runs(ControllerName.STATEFUL_SETS):
+        StatefulSetController(runtime, client, caches, pods, revisions, recorder("statefulset-controller"))
+    if runs(ControllerName.DEPLOYMENTS):
+        DeploymentController(runtime, client, caches, deployments, sets, pods, recorder("deployment-controller"))
