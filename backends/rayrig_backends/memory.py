@@ -17,6 +17,7 @@ from rayrig_backends.world import NodeSpec, ObjectTable, Traffic, TrafficSpec, U
 from rayrig_controllers.manager import Manager
 from rayrig_controllers.operator import operator
 from rayrig_controllers.options import OperatorOptions
+from rayrig_core.core_event_recorder import CoreEventRecorder
 from rayrig_core.errors import InputError
 from rayrig_core.faultpoints import FaultCounter
 from rayrig_core.objects import JsonObject, key_of
@@ -34,7 +35,6 @@ from rayrig_sim.applications.registry import default_registry
 from rayrig_sim.kernel import Kernel
 from rayrig_sim.kubernetes.control_plane import BUILT_IN_OWNABLE, RAY_OWNABLE, ControlPlane
 from rayrig_sim.kubernetes.endpoints.service_proxy import ServiceTable
-from rayrig_sim.kubernetes.event_recorder import CoreEventRecorder
 from rayrig_sim.kubernetes.gateway.controller import COMPONENT, GatewayController
 from rayrig_sim.kubernetes.kubelet.kubelet import Kubelet
 from rayrig_sim.kubernetes.kubelet.options import KubeletOptions

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from rayrig_core.core_event_recorder import CoreEventRecorder
 from rayrig_core.objects import JsonObject, name_of
 from rayrig_core.resource_types import ENDPOINT_SLICE, NODE, POD, SERVICE, ResourceType
 from rayrig_core.timestamps import NS, rfc3339
@@ -16,7 +17,6 @@ from rayrig_fakes.kubernetes.server import ApiServer
 from rayrig_sim.calibration import Calibration, instant
 from rayrig_sim.kernel import Kernel
 from rayrig_sim.kubernetes.control_plane import BUILT_IN_OWNABLE, ControlPlane
-from rayrig_sim.kubernetes.event_recorder import CoreEventRecorder
 from rayrig_sim.kubernetes.nodes.heartbeats import VirtualHeartbeats
 from rayrig_sim.kubernetes.nodes.nodes import NodeControl, NodePresence, NodeSpec
 

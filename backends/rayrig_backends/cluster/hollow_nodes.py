@@ -14,8 +14,8 @@ from rayrig_backends.asyncio_runtime import AsyncioRuntime
 from rayrig_backends.cluster.actors_process import ActorsProcess
 from rayrig_backends.cluster.connection import Connection
 from rayrig_backends.cluster.kubernetes_client import HttpKubernetesClient
+from rayrig_core.core_event_recorder import CoreEventRecorder
 from rayrig_core.objects import JsonObject
-from rayrig_sim.kubernetes.event_recorder import CoreEventRecorder
 from rayrig_sim.kubernetes.kubelet.kubelet import Kubelet
 from rayrig_sim.kubernetes.kubelet.options import KubeletOptions
 from rayrig_sim.kubernetes.kubelet.scripted_containers import ScriptedContainerRuntime

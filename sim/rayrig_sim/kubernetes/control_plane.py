@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Container, Sequence
 
 from rayrig_core import resource_types as types
+from rayrig_core.core_event_recorder import CoreEventRecorder
 from rayrig_core.ports import KubernetesClient, Runtime
 from rayrig_core.resource_types import NODE, ResourceType
 from rayrig_sim.calibration import Calibration
 from rayrig_sim.kubernetes.controller_names import ControllerName
 from rayrig_sim.kubernetes.endpoints.endpoint_slices import EndpointSliceController
 from rayrig_sim.kubernetes.endpoints.service_proxy import ServiceProxy, ServiceTable
-from rayrig_sim.kubernetes.event_recorder import CoreEventRecorder
 from rayrig_sim.kubernetes.garbage_collector import GarbageCollector
 from rayrig_sim.kubernetes.namespaces import NamespaceController
 from rayrig_sim.kubernetes.nodes.heartbeats import NodeLiveness

@@ -12,13 +12,12 @@ from collections import deque
 from typing import Literal
 
 from rayrig_core.errors import ApiError
-from rayrig_core.event_names import EventNames
+from rayrig_core.event_names import EventNames, event_subject
 from rayrig_core.objects import JsonObject, name_of, namespace_of, uid_of
 from rayrig_core.ports import KubernetesClient, Runtime
 from rayrig_core.resource_types import EVENT
 from rayrig_core.timestamps import NS, rfc3339_micro
 from rayrig_core.trace import Kind
-from rayrig_sim.kubernetes.event_names import event_subject
 
 _SERIES_ENDS_NS = 360 * NS
 _MOST_SERIES = 4096

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from rayrig_core.core_event_recorder import CoreEventRecorder
 from rayrig_core.ports import KubernetesClient, Runtime
 from rayrig_core.resource_types import CONTROLLER_REVISION, DEPLOYMENT, POD, REPLICA_SET
 from rayrig_sim.kubernetes.controlled_objects import ControlledObjects
 from rayrig_sim.kubernetes.controller_names import ControllerName
 from rayrig_sim.kubernetes.endpoints.endpoint_mirroring import MirroringController
 from rayrig_sim.kubernetes.endpoints.endpoints_objects import EndpointsController
-from rayrig_sim.kubernetes.event_recorder import CoreEventRecorder
 from rayrig_sim.kubernetes.object_cache import ObjectCaches
 from rayrig_sim.kubernetes.storage_protection import VolumeProtection
 from rayrig_sim.kubernetes.workloads.daemon_sets import DaemonSetController

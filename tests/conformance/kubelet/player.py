@@ -11,6 +11,7 @@ from random import Random
 from typing import Any
 from urllib.parse import urlsplit
 
+from rayrig_core.core_event_recorder import CoreEventRecorder
 from rayrig_core.errors import ApiError
 from rayrig_core.http import Failure, HttpFailure, HttpResponse
 from rayrig_core.objects import JsonObject, name_of
@@ -30,7 +31,6 @@ from rayrig_fakes.kubernetes.server import ApiServer
 from rayrig_sim.calibration import Constant
 from rayrig_sim.kernel import Kernel
 from rayrig_sim.kubernetes.endpoints.endpoint_slices import EndpointSliceController
-from rayrig_sim.kubernetes.event_recorder import CoreEventRecorder
 from rayrig_sim.kubernetes.kubelet.kubelet import Kubelet
 from rayrig_sim.kubernetes.kubelet.options import KubeletOptions
 from rayrig_sim.kubernetes.kubelet.scripted_containers import Script, ScriptedContainerRuntime

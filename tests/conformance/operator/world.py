@@ -8,6 +8,7 @@ from rayrig_controllers.manager import Manager
 from rayrig_controllers.operator import operator
 from rayrig_controllers.options import OperatorOptions
 from rayrig_core import resource_types as types
+from rayrig_core.core_event_recorder import CoreEventRecorder
 from rayrig_core.ports import KubernetesClient
 from rayrig_core.resource_types import ResourceType
 from rayrig_core.resources.crds import custom_resource_definitions
@@ -19,7 +20,6 @@ from rayrig_sim.calibration import Constant
 from rayrig_sim.kernel import Kernel
 from rayrig_sim.kubernetes.control_plane import BUILT_IN_OWNABLE, RAY_OWNABLE
 from rayrig_sim.kubernetes.endpoints.endpoint_slices import EndpointSliceController
-from rayrig_sim.kubernetes.event_recorder import CoreEventRecorder
 from rayrig_sim.kubernetes.garbage_collector import GarbageCollector
 from rayrig_sim.kubernetes.object_cache import ObjectCaches
 from rayrig_sim.kubernetes.workloads.jobs import JobController

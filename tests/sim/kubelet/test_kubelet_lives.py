@@ -6,10 +6,10 @@ from random import Random
 
 import pytest
 
+from rayrig_core.core_event_recorder import CoreEventRecorder
 from rayrig_core.objects import JsonObject, condition_of
 from rayrig_core.resource_types import CORE_EVENT
 from rayrig_core.timestamps import NS
-from rayrig_sim.kubernetes.event_recorder import CoreEventRecorder
 from rayrig_sim.kubernetes.series_recorder import SeriesEventRecorder
 
 

@@ -6,12 +6,12 @@ import re
 from collections.abc import Callable
 from functools import lru_cache
 
+from rayrig_core.core_event_recorder import EventType
 from rayrig_core.objects import JsonObject, name_of, namespace_of, uid_of
 from rayrig_core.ports import Runtime, Signal
 from rayrig_core.resources.durations import format_milliseconds
 from rayrig_core.trace import Kind
 from rayrig_sim.kubernetes.backoff import Backoff
-from rayrig_sim.kubernetes.event_recorder import EventType
 from rayrig_sim.kubernetes.kubelet.containers import ContainerRuntime, ImagePullFailed
 
 _LABEL = r"[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?"

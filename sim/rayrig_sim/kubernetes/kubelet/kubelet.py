@@ -11,12 +11,12 @@ from contextlib import suppress
 from random import Random
 from typing import Any
 
+from rayrig_core.core_event_recorder import CoreEventRecorder, EventType
 from rayrig_core.errors import ApiError, Gone
 from rayrig_core.objects import JsonObject, key_of, name_of, namespace_of, uid_of
 from rayrig_core.ports import HttpClient, KubernetesClient, Runtime, Signal, Task, WatchType
 from rayrig_core.resource_types import NODE, POD
 from rayrig_core.timestamps import NS, rfc3339
-from rayrig_sim.kubernetes.event_recorder import CoreEventRecorder, EventType
 from rayrig_sim.kubernetes.kubelet.container_lifecycle import LEAST_GRACE_S, ContainerLifecycle
 from rayrig_sim.kubernetes.kubelet.container_records import PodRecord
 from rayrig_sim.kubernetes.kubelet.containers import ContainerRuntime

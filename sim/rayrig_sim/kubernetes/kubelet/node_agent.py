@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from random import Random
 
+from rayrig_core.core_event_recorder import CoreEventRecorder, EventType
 from rayrig_core.objects import JsonObject
 from rayrig_core.ports import HttpClient, KubernetesClient, Runtime, Signal
 from rayrig_sim.kubernetes.backoff import Backoff
-from rayrig_sim.kubernetes.event_recorder import CoreEventRecorder, EventType
 from rayrig_sim.kubernetes.kubelet.container_records import PodRecord
 from rayrig_sim.kubernetes.kubelet.containers import ContainerRuntime
 from rayrig_sim.kubernetes.kubelet.images import ImageManager

@@ -12,11 +12,11 @@ from enum import StrEnum
 from random import Random
 from typing import Protocol
 
+from rayrig_core.core_event_recorder import EventType
 from rayrig_core.objects import JsonObject, name_of, namespace_of, uid_of
 from rayrig_core.ports import Runtime, Signal, Task
 from rayrig_core.timestamps import NS, parse_rfc3339
 from rayrig_core.trace import Kind
-from rayrig_sim.kubernetes.event_recorder import EventType
 from rayrig_sim.kubernetes.kubelet.container_records import PodRecord
 from rayrig_sim.kubernetes.kubelet.containers import Container
 from rayrig_sim.kubernetes.kubelet.pod_status import is_sidecar, is_terminal, restart_policy

@@ -13,13 +13,12 @@ from collections.abc import Callable
 from typing import Any, Literal, TypeVar
 
 from rayrig_core.errors import AlreadyExists, ApiError, NotFound
-from rayrig_core.event_names import EventNames
+from rayrig_core.event_names import EventNames, event_subject
 from rayrig_core.objects import JsonObject, name_of, namespace_of, uid_of
 from rayrig_core.ports import KubernetesClient, Runtime
 from rayrig_core.resource_types import CORE_EVENT
 from rayrig_core.timestamps import NS, rfc3339
 from rayrig_core.trace import Kind
-from rayrig_sim.kubernetes.event_names import event_subject
 
 EventType = Literal["Normal", "Warning"]
 JOINED_PREFIX = "(combined from similar events): "
