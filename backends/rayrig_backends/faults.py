@@ -139,6 +139,11 @@ FAULTS: Mapping[str, FaultKind] = {
         "The dashboard agent on the head answers every call with an error.",
         {**_OF_CLUSTER, "code": Param("HTTP status of the answer", ParamType.COUNT, 500), "duration": _DURATION},
     ),
+    "gcs-kill": FaultKind(
+        "The GCS's process on the head is told to stop, the others go on. The head's container ends when its raylet has waited for "
+        "the GCS as long as it may: 60 s, or what RAY_gcs_rpc_server_reconnect_timeout_s says.",
+        {**_OF_CLUSTER},
+    ),
     "gcs-redis-loss": FaultKind(
         "The Redis behind a fault-tolerant GCS cannot be reached.", {**_OF_CLUSTER, "duration": _DURATION}
     ),

@@ -22,6 +22,7 @@ from rayrig_core.ports import KubernetesClient, Runtime, Task
 from rayrig_core.resource_types import POD, ResourceType
 from rayrig_core.resources import labels
 from rayrig_core.trace import Kind
+from rayrig_sim.kubernetes.kubelet.containers import Container
 from rayrig_sim.kubernetes.nodes.nodes import NodeControl
 from rayrig_sim.ray_pods.platform import RayPlatform
 from rayrig_sim.serve.instance import SimulatedServe
@@ -114,6 +115,12 @@ class MemoryFaults:
 
     def _kill_container(self, kind: str, pod: JsonObject, name: str | None, reason: str) -> str:
         name = name or pod["spec"]["containers"][0]["name"]
+        container = self._container(pod, name)
+        self._emit(kind, _subject(pod), f"container {name} killed ({reason})")
+        container.kill("" if reason == "Error" else reason)
+        return f"killed container {name} of pod {name_of(pod)}"
+
+    def _container(self, pod: JsonObject, name: str) -> Container:
         machine = self._world.machines.get(pod["spec"].get("nodeName", ""))
         container = machine.runtime.container(pod, name) if machine is not None else None
         if container is None or container.exited.is_set:
@@ -121,9 +128,7 @@ class MemoryFaults:
                 f"container {name} of pod {name_of(pod)} does not run",
                 remedy="wait until the pod runs, or name another",
             )
-        self._emit(kind, _subject(pod), f"container {name} killed ({reason})")
-        container.kill("" if reason == "Error" else reason)
-        return f"killed container {name} of pod {name_of(pod)}"
+        return container
 
     async def _image_pull_failure(self, params: Params) -> str:
         image = BrokenImage(params["image"], params["reason"])
@@ -263,6 +268,15 @@ class MemoryFaults:
         dashboards.set_error(namespace, cluster, params["code"])
         self._lasting("dashboard-error", subject, params, lambda: dashboards.set_error(namespace, cluster, None))
         return f"the dashboard of {cluster} answers {params['code']}"
+
+    async def _gcs_kill(self, params: Params) -> str:
+        head = self._targets.head(params)
+        container = self._container(head, head["spec"]["containers"][0]["name"])
+        self._emit("gcs-kill", _subject(head), "")
+        stop = getattr(container, "stop_gcs", None)
+        if stop is None or not stop("told to stop"):
+            raise InputError(f"no GCS runs on {name_of(head)}", remedy="wait until the head is ready")
+        return f"stopped the GCS on {name_of(head)}"
 
     async def _gcs_redis_loss(self, params: Params) -> str:
         head = self._targets.head(params)

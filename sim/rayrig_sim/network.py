@@ -31,7 +31,7 @@ from rayrig_core.timestamps import NS, to_ns
 from rayrig_core.trace import Kind
 from rayrig_sim.calibration import Calibration
 from rayrig_sim.kubernetes.endpoints.service_proxy import ServiceTable
-from rayrig_sim.kubernetes.gateway.routes import GatewayTable
+from rayrig_sim.kubernetes.gateway.routes import GatewayTable, chosen_backend
 from rayrig_sim.randomness import Streams
 
 #: First octet pair of pod addresses: node i owns 10.(244 + i // 256).(i % 256).0/24, as kubeadm's default pod network lays it out.
@@ -374,19 +374,48 @@ class _Client:
         if not _is_address(host):
             delay += calibration.dns_latency.draw_ns(rng)
         await self._sleep(delay, deadline, url)
+        sent = {"host": f"{host}:{port}"}
+        if headers:
+            sent.update((name.lower(), value) for name, value in headers.items())
+        request = HttpRequest.of(method, target, headers=sent, body=body)
+        gateway = network.gateways.at(host)
+        if gateway is not None:
+            return await self._through(gateway, port, request, deadline, url)
         ip, pod_port = self._resolve(host, port, url)
         if ip is None:
             raise await self._times_out(deadline, url)
+        return await self._ask(ip, pod_port, request, deadline, url)
+
+    async def _through(
+        self, gateway: tuple[str, str], port: int, request: HttpRequest, deadline: int, url: str
+    ) -> HttpResponse:
+        """Through a Gateway: to the backend that its routes' weights choose; it answers itself for what has none."""
+        network = self._network
+        rules = network.gateways.rules(*gateway, port)
+        if rules is None:
+            raise HttpFailure(Failure.REFUSED, f"Gateway {'/'.join(gateway)} does not listen on port {port}")
+        backend = chosen_backend(rules, request, self._rng)
+        if isinstance(backend, HttpResponse):
+            return backend
+        picked = network.table.pick(self._rng, backend.namespace, backend.service, backend.port)
+        if picked is None:
+            return HttpResponse.text(503, f"no endpoint is ready behind Service {backend.service}")
+        try:
+            return await self._ask(picked.pod_ip, picked.port, request, deadline, url)
+        except HttpFailure as failure:
+            if failure.failure is Failure.TIMEOUT:
+                raise
+            return HttpResponse.text(503, f"the connection to Service {backend.service} broke")
+
+    async def _ask(self, ip: str, pod_port: int, request: HttpRequest, deadline: int, url: str) -> HttpResponse:
+        """One exchange with whoever listens at a pod's port."""
+        network, runtime = self._network, self._network._runtime
         await self._until_reachable(ip, deadline, url)
         listener = network.listener(ip, pod_port)
         if listener is None:
             raise HttpFailure(Failure.REFUSED, f"{ip}:{pod_port}")
         if not isinstance(listener, Listener):
             raise TypeError(f"{ip}:{pod_port} is served by {type(listener).__name__}, which handles no HttpRequest")
-        sent = {"host": f"{host}:{port}"}
-        if headers:
-            sent.update((name.lower(), value) for name, value in headers.items())
-        request = HttpRequest.of(method, target, headers=sent, body=body)
         known = network._hosts[ip]
         done: Signal[Any] = runtime.signal()
         network._next_id += 1

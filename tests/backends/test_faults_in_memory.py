@@ -381,6 +381,29 @@ def test_dashboard_errors_freeze_the_status_and_leave_clients_alone(stand: Make)
     assert world.stop() == {"ok": world.shoppers.sent}
 
 
+@pytest.mark.accepts("RS-132")
+def test_gcs_kill_ends_the_head_when_its_raylet_gives_up_and_clients_notice_nothing(stand: Make) -> None:
+    world = stand("fruit-stand-ha")
+    (head,) = world.pods("head")
+    world.strike("gcs-kill")
+    world.rig.sleep("59s")
+    (status,) = world.pods("head")[0]["status"]["containerStatuses"]
+    assert (status["ready"], status["restartCount"]) == (False, 0), "unready by its probe, but its processes go on"
+    with pytest.raises(InputError, match="no GCS runs"):
+        world.strike("gcs-kill")
+    world.rig.sleep("5s")
+    assert world.when(Kind.RAY, component="head", state="gone") == [1.0], (
+        "60 s after the GCS; times count from the last"
+    )
+    world.rig.wait({"pods": {"service": "fruit-stand", "role": "head", "ready": 1}}, timeout="1m")
+    (back,) = world.pods("head")
+    (status,) = back["status"]["containerStatuses"]
+    assert (name_of(back), status["restartCount"]) == (name_of(head), 1)
+    assert status["lastState"]["terminated"]["exitCode"] == 1
+    assert [has_condition(pod, "Ready") for pod in world.pods("worker")] == [True, True]
+    assert world.stop() == {"ok": world.shoppers.sent}
+
+
 def test_gcs_redis_loss_needs_redis_and_takes_the_gcs_with_it(stand: Make) -> None:
     plain = stand()
     with pytest.raises(InputError, match="keeps its tables in memory"):

@@ -24,6 +24,9 @@ from rayrig_sim.serve.proxy_server import HEALTHZ, ROUTES, ProxyServer
 if TYPE_CHECKING:
     from rayrig_core.ports import Task
 
+#: How long a raylet waits for its GCS to come back, unless told otherwise.
+_RECONNECT_S = 60.0
+
 
 class RayContainer:
     """What head and worker have in common: ports, probes, ending."""
@@ -89,6 +92,12 @@ class RayContainer:
         self.listen(port, NodeAgent(self.raylet_health, self.gcs_health, is_head=is_head))
 
     # The GCS goes and comes
+
+    @property
+    def reconnect_timeout_s(self) -> float:
+        """How long the raylet waits for a lost GCS; KubeRay sets 600 s on workers with GCS fault tolerance."""
+        text = self.env.get("RAY_gcs_rpc_server_reconnect_timeout_s", "")
+        return float(text) if text else _RECONNECT_S
 
     def gcs_is_lost(self, cause: int | None) -> None:
         """The GCS of the cluster, in another container, is gone."""

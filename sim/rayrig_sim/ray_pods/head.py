@@ -101,6 +101,32 @@ class HeadContainer(RayContainer):
     def gcs_health(self) -> str:
         return self.cluster.gcs_health() if self.cluster is not None else "Health check failed: the GCS is starting"
 
+    # The GCS's process alone
+
+    def stop_gcs(self, reason: str) -> bool:
+        """The GCS's process ends in order (SIGTERM) and nothing else. False when there is none.
+
+        `ray start --block` takes that end for a wanted one; the container ends when its raylet has waited for the GCS as long as
+        it may, 60 s unless told otherwise (ray-serve.md 11).
+        """
+        cluster = self.cluster
+        if self.ended or cluster is None or not cluster.is_gcs_up:
+            return False
+        cause = cluster.emit("gcs", "gone", f"{self.name}: {reason}")
+        self.kernel.cause = cause
+        cluster.is_gcs_up = False
+        self.close(self.command.port("port", GCS_PORT))
+        for container in list(self.platform.containers.values()):
+            if container.cluster is cluster:
+                container.gcs_is_lost(cause)
+        self.spawn("reconnect", self._give_up_later(cause))
+        return True
+
+    async def _give_up_later(self, cause: int | None) -> None:
+        self.kernel.cause = cause
+        await self.kernel.sleep(self.reconnect_timeout_s)
+        self.end(1, "the GCS did not come back in time", message="Failed to reconnect to GCS.")
+
     def _storage_changed(self) -> None:
         key = self.storage_key
         if key is not None and self.platform.storage.is_reachable(key):

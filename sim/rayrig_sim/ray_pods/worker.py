@@ -19,8 +19,6 @@ from rayrig_sim.ray_pods.start_command import METRICS_PORT, node_labels, node_re
 _BROKEN_CONNECTION_NS = to_ns(1)
 #: A silent machine: five health checks of the GCS (recorded 58 to 64 s).
 _SILENCE_NS = to_ns(60)
-#: How long a raylet waits for its GCS to come back, unless told otherwise.
-_RECONNECT_S = 60.0
 _CONNECT_RETRY_S = 1.0
 
 
@@ -31,12 +29,6 @@ class WorkerContainer(RayContainer):
         super().__init__(*args, **kwargs)
         self._waits_since_ns: int | None = None
         self.spawn("worker", self._run())
-
-    @property
-    def reconnect_timeout_s(self) -> float:
-        """How long the raylet waits for a lost GCS; KubeRay sets 600 s with GCS fault tolerance."""
-        text = self.env.get("RAY_gcs_rpc_server_reconnect_timeout_s", "")
-        return float(text) if text else _RECONNECT_S
 
     async def _run(self) -> None:
         platform, kernel, calibration = self.platform, self.kernel, self.platform.calibration

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from rayrig_core.http import Failure, HttpFailure
 from rayrig_core.trace import Kind, TraceEvent
 from rayrig_sim.calibration import Calibration, Constant
 from rayrig_sim.kubernetes.gateway.routes import RouteBackend, RouteRule
@@ -121,6 +122,36 @@ def test_the_hop_takes_one_way_more_and_only_fresh_connections_a_handshake() -> 
 
     assert latency(TARGET, KeepAlive()) == 42_000_000
     assert latency(TARGET, FreshConnections()) == 142_000_000
+
+
+def test_a_single_request_finds_the_gateway_by_its_name_and_is_told_what_is_wrong_behind_it() -> None:
+    shop = Shop()
+    client = shop.serve.network.client("curl")
+    url = "http://shop.default.gateway"
+
+    answers: list[Any] = []
+
+    async def told() -> None:
+        for change in (
+            lambda: None,
+            lambda: shop.route(("blue", 0), ("green", 1)),
+            lambda: shop.route(("blue", 1), path="/fruit"),
+            lambda: shop.route(("blue", 0)),
+            lambda: shop.route(("nobody", 1), problem="no such Service: default/nobody"),
+            lambda: (shop.endpoints("green", []), shop.route(("green", 1))),
+        ):
+            change()
+            try:
+                answer = await client.request("GET", f"{url}:80/")
+                answers.append(answer.status)
+            except HttpFailure as failure:
+                answers.append(failure.failure)
+        with pytest.raises(HttpFailure) as refused:
+            await client.request("GET", f"{url}:81/")
+        answers.append(refused.value.failure)
+
+    shop.kernel.run(shop.kernel.spawn("curl", told()))
+    assert answers == [Failure.UNRESOLVED, 200, 404, 500, 500, 503, Failure.REFUSED]
 
 
 def test_what_has_nowhere_to_go_is_told_with_its_cause() -> None:

@@ -8,8 +8,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from random import Random
 
-from rayrig_core.http import HttpRequest
+from rayrig_core.http import HttpRequest, HttpResponse
 from rayrig_core.objects import JsonObject, namespace_of
 
 
@@ -100,6 +101,33 @@ def _backend(route: JsonObject, reference: JsonObject, problems: dict[tuple[str,
     return RouteBackend(*key, int(reference.get("port") or 0), int(reference.get("weight", 1)), problems.get(key, ""))
 
 
+def chosen_backend(rules: Iterable[RouteRule], request: HttpRequest, rng: Random) -> RouteBackend | HttpResponse:
+    """Where one request goes by the weights of the first rule that takes it, or what the gateway answers instead."""
+    rule = next((rule for rule in rules if rule.takes(request)), None)
+    if rule is None:
+        return HttpResponse.text(404, "no HTTPRoute takes this request")
+    shared = [backend for backend in rule.backends if backend.weight > 0]
+    if not shared:
+        return HttpResponse.text(500, "the HTTPRoute has no backend with a weight")
+    draw = rng.random() * sum(backend.weight for backend in shared)
+    for backend in shared:
+        draw -= backend.weight
+        if draw < 0:
+            break
+    if backend.problem:
+        return HttpResponse.text(500, f"the route's backend is missing: {backend.problem}")
+    return backend
+
+
+#: What the names under which the model's Gateways are reached end with.
+_ADDRESS_END = "gateway"
+
+
+def address_of(namespace: str, gateway: str) -> str:
+    """The name under which a Gateway of the model is reached."""
+    return f"{gateway}.{namespace}.{_ADDRESS_END}"
+
+
 class GatewayTable:
     """The rules in effect by Gateway. `version` grows with each change; what was read may be kept while it stays the same."""
 
@@ -115,6 +143,13 @@ class GatewayTable:
         """Rules in the order in which they are tried; None when no such Gateway listens on that port."""
         key = (namespace, gateway)
         return self._rules[key] if port in self._ports.get(key, ()) else None
+
+    def at(self, host: str) -> tuple[str, str] | None:
+        """(namespace, name) of the Gateway in effect that is reached under that name."""
+        name, _, rest = host.partition(".")
+        namespace, _, end = rest.partition(".")
+        key = (namespace, name)
+        return key if end == _ADDRESS_END and key in self._ports else None
 
     def has_gateway(self, namespace: str, gateway: str) -> bool:
         return (namespace, gateway) in self._ports

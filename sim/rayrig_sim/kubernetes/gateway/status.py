@@ -6,6 +6,7 @@ Source: Gateway API v1.
 from __future__ import annotations
 
 from rayrig_core.objects import JsonObject, copy_json, name_of, namespace_of
+from rayrig_sim.kubernetes.gateway.routes import address_of
 
 CONTROLLER_NAME = "rayrig.dev/gateway-controller"
 _GROUP = "gateway.networking.k8s.io"
@@ -121,4 +122,4 @@ def _conditions(
 
 def gateway_address(gateway: JsonObject) -> str:
     """The name under which the model's Gateway is reached."""
-    return f"{name_of(gateway)}.{namespace_of(gateway)}.gateway"
+    return address_of(namespace_of(gateway), name_of(gateway))
