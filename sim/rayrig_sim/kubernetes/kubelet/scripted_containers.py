@@ -1,34 +1,24 @@
 """Containers that play a script: what they answer when, how they end, how they take SIGTERM, how their images pull.
 
-The script is data, one entry for each container of a pod, and beside them `images` and `sandbox`:
-
-    main:
-      runs: [{for: 2, exit: 1}, {}]          # one for each attempt, the last repeats; no `for`: for ever
-      term: {after: 0.05, exit: 143}         # or {ignore: true}; `http: {"*": "503:draining"}` answers from SIGTERM on
-      http: {8080: {"/ready": [[0, "503:no"], [7, "200:ok"]], "*": [[0, "200:ok"]], listen: [[0, true]]}}
-      grpc: {9100: [[0, "SERVING"]]}
-      exec: [{match: hook, schedule: [[0, {exit: 0, delay: 4, out: "", err: ""}]]}]
-      log: "last words"
-    images: {"registry.test/app:1": [{delay: 5}, {error: "not found", code: NOT_FOUND}]}
-    sandbox: {delay: 3, error: "no addresses", times: 2}
-
-Schedules are by the container's age in seconds. Any key of a container may stand in a run and holds for that run. Answers are
-`STATUS:body`, `STATUS:body@SECONDS`, `302:/location`, `hang` and `reset`. An exec answer may also be `{error: text}` (the runtime
-refuses) or `{real: true}` (a health command of the shape `health_commands` knows is carried out). A pod without a script runs for
-ever and listens nowhere.
+The vocabulary, and the form in which scripts are played, is that of `container_scripts`. Where a network is given, a container
+listens there on the ports of its `http`, so that requests to its pod, through a Service or not, are answered as probes are. A pod
+without a script runs for ever and listens nowhere.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, Protocol
 
-from rayrig_core.http import Failure, HttpFailure, HttpResponse
+from rayrig_core.http import Failure, HttpFailure, HttpRequest, HttpResponse
 from rayrig_core.objects import JsonObject, annotations_of, uid_of
 from rayrig_core.ports import Runtime, Signal
 from rayrig_core.timestamps import NS
 from rayrig_sim.kubernetes.kubelet import health_commands
+from rayrig_sim.kubernetes.kubelet.container_scripts import Script, read_pod
 from rayrig_sim.kubernetes.kubelet.containers import (
     ContainerExit,
     CreateFailed,
@@ -50,13 +40,21 @@ _REACTION_S = 0.001
 #: gRPC status codes as the container runtime's errors show them.
 _RPC_CODES = {"NOT_FOUND": "NotFound", "UNAVAILABLE": "Unavailable", "UNKNOWN": "Unknown", "INTERNAL": "Internal"}
 
-Script = Mapping[str, Any]
+
+class Ports(Protocol):
+    """What containers need of a network (`rayrig_sim.network.Network`)."""
+
+    def listener(self, ip: str, port: int) -> object | None: ...
+
+    def listen(self, ip: str, port: int, listener: object) -> None: ...
+
+    def close(self, ip: str, port: int) -> None: ...
 
 
 def annotated_script(pod: JsonObject) -> Script:
-    """The script in the pod's annotation; empty when there is none. Raises `ValueError` for text that is no JSON."""
+    """The script in the pod's annotation; empty when there is none. Raises `ValueError` for text that is no script in JSON."""
     text = annotations_of(pod).get(SCRIPT_ANNOTATION)
-    return json.loads(text) if text else {}
+    return read_pod(json.loads(text)) if text else {}
 
 
 def _at(schedule: Sequence[Sequence[Any]], age_s: float, default: Any = None) -> Any:
@@ -69,10 +67,55 @@ def _at(schedule: Sequence[Sequence[Any]], age_s: float, default: Any = None) ->
     return found
 
 
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An answer over HTTP. Status 0: the connection is closed, or nothing ever comes (`hangs`)."""
+
+    status: int
+    body: str = ""
+    delay_s: float = 0.0
+    hangs: bool = False
+
+    def response(self) -> HttpResponse:
+        if 300 <= self.status < 400:
+            return HttpResponse(self.status, b"", {"location": self.body})
+        return HttpResponse.text(self.status, _BIG_BODY if self.body == "BIG" else self.body)
+
+
+@lru_cache(maxsize=1024)
+def answer_of(text: str) -> Answer:
+    """From the text in a script."""
+    if text in ("hang", "reset"):
+        return Answer(0, hangs=text == "hang")
+    status, _, body = text.partition(":")
+    body, at, delay = body.rpartition("@") if "@" in body else (body, "", "")
+    return Answer(int(status), body, float(delay) if at else 0.0)
+
+
+class Door:
+    """A port of a scripted container (protocol `Listener` of the network)."""
+
+    __slots__ = ("_container", "_port")
+
+    def __init__(self, container: ScriptedContainer, port: int) -> None:
+        self._container = container
+        self._port = port
+
+    @property
+    def ended_by(self) -> int | None:
+        """Trace event that led to the end of the container behind it."""
+        return self._container.ended_by
+
+    async def handle(self, request: HttpRequest) -> HttpResponse:
+        return await self._container.handle(self._port, request)
+
+
 class ScriptedContainer:
     """One running container (protocols `Container`, `ServesHttps`, `ServesGrpcHealth`)."""
 
-    def __init__(self, runtime: Runtime, name: str, script: Script, attempt: int, ip: str) -> None:
+    def __init__(
+        self, runtime: Runtime, name: str, script: Script, attempt: int, ip: str, ports: Ports | None = None
+    ) -> None:
         runs = script.get("runs") or [{}]
         run = runs[min(attempt, len(runs) - 1)]
         self._script: Script = {**script, **run}
@@ -82,6 +125,12 @@ class ScriptedContainer:
         self._exited: Signal[ContainerExit] = runtime.signal()
         self._started_ns = runtime.monotonic_ns()
         self._term_answers: Mapping[str, str] | None = None
+        #: Trace event that led to its end.
+        self.ended_by: int | None = None
+        self._ports = ports
+        self._doors: dict[int, Door] = {}
+        if ports is not None and self._script.get("http"):
+            self._open(ports)
         if "for" in run:
             runtime.spawn(f"script/{name}", self._end_after(run["for"], run.get("exit", 0), run.get("reason", "")))
 
@@ -99,8 +148,14 @@ class ScriptedContainer:
         await self._runtime.sleep(delay_s)
         self._end(code, reason, self._script.get("message", ""))
 
-    def _end(self, code: int, reason: str = "", message: str = "") -> None:
-        self._exited.set(ContainerExit(code, reason, message, self._script.get("log", "")))
+    def _end(self, code: int, reason: str = "", message: str = "", log: str = "") -> None:
+        if self._exited.is_set:
+            return
+        self.ended_by = self._runtime.cause
+        self._exited.set(ContainerExit(code, reason, message, self._script.get("log", "") + log))
+        for port, door in self._doors.items():
+            if self._ports is not None and self._ports.listener(self._ip, port) is door:
+                self._ports.close(self._ip, port)
 
     def terminate(self) -> None:
         term = self._script.get("term") or {}
@@ -118,6 +173,45 @@ class ScriptedContainer:
         self._end(_SIGKILL, reason)
 
     # Answering
+
+    def _open(self, ports: Ports) -> None:
+        for port in map(int, self._script["http"]):
+            if ports.listener(self._ip, port) is not None:
+                # Another container of the pod was first: a server ends that cannot bind its port.
+                self._runtime.spawn(f"script/{self._name}/bind", self._end_unbound(port))
+                return
+            door = self._doors[port] = Door(self, port)
+            ports.listen(self._ip, port, door)
+
+    async def _end_unbound(self, port: int) -> None:
+        await self._runtime.sleep(_REACTION_S)
+        self._end(1, log=f"listen tcp :{port}: bind: address already in use\n")
+
+    async def handle(self, port: int, request: HttpRequest) -> HttpResponse:
+        """A request that came over the network. Raises `HttpFailure`, also when the container ends before it has answered."""
+        spec = self._listening(port)
+        if spec is None:
+            raise HttpFailure(Failure.REFUSED, f"nobody listens on port {port}")
+        if spec.get("tls"):
+            raise HttpFailure(Failure.RESET, f"port {port} speaks TLS")
+        answer = self._answer_to(spec, request.path)
+        if answer.status == 0 and not answer.hangs:
+            raise HttpFailure(Failure.RESET, "the server closed the connection")
+        if answer.hangs:
+            await self._exited
+        elif not answer.delay_s or not await self._runtime.wait(self._exited, answer.delay_s):
+            return answer.response()
+        self._runtime.cause = self.ended_by
+        raise HttpFailure(Failure.RESET, f"container {self._name} ended before it had answered")
+
+    def _answer_to(self, spec: Mapping[str, Any], path: str) -> Answer:
+        text: str | None = None
+        if self._term_answers is not None:
+            text = self._term_answers.get(path) or self._term_answers.get("*")
+        if text is None:
+            schedule = spec.get(path) or spec.get("*")
+            text = _at(schedule, self.age_s) if schedule else None
+        return answer_of(text or "404:not found")
 
     def _listening(self, port: int) -> Mapping[str, Any] | None:
         if self._exited.is_set:
@@ -145,31 +239,15 @@ class ScriptedContainer:
         return await self._answer(spec, path, timeout_s)
 
     async def _answer(self, spec: Mapping[str, Any], path: str, timeout_s: float) -> HttpResponse:
-        plain = path.partition("?")[0]
-        text: str | None = None
-        if self._term_answers is not None:
-            text = self._term_answers.get(plain) or self._term_answers.get("*")
-        if text is None:
-            schedule = spec.get(plain) or spec.get("*")
-            text = _at(schedule, self.age_s) if schedule else None
-        if text is None:
-            text = "404:not found"
-        if text == "hang":
+        answer = self._answer_to(spec, path.partition("?")[0])
+        if answer.hangs or answer.delay_s > timeout_s:
             await self._runtime.sleep(timeout_s)
             raise HttpFailure(Failure.TIMEOUT, path)
-        if text == "reset":
+        if answer.status == 0:
             raise HttpFailure(Failure.RESET, path)
-        status_text, _, body = text.partition(":")
-        body, at, delay = body.rpartition("@") if "@" in body else (body, "", "")
-        if at:
-            if float(delay) > timeout_s:
-                await self._runtime.sleep(timeout_s)
-                raise HttpFailure(Failure.TIMEOUT, path)
-            await self._runtime.sleep(float(delay))
-        status = int(status_text)
-        if 300 <= status < 400:
-            return HttpResponse(status, b"", {"location": body})
-        return HttpResponse.text(status, _BIG_BODY if body == "BIG" else body)
+        if answer.delay_s:
+            await self._runtime.sleep(answer.delay_s)
+        return answer.response()
 
     async def tcp_connect(self, port: int, timeout_s: float) -> None:
         if self._listening(port) is None:
@@ -226,7 +304,7 @@ class ScriptedContainerRuntime:
     """A node's container runtime (protocol `ContainerRuntime`) whose containers play scripts.
 
     `script_of` gives a pod's script; `allocate_ip` an address for a new sandbox; `is_present` says which images are there before
-    anything was pulled.
+    anything was pulled; `ports` is the network that containers listen on, if there is one.
     """
 
     def __init__(
@@ -236,17 +314,20 @@ class ScriptedContainerRuntime:
         allocate_ip: Callable[[JsonObject], str],
         script_of: Callable[[JsonObject], Script] = annotated_script,
         is_present: Callable[[str], bool] = lambda image: "/present/" in image,
+        ports: Ports | None = None,
     ) -> None:
         self._runtime = runtime
         self._allocate_ip = allocate_ip
         self._script_of = script_of
         self._is_present = is_present
+        self._ports = ports
         self._pulled: dict[str, None] = {}
         self._scripts: dict[str, Script] = {}
         #: How often something was done for a pod, by uid and what it was.
         self._times: dict[str, dict[str, int]] = {}
 
     def _script(self, pod: JsonObject) -> Script:
+        """Raises `ValueError` for an annotation that is no script."""
         uid = uid_of(pod)
         script = self._scripts.get(uid)
         if script is None:
@@ -276,7 +357,10 @@ class ScriptedContainerRuntime:
         return None
 
     async def start_sandbox(self, pod: JsonObject) -> str:
-        play = self._script(pod).get("sandbox") or {}
+        try:
+            play = self._script(pod).get("sandbox") or {}
+        except ValueError as error:
+            raise SandboxFailed(f"annotation {SCRIPT_ANNOTATION}: {error}") from None
         if play.get("delay"):
             await self._runtime.sleep(play["delay"])
         if play.get("error") and self._count(pod, "sandbox") < play.get("times", 1 << 30):
@@ -300,4 +384,4 @@ class ScriptedContainerRuntime:
 
     def make_container(self, name: str, script: Script, attempt: int, pod_ip: str) -> ScriptedContainer:
         """The process itself; for those who want to look into it."""
-        return ScriptedContainer(self._runtime, name, script, attempt, pod_ip)
+        return ScriptedContainer(self._runtime, name, script, attempt, pod_ip, self._ports)
