@@ -12,9 +12,9 @@ from dataclasses import dataclass, replace
 from enum import Enum
 
 from rayrig.report.serve_proxies import ServeProxies
-from rayrig.report.wording import autoscale_reason, one_line, subject_text, tell
 from rayrig_core.timestamps import NS
 from rayrig_core.trace import Kind, Trace, TraceEvent
+from rayrig_scenarios.wording import autoscale_reason, one_line, subject_text, tell
 
 
 class Tone(Enum):
