@@ -38,6 +38,7 @@ from rayrig_sim.kubernetes.endpoints.service_proxy import ServiceTable
 from rayrig_sim.kubernetes.gateway.controller import COMPONENT, GatewayController
 from rayrig_sim.kubernetes.kubelet.kubelet import Kubelet
 from rayrig_sim.kubernetes.kubelet.options import KubeletOptions
+from rayrig_sim.kubernetes.kubelet.script_rules import ScriptRule, ScriptRules
 from rayrig_sim.kubernetes.nodes import nodes as sim_nodes
 from rayrig_sim.kubernetes.nodes.heartbeats import VirtualHeartbeats
 from rayrig_sim.kubernetes.taints import Taint
@@ -94,6 +95,7 @@ class MemoryWorld:
             dashboard_factory=self.dashboards.make,
             connect=self.client,
         )
+        self.scripts = ScriptRules(spec.scripts)
         self.machines: dict[str, Machine] = {}
         self.presences: dict[str, sim_nodes.NodePresence] = {}
         self.node_control = sim_nodes.NodeControl(kernel, self.client("node-control"), self.presences, self.machines)
@@ -164,6 +166,7 @@ class MemoryWorld:
                 name,
                 host_cpus=float(parse_quantity(nodes.cpu)),
                 image_fault=self.broken_images.failure,
+                scripts=self.scripts,
             )
         )
         kubelet = Kubelet(
@@ -181,6 +184,9 @@ class MemoryWorld:
         self.presences[name] = sim_nodes.NodePresence(kernel, client, node_spec, self.heartbeats, recorder)
         if self._is_started:
             self._start_node(name)
+
+    def script(self, rule: ScriptRule) -> None:
+        self.scripts.add(rule)
 
     def _start_node(self, name: str) -> None:
         kernel = self.kernel
@@ -204,7 +210,9 @@ class MemoryWorld:
             self.client(OPERATOR),
             http=self.http(OPERATOR),
             rng=kernel.streams.stream(OPERATOR),
-            options=OperatorOptions(profile="1.1" if self.spec.profile.startswith("v1.1") else "1.7"),
+            options=OperatorOptions(
+                profile="1.1" if self.spec.profile.startswith("v1.1") else "1.7", gates=self.spec.gates
+            ),
         )
         self.operator.start()
 

@@ -14,8 +14,10 @@ from typing import Any, Literal, Protocol, TypeVar
 from rayrig_core.objects import Json, JsonObject
 from rayrig_core.ports import HttpClient, KubernetesClient, Runtime, Task
 from rayrig_core.resource_types import ResourceType
+from rayrig_core.resources.feature_gates import DEFAULT_GATES, FeatureGates
 from rayrig_core.trace import Trace
 from rayrig_sim.calibration import Calibration, Distribution
+from rayrig_sim.kubernetes.kubelet.script_rules import ScriptRule
 from rayrig_sim.traffic.accounting import Accounting
 from rayrig_sim.traffic.requests import Fate, RequestClass
 
@@ -70,6 +72,9 @@ class WorldSpec:
     profile: str = "v1.7.0"
     calibration: Calibration = field(default_factory=Calibration)
     applications: tuple[ApplicationSpec, ...] = ()
+    scripts: tuple[ScriptRule, ...] = ()
+    #: The operator's.
+    gates: FeatureGates = DEFAULT_GATES
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,6 +182,10 @@ class World(Protocol):
 
     def add_nodes(self, nodes: NodeSpec) -> tuple[str, ...]:
         """Nodes join now; their names."""
+        ...
+
+    def script(self, rule: ScriptRule) -> None:
+        """Containers of pods that start from now on play this, before what was said earlier."""
         ...
 
     def start(self) -> None:

@@ -9,8 +9,10 @@ from typing import Any
 from rayrig_core.objects import JsonObject, condition_of, has_condition, key_of, name_of
 from rayrig_core.resource_types import ResourceType
 from rayrig_core.trace import Kind
+from rayrig_scenarios.cluster_readiness import cluster_readiness
 from rayrig_scenarios.language.conditions import (
     ApplicationOf,
+    ClusterRef,
     ClustersOf,
     Condition,
     ConditionOf,
@@ -69,6 +71,8 @@ def describe(condition: Condition) -> str:
     match value:
         case ServiceRef():
             return f"{words} {value.service}".strip()
+        case ClusterRef():
+            return f"RayCluster {value.cluster} ready".replace("  ", " ")
         case ObjectRef():
             return f"{value.kind}/{value.name} gone"
         case ConditionOf():
@@ -202,6 +206,17 @@ def _deployment(wanted: DeploymentOf, seen: Observations) -> Finding:
     deployments = (statuses.get(wanted.application) or {}).get("serveDeploymentStatuses") or {}
     status = (deployments.get(wanted.name) or {}).get("status")
     return Finding(status == wanted.status, f"{wanted.application}/{wanted.name} is {status or 'not in the status'}")
+
+
+# RayCluster
+
+
+def _cluster_ready(ref: ClusterRef, seen: Observations) -> Finding:
+    cluster = seen.cluster(ref.cluster, ref.namespace)
+    if cluster is None:
+        return _missing("RayCluster", ref.cluster)
+    readiness = cluster_readiness(cluster, seen)
+    return Finding(readiness.is_ready, readiness.text)
 
 
 # Any object
@@ -381,6 +396,7 @@ _JUDGES: dict[str, Callable[[Any, Observations], Finding]] = {
     "upgrade_started": _upgrade_started,
     "upgrade_complete": _upgrade_complete,
     "old_cluster_gone": _old_cluster_gone,
+    "cluster_ready": _cluster_ready,
     "gone": _gone,
     "condition": _condition,
     "field": _field,

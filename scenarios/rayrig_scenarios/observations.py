@@ -136,6 +136,16 @@ class Observations:
             raise InputError(f"several RayServices: {names}", remedy="name the one that is meant")
         return services[0] if services else None
 
+    def cluster(self, name: str, namespace: str) -> JsonObject | None:
+        """The RayCluster of that name; without a name the only one. Raises `InputError` when there are several."""
+        if name:
+            return self.object(RAY_CLUSTER, name, namespace)
+        clusters = self.world.objects(RAY_CLUSTER)
+        if len(clusters) > 1:
+            names = ", ".join(name_of(obj) for obj in clusters)
+            raise InputError(f"several RayClusters: {names}", remedy="name the one that is meant")
+        return clusters[0] if clusters else None
+
     def clusters_of(self, service: JsonObject) -> list[JsonObject]:
         namespace, name = key_of(service)
         return [

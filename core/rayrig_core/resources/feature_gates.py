@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 from rayrig_core.errors import InputError
 
@@ -21,8 +22,8 @@ class FeatureGates:
     ray_cluster_history_server: bool = False
 
     @classmethod
-    def parse(cls, text: str) -> FeatureGates:
-        """From `Name=true,Other=false`; gates that are not named keep their defaults. Raises `InputError`."""
+    def parse(cls, text: str, others: FeatureGates | None = None) -> FeatureGates:
+        """From `Name=true,Other=false`; gates that are not named are as in `others`, or as by default. Raises `InputError`."""
         values: dict[str, bool] = {}
         for word in filter(None, (each.strip() for each in text.split(","))):
             name, _, value = word.partition("=")
@@ -33,7 +34,11 @@ class FeatureGates:
             if value.lower() not in ("true", "false"):
                 raise InputError(f"{word!r} is neither on nor off", where="--feature-gates", remedy=f"{name}=true")
             values[_FIELDS[name]] = value.lower() == "true"
-        return cls(**values)
+        return replace(others or cls(), **values)
+
+    def with_(self, gates: Mapping[str, bool]) -> FeatureGates:
+        """These gates, by KubeRay's names, switched. Raises `KeyError` for a name that no gate has."""
+        return replace(self, **{_FIELDS[name]: value for name, value in gates.items()})
 
 
 _FIELDS = {
@@ -46,5 +51,8 @@ _FIELDS = {
     "RayClusterMTLS": "ray_cluster_mtls",
     "RayClusterHistoryServer": "ray_cluster_history_server",
 }
+
+#: KubeRay's names of the gates.
+GATE_NAMES = tuple(_FIELDS)
 
 DEFAULT_GATES = FeatureGates()

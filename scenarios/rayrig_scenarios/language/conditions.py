@@ -44,6 +44,15 @@ class ServiceRef(Model):
     namespace: str = "default"
 
 
+class ClusterRef(Model):
+    """A RayCluster by its name. Without a name: the only one."""
+
+    shorthand: ClassVar[str] = "cluster"
+
+    cluster: str = ""
+    namespace: str = "default"
+
+
 class ObjectRef(Model):
     """An object: `Kind/name`, or kind and name apart."""
 
@@ -262,6 +271,7 @@ class Condition(OneOf):
     upgrade_started: ServiceRef | None = None
     upgrade_complete: ServiceRef | None = None
     old_cluster_gone: ServiceRef | None = None
+    cluster_ready: ClusterRef | None = None
     gone: ObjectRef | None = None
     condition: ConditionOf | None = None
     field: FieldOf | None = None

@@ -1,4 +1,5 @@
-"""A RayService manifest as a scenario: deploy it, send light traffic, change the cluster's configuration, watch the upgrade."""
+"""A manifest as a scenario. A RayService: deploy it, send light traffic, change the cluster's configuration, watch the upgrade. A
+RayCluster: deploy it and wait until it is ready."""
 
 from __future__ import annotations
 
@@ -14,6 +15,12 @@ from rayrig_core.resources.validation.rayservice import INCREMENTAL
 from rayrig_scenarios.language.documents import Document
 from rayrig_scenarios.language.manifests import WrittenObject, manifest_file, remarks
 from rayrig_scenarios.language.node_sizing import nodes_for
+from rayrig_scenarios.language.ray_cluster_manifests import (
+    backend_expectations,
+    cluster_ref,
+    missing_remarks,
+    ready_step,
+)
 from rayrig_scenarios.language.references import missing_namespaces, missing_references
 from rayrig_scenarios.language.scenario import Scenario, fingerprint
 from rayrig_scenarios.language.scenario_file import parse_scenario
@@ -34,51 +41,40 @@ def scenario_from_manifest(path: Path | str) -> Scenario:
 
 
 def scenario_of_objects(objects: list[WrittenObject], *, reference: str, text: str = "") -> Scenario:
-    """The scenario for manifests that hold at least one RayService. Raises `InputError`."""
+    """The scenario for manifests that hold a RayService, a RayCluster or an Ingress to one. Raises `InputError`."""
     services = [written for written in objects if written.kind == "RayService"]
-    if not services:
+    clusters = [written for written in objects if written.kind == "RayCluster"]
+    ingresses = [written for written in objects if written.kind == "Ingress"]
+    if not (services or clusters or ingresses):
         raise InputError(
-            "there is no RayService in this manifest",
+            "there is no RayService and no RayCluster in this manifest",
             where=objects[0].where() if objects else reference,
-            remedy="name a RayService manifest, or a scenario with steps",
+            remedy="name a manifest that holds one, or a scenario with steps",
         )
-    stand_ins = missing_namespaces(objects) + missing_references(objects)
-    steps: list[JsonObject] = [{"name": "deploy", "apply": "all"}]
-    steps += [{"wait": {"for": {"ready": _ref(service)}, "timeout": "30m"}} for service in services]
+    # An upgrade is tried out with what the cluster is taken to have; whether a RayCluster comes up is asked of the file as it is.
+    stand_ins = missing_namespaces(objects) + (missing_references(objects) if services else [])
     traffic = [source for service in services for source in _traffic(service)]
-    if traffic:
-        steps.append({"name": "the Services' rules reach the nodes", "sleep": "2s"})
-        for service in services:
-            if _is_incremental(service):
-                steps.append({"name": "the gateway has its route", "wait": {"for": _route_in_effect(service)}})
-        steps.append({"start-traffic": "all"})
-    steps.append({"sleep": "20s"})
-    expect: list[JsonObject] = []
-    for service in services:
-        change = {"manifest": f"RayService/{service.name}", "set": {HARMLESS_CHANGE: "1"}}
-        steps.append({"name": "change the cluster's configuration", "apply": change})
-        if _upgrades(service):
-            wait = {"for": {"upgrade-complete": _ref(service)}, "timeout": "30m"}
-            steps.append({"name": "the new cluster takes over", "wait": wait})
-            gone = {"for": {"old-cluster-gone": _ref(service)}, "timeout": "30m"}
-            steps.append({"name": "the old cluster goes", "wait": gone})
-            clusters: JsonObject = {"peak": "<= 2", "count": 1, "switches": 1}
-        else:
-            clusters = {"created": 1, "switches": 0}
-        expect.append({"ready": _ref(service)})
-        expect.append({"clusters": {**_ref(service), **clusters}})
-    steps.append({"sleep": "20s"})
-    if traffic:
-        steps.append({"stop-traffic": "all"})
-        expect.append({"requests": {"failed": 0}})
-    names = ", ".join(service.name for service in services)
+    names = ", ".join(written.name for written in services or clusters or ingresses)
+    steps, expect = _upgrades_of(services, traffic) if services else ([], [])
+    waits = [{"wait": {"for": {"ready": _ref(service)}, "timeout": "30m"}} for service in services]
+    waits += [ready_step(cluster) for cluster in clusters]
+    if not services:
+        steps.append({"name": "it stays so", "sleep": "20s"})
     data: JsonObject = {
-        "name": f"upgrade of {names}",
-        "description": f"Deploys {names}, then changes rayClusterConfig and watches the upgrade under light traffic.",
+        "name": f"upgrade of {names}" if services else f"deployment of {names}",
+        "description": (
+            f"Deploys {names}, then changes rayClusterConfig and watches the upgrade under light traffic."
+            if services
+            else f"Deploys {names} and waits until all of it is ready."
+        ),
         "duration": "3h",
         "traffic": traffic,
-        "steps": steps,
-        "expect": expect,
+        "steps": [{"name": "deploy", "apply": "all"}, *waits, *steps],
+        "expect": [
+            *expect,
+            *({"cluster-ready": cluster_ref(cluster)} for cluster in clusters),
+            *backend_expectations(ingresses),
+        ],
     }
     document = Document(data, reference, {}, 1)
     file = parse_scenario(document)
@@ -95,8 +91,40 @@ def scenario_of_objects(objects: list[WrittenObject], *, reference: str, text: s
         warnings=(
             *remarks(objects),
             *(f"{o.kind} {o.name} is not in {reference}: a stand-in takes its place" for o in stand_ins),
+            *(() if services else missing_remarks(objects, reference)),
         ),
     )
+
+
+def _upgrades_of(services: list[WrittenObject], traffic: list[JsonObject]) -> tuple[list[JsonObject], list[JsonObject]]:
+    """Steps and expectations for RayServices that have just become ready."""
+    steps: list[JsonObject] = []
+    expect: list[JsonObject] = []
+    if traffic:
+        steps.append({"name": "the Services' rules reach the nodes", "sleep": "2s"})
+        for service in services:
+            if _is_incremental(service):
+                steps.append({"name": "the gateway has its route", "wait": {"for": _route_in_effect(service)}})
+        steps.append({"start-traffic": "all"})
+    steps.append({"sleep": "20s"})
+    for service in services:
+        change = {"manifest": f"RayService/{service.name}", "set": {HARMLESS_CHANGE: "1"}}
+        steps.append({"name": "change the cluster's configuration", "apply": change})
+        if _upgrades(service):
+            wait = {"for": {"upgrade-complete": _ref(service)}, "timeout": "30m"}
+            steps.append({"name": "the new cluster takes over", "wait": wait})
+            gone = {"for": {"old-cluster-gone": _ref(service)}, "timeout": "30m"}
+            steps.append({"name": "the old cluster goes", "wait": gone})
+            counts: JsonObject = {"peak": "<= 2", "count": 1, "switches": 1}
+        else:
+            counts = {"created": 1, "switches": 0}
+        expect.append({"ready": _ref(service)})
+        expect.append({"clusters": {**_ref(service), **counts}})
+    steps.append({"sleep": "20s"})
+    if traffic:
+        steps.append({"stop-traffic": "all"})
+        expect.append({"requests": {"failed": 0}})
+    return steps, expect
 
 
 def _ref(service: WrittenObject) -> JsonObject:

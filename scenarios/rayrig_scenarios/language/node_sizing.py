@@ -12,6 +12,8 @@ from rayrig_core.resources.quantities import milli, whole
 _GIB = 1 << 30
 #: A node of these is what every pool begins with; larger pods get larger nodes.
 _NODE_CPU_MILLIS, _NODE_MEMORY, _NODE_DEVICES = 16_000, 64 * _GIB, 8
+#: A host of these has as many as one pod asks for, and is its alone: a TPU slice is made of such hosts.
+_WHOLE_HOSTS = ("google.com/tpu",)
 #: An autoscaled group counts with at most this many workers.
 _AUTOSCALED_WORKERS = 10
 
@@ -53,7 +55,8 @@ def _pool(name: str, needs: list[PodNeed], guests: list[PodNeed]) -> NodeSpec:
     cpu = max(_NODE_CPU_MILLIS, *(need.cpu_millis for need in needs))
     memory = max(_NODE_MEMORY, *(need.memory for need in needs))
     devices = {
-        device: max(_NODE_DEVICES, *(dict(need.devices)[device] for need in needs)) for device, _ in needs[0].devices
+        device: max(0 if device in _WHOLE_HOSTS else _NODE_DEVICES, *(dict(need.devices)[device] for need in needs))
+        for device, _ in needs[0].devices
     }
     free: list[list[int]] = []
     whole_node = [cpu, memory, *devices.values()]
@@ -73,7 +76,7 @@ def _pool(name: str, needs: list[PodNeed], guests: list[PodNeed]) -> NodeSpec:
     return NodeSpec(
         prefix=name,
         # The scheduler spreads pods rather than packs them, which takes up to a node more.
-        count=len(free) + 1 if len(free) > 1 else 1,
+        count=len(free) + 1 if len(free) > 1 and not any(device in _WHOLE_HOSTS for device in devices) else len(free),
         cpu=f"{cpu}m" if cpu % 1000 else str(cpu // 1000),
         memory=f"{-(-memory // _GIB)}Gi",
         extended={resource: str(amount) for resource, amount in (*devices.items(), *others.items())},

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 
 from rayrig_backends.world import ApplicationSpec, NodeSpec, TrafficSpec, WorldSpec
+from rayrig_core.resources.feature_gates import DEFAULT_GATES, FeatureGates
 from rayrig_scenarios.language.documents import Document
 from rayrig_scenarios.language.manifests import WrittenObject
 from rayrig_scenarios.language.scenario_file import ScenarioFile
@@ -32,6 +33,8 @@ class Scenario:
     calibration: Calibration = field(default_factory=Calibration)
     fingerprint: str = ""
     warnings: tuple[str, ...] = ()
+    #: Gates of the operator as they were given beside the file, in the operator's words; they hold over those of the file.
+    given_gates: str = ""
 
     @property
     def name(self) -> str:
@@ -57,12 +60,24 @@ class Scenario:
             profile=self.file.kuberay,
             calibration=self.calibration,
             applications=self.applications,
+            gates=self.gates,
         )
+
+    @property
+    def gates(self) -> FeatureGates:
+        """The operator's feature gates."""
+        return FeatureGates.parse(self.given_gates, DEFAULT_GATES.with_(self.file.feature_gates))
+
+    def with_gates(self, text: str) -> Scenario:
+        """With these gates (`Name=true,Other=false`) whatever the file says. Raises `InputError`."""
+        FeatureGates.parse(text)
+        return replace(self, given_gates=text)
 
     def replay_line(self, seed: int) -> str:
         """The command that repeats the run."""
         reference = self.reference if not any(c.isspace() for c in self.reference) else f"'{self.reference}'"
-        return f"rayrig run {reference} --seed {seed}"
+        gates = f" --feature-gates {self.given_gates}" if self.given_gates else ""
+        return f"rayrig run {reference}{gates} --seed {seed}"
 
     def with_reference(self, reference: str) -> Scenario:
         return replace(self, reference=reference)

@@ -7,6 +7,8 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BeforeValidator, Field, ValidationError, model_validator
 
 from rayrig_core.errors import InputError
+from rayrig_core.remedies import closest
+from rayrig_core.resources.feature_gates import GATE_NAMES
 from rayrig_core.resources.quantities import parse_quantity
 from rayrig_scenarios.language.conditions import Expectation
 from rayrig_scenarios.language.documents import Document
@@ -38,6 +40,14 @@ def _quantity(value: Any) -> Any:
 Quantity = Annotated[str, BeforeValidator(_quantity)]
 
 _EFFECTS = ("NoSchedule", "PreferNoSchedule", "NoExecute")
+
+
+def _gates(value: Any) -> Any:
+    if isinstance(value, dict):
+        for name in value:
+            if name not in GATE_NAMES:
+                raise bad(f'there is no feature gate "{name}"', closest(str(name), GATE_NAMES))
+    return value
 
 
 class Taint(Model):
@@ -140,6 +150,7 @@ class ScenarioFile(Model):
     seed: Annotated[int, Field(ge=0)] = 0
     duration: Duration = 3600.0
     kuberay: Literal["v1.7.0"] = "v1.7.0"
+    feature_gates: Annotated[dict[str, bool], BeforeValidator(_gates)] = Field(default_factory=dict)
     calibration: dict[str, Any] = Field(default_factory=dict)
     nodes: list[Nodes] = Field(default_factory=list)
     manifests: list[Manifest] = Field(default_factory=list)
