@@ -1,5 +1,7 @@
 """A node's container runtime that knows Ray's containers by their command and leaves the others to a scripted runtime.
 
+A container that somebody gave a script plays it, whatever its command.
+
 Images, sandboxes and starts take the calibration's time. Source: kuberay-operator.md 3.16.
 """
 
@@ -11,7 +13,9 @@ from typing import Any
 
 from rayrig_core.objects import JsonObject, labels_of, name_of, namespace_of, uid_of
 from rayrig_core.timestamps import to_ns
+from rayrig_sim.kubernetes.kubelet.container_scripts import Script
 from rayrig_sim.kubernetes.kubelet.containers import Container, ContainerRuntime, ImagePullFailed
+from rayrig_sim.kubernetes.kubelet.script_rules import ScriptRules
 from rayrig_sim.kubernetes.kubelet.scripted_containers import (
     SCRIPT_ANNOTATION,
     ScriptedContainer,
@@ -38,7 +42,8 @@ ImageFault = Callable[[str], ImagePullFailed | None]
 
 
 class RayContainerRuntime:
-    """Protocol `ContainerRuntime` for one node. `host_cpus` is what `ray start` finds where no limit is set."""
+    """Protocol `ContainerRuntime` for one node. `host_cpus` is what `ray start` finds where no limit is set; `scripts` gives
+    pods their scripts."""
 
     def __init__(
         self,
@@ -47,6 +52,7 @@ class RayContainerRuntime:
         *,
         host_cpus: float = 8.0,
         fallback: ContainerRuntime | None = None,
+        scripts: ScriptRules | None = None,
         image_fault: ImageFault = lambda image: None,
         present_images: tuple[str, ...] = (),
     ) -> None:
@@ -57,8 +63,15 @@ class RayContainerRuntime:
         self._images = dict.fromkeys(present_images)
         self._addresses: dict[str, str] = {}
         self._rng = platform.kernel.streams.stream(f"container-runtime/{node_name}")
+        self._rules = scripts or ScriptRules()
+        #: Scripts of pods by uid, as they were when the pod's sandbox was made.
+        self._scripts: dict[str, Script] = {}
         self._fallback: Any = fallback or ScriptedContainerRuntime(
-            platform.kernel, allocate_ip=self._allocate, is_present=self._images.__contains__
+            platform.kernel,
+            allocate_ip=self._allocate,
+            script_of=self._script,
+            is_present=self._images.__contains__,
+            ports=platform.network,
         )
 
     def _allocate(self, pod: JsonObject) -> str:
@@ -68,8 +81,29 @@ class RayContainerRuntime:
             ip = self._addresses[uid] = self.platform.network.allocate_pod_ip(self.node_name)
         return ip
 
-    def _is_scripted(self, pod: JsonObject) -> bool:
-        return SCRIPT_ANNOTATION in (pod["metadata"].get("annotations") or {})
+    def _script(self, pod: JsonObject) -> Script:
+        """Raises `ValueError` for an annotation that is no script."""
+        uid = uid_of(pod)
+        script = self._scripts.get(uid)
+        if script is None:
+            script = self._scripts[uid] = self._rules.script_of(pod)
+        return script
+
+    def _is_scripted(self, pod: JsonObject, container: str) -> bool:
+        return SCRIPT_ANNOTATION in (pod["metadata"].get("annotations") or {}) or container in self._script(pod)
+
+    def _is_sandbox_scripted(self, pod: JsonObject) -> bool:
+        """Whether its network takes no time but what its script says: that of a pod all of whose containers play one."""
+        if SCRIPT_ANNOTATION in (pod["metadata"].get("annotations") or {}):
+            return True
+        script = self._script(pod)
+        return "sandbox" in script or all(each["name"] in script for each in pod["spec"]["containers"])
+
+    def _plays(self, pod: JsonObject, image: str) -> bool:
+        """Whether a scripted container has this image."""
+        spec = pod["spec"]
+        containers = (*(spec.get("initContainers") or ()), *spec["containers"])
+        return any(each.get("image") == image and self._is_scripted(pod, each["name"]) for each in containers)
 
     # Images
 
@@ -80,7 +114,7 @@ class RayContainerRuntime:
         fault = self.image_fault(image)
         if fault is not None:
             raise fault
-        if self._is_scripted(pod):
+        if self._plays(pod, image):
             size: int | None = await self._fallback.pull_image(image, pod)
         else:
             calibration = self.platform.calibration
@@ -96,17 +130,18 @@ class RayContainerRuntime:
     # Sandboxes
 
     async def start_sandbox(self, pod: JsonObject) -> str:
-        if self._is_scripted(pod):
+        if self._is_sandbox_scripted(pod):
             ip: str = await self._fallback.start_sandbox(pod)
             return ip
         await self.platform.kernel.sleep_ns(self.platform.calibration.sandbox_start.draw_ns(self._rng))
         return self._allocate(pod)
 
     async def stop_sandbox(self, pod: JsonObject) -> None:
-        if self._is_scripted(pod):
+        if self._is_sandbox_scripted(pod):
             await self._fallback.stop_sandbox(pod)
         else:
             await self.platform.kernel.sleep_ns(self.platform.calibration.sandbox_stop.draw_ns(self._rng))
+        self._scripts.pop(uid_of(pod), None)
         ip = self._addresses.pop(uid_of(pod), None)
         if ip is not None:
             self.platform.network.remove_pod(ip)
@@ -114,7 +149,7 @@ class RayContainerRuntime:
     # Containers
 
     async def start_container(self, pod: JsonObject, spec: JsonObject, pod_ip: str, attempt: int) -> Container:
-        if self._is_scripted(pod):
+        if self._is_scripted(pod, spec["name"]):
             scripted: Container = await self._fallback.start_container(pod, spec, pod_ip, attempt)
             return scripted
         platform = self.platform

@@ -151,6 +151,8 @@ class Source:
         if len(mix) > 1:
             self._draw_kind = weighted_choice([c.weight for c in mix], stream(f"{self.actor}/classes"))
         self._wire: ServiceTimes | None = None
+        #: The way to a server that is no Serve proxy.
+        self._plain_wire: ServiceTimes | None = None
         self._handshake: ServiceTimes | None = None
         if calibration is not None:
             way: tuple[Distribution, ...]
@@ -159,6 +161,8 @@ class Source:
                 way = (calibration.http_latency, *way)
             if any(leg != Constant(0.0) for leg in way):
                 self._wire = ServiceTimes(stream(f"{self.actor}/wire"), *way)
+            if calibration.http_latency != Constant(0.0):
+                self._plain_wire = ServiceTimes(stream(f"{self.actor}/plain-wire"), *way[:-2])
             if is_handshake_needed and calibration.connect_latency != Constant(0.0):
                 self._handshake = ServiceTimes(stream(f"{self.actor}/handshake"), calibration.connect_latency)
         self._timeout_ns = to_ns(timeout_s)
@@ -239,6 +243,8 @@ class Source:
             if kept is not None:
                 exchange.connection = kept
                 exchange.link = kept.link
+                if wire is not None and type(kept.server) is not ProxyServer:
+                    exchange.wire_ns = self._plain_wire_ns()
                 self._hand_over(exchange, kept.link, kept.server)
                 return
         exchange.connection = None
@@ -247,15 +253,21 @@ class Source:
             why = connector.why_no_link()
             self._close_books(exchange, why.fate, why.status, why.detail, why.cause, None)
             return
+        server = link.server
+        if wire is not None and type(server) is not ProxyServer:
+            exchange.wire_ns = self._plain_wire_ns()
         if self._handshake is not None:
             exchange.wire_ns += self._handshake.draw_ns()
-        server = link.server
         if server is None or link.reach is not Reach.OK:
             self._cannot_connect(exchange, link)
             return
         if self._keep_alive is not None:
             exchange.connection = Connection(link, server, now, now + self._max_age_ns)
         self._hand_over(exchange, link, server)
+
+    def _plain_wire_ns(self) -> int:
+        """The way there and back where neither Serve's proxy nor its router is on it."""
+        return 0 if self._plain_wire is None else self._plain_wire.draw_ns()
 
     def _hand_over(self, exchange: Exchange, link: Link, server: object) -> None:
         if link.reach is not Reach.OK:
@@ -275,7 +287,7 @@ class Source:
         except HttpFailure as failure:
             if exchange in self._in_flight and failure.failure is not Failure.TIMEOUT:
                 fate = Fate.REFUSED if failure.failure is Failure.REFUSED else Fate.RESET
-                self.failed(exchange, fate, str(failure), None)
+                self.failed(exchange, fate, str(failure), getattr(server, "ended_by", None))
             return
         if exchange in self._in_flight:
             self.answered(exchange, True, answer)
@@ -285,7 +297,8 @@ class Source:
             exchange.is_lost = True
             return
         previous = link.previous
-        cause = previous.routes_cause if isinstance(previous, ProxyServer) else None
+        cause: int | None
+        cause = previous.routes_cause if isinstance(previous, ProxyServer) else getattr(previous, "ended_by", None)
         if cause is None:
             cause = self._connector.cause()
         self.failed(exchange, Fate.REFUSED, "nobody listens on the pod's port", cause)
