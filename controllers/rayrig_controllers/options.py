@@ -4,21 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal, TypeAlias
 
+from rayrig_controllers.releases import RELEASES, Profile, Release
 from rayrig_core.errors import InputError
 from rayrig_core.resources.feature_gates import FeatureGates
 
-Profile: TypeAlias = Literal["1.7", "1.1"]
+#: What an operator without gates is like where newer ones have a gate.
+_NO_GATES = FeatureGates(
+    ray_cluster_status_conditions=False,
+    ray_service_incremental_upgrade=False,
+    ray_multi_host_indexing=False,
+    ray_job_deletion_policy=False,
+)
 
 
 @dataclass(frozen=True, slots=True)
 class OperatorOptions:
     """Settings of one operator process. Durations in seconds; names in the comments are the environment variables."""
 
-    #: Which release's behaviour; "1.1" keeps the differences of kuberay-operator section 6.
+    #: Which release's behaviour: see `release`.
     profile: Profile = "1.7"
-    kuberay_version: str = "v1.7.0"
+    #: What the operator says it is; its release's version when left out.
+    kuberay_version: str = ""
     gates: FeatureGates = field(default_factory=FeatureGates)
     watch_namespace: str = ""
     reconcile_concurrency: int = 1
@@ -43,6 +50,15 @@ class OperatorOptions:
     host_name: str = "kuberay-operator"
     #: Treat an error in our own code as KubeRay treats a panic (back-off) instead of ending the run loudly.
     recover_panics: bool = False
+    release: Release = field(init=False)
+
+    def __post_init__(self) -> None:
+        release = RELEASES[self.profile]
+        object.__setattr__(self, "release", release)
+        if not self.kuberay_version:
+            object.__setattr__(self, "kuberay_version", release.version)
+        if not release.has_feature_gates:
+            object.__setattr__(self, "gates", _NO_GATES)
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str], **settings: object) -> OperatorOptions:

@@ -38,6 +38,11 @@ def container(cluster: Cluster, image: str) -> JsonObject:
     """The sidecar, with the user's `autoscalerOptions` applied: env, envFrom and mounts are appended, the rest replaces."""
     options = copy_json(cluster.spec.get("autoscalerOptions") or {})
     resources = options.get("resources")
+    command, args = ["ray"], COMMAND.split()[1:]
+    generated: list[JsonObject] = []
+    if cluster.options.release.autoscaler_runs_in_shell:
+        command, args = ray_start.shell(cluster), [COMMAND]
+        generated = [{"name": "KUBERAY_GEN_AUTOSCALER_START_CMD", "value": COMMAND}]
     sidecar: JsonObject = {
         "name": CONTAINER_NAME,
         "image": options.get("image") or image,
@@ -47,12 +52,12 @@ def container(cluster: Cluster, image: str) -> JsonObject:
             field_env("RAY_CLUSTER_NAMESPACE", "metadata.namespace"),
             field_env("RAY_HEAD_POD_NAME", "metadata.name"),
             {"name": "KUBERAY_CRD_VER", "value": RAY_CLUSTER.version},
-            {"name": "KUBERAY_GEN_AUTOSCALER_START_CMD", "value": COMMAND},
+            *generated,
             *(options.get("env") or ()),
             *auth.environment(cluster),
         ],
-        "command": options.get("command") or ray_start.shell(cluster),
-        "args": options.get("args") or [COMMAND],
+        "command": options.get("command") or command,
+        "args": options.get("args") or args,
         "resources": {"limits": dict(_RESOURCES), "requests": dict(_RESOURCES)},
     }
     if resources is not None:
@@ -96,15 +101,15 @@ def service_account(cluster: Cluster) -> JsonObject:
 
 def role(cluster: Cluster) -> JsonObject:
     """Reads and patches pods, resizes them, and edits its RayCluster."""
+    rules = [{"apiGroups": [POD.group], "resources": [POD.plural], "verbs": ["get", "list", "watch", "patch"]}]
+    if cluster.options.release.autoscaler_resizes_pods:
+        rules.append({"apiGroups": [POD.group], "resources": [f"{POD.plural}/resize"], "verbs": ["patch"]})
+    rules.append({"apiGroups": [RAY_CLUSTER.group], "resources": [RAY_CLUSTER.plural], "verbs": ["get", "patch"]})
     return {
         "apiVersion": ROLE.api_version,
         "kind": ROLE.kind,
         "metadata": cluster.child_metadata(names.keep_last_50(cluster.name), _labels(cluster)),
-        "rules": [
-            {"apiGroups": [POD.group], "resources": [POD.plural], "verbs": ["get", "list", "watch", "patch"]},
-            {"apiGroups": [POD.group], "resources": [f"{POD.plural}/resize"], "verbs": ["patch"]},
-            {"apiGroups": [RAY_CLUSTER.group], "resources": [RAY_CLUSTER.plural], "verbs": ["get", "patch"]},
-        ],
+        "rules": rules,
     }
 
 

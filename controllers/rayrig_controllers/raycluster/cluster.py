@@ -10,6 +10,7 @@ from rayrig_core.objects import JsonObject, annotations_of, labels_of, name_of, 
 from rayrig_core.resource_types import RAY_CLUSTER, RAY_SERVICE
 from rayrig_core.resources import labels, names
 from rayrig_core.resources.cluster_spec import is_autoscaling
+from rayrig_core.resources.known_fields import known_ray_cluster_spec
 
 MAX_INT32 = 2_147_483_647
 
@@ -32,6 +33,8 @@ class Cluster:
     @classmethod
     def of(cls, obj: JsonObject, options: OperatorOptions) -> Cluster:
         spec = obj.get("spec") or {}
+        if options.release.schema:
+            spec = known_ray_cluster_spec(spec, options.release.schema)
         return cls(
             obj,
             name_of(obj),
@@ -71,7 +74,8 @@ class Cluster:
     @property
     def head_service_name(self) -> str:
         service = self.head.get("headService") or {}
-        return str((service.get("metadata") or {}).get("name") or names.head_service_name(self.name))
+        own_name = self.options.release.service_name(names.head_service_name(self.name))
+        return str((service.get("metadata") or {}).get("name") or own_name)
 
     @property
     def head_service_fqdn(self) -> str:

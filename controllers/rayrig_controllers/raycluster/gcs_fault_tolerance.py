@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from rayrig_controllers.raycluster.cluster import Cluster, env_value
+from rayrig_controllers.raycluster.cluster import Cluster, env_value, start_params
+from rayrig_controllers.raycluster.pod_template import default_env
 from rayrig_core.objects import JsonObject
 from rayrig_core.resources import labels, names
 
@@ -56,8 +57,22 @@ def configure_head_start(cluster: Cluster, params: dict[str, str]) -> None:
         params["redis-password"] = "$REDIS_PASSWORD"
 
 
+def mark_pod(cluster: Cluster, template: JsonObject, container: JsonObject, group: JsonObject) -> None:
+    """Annotations and environment of any Ray pod, where the release marks all of them."""
+    annotations = template["metadata"].setdefault("annotations", {})
+    annotations[labels.FT_ENABLED] = "true" if is_enabled(cluster) else "false"
+    namespace = given_storage_namespace(cluster) or (cluster.uid if is_enabled(cluster) else "")
+    default_env(container, "REDIS_PASSWORD", start_params(group).get("redis-password", ""))
+    if namespace:
+        annotations[labels.EXTERNAL_STORAGE_NAMESPACE] = namespace
+        default_env(container, "RAY_external_storage_namespace", namespace)
+
+
 def configure_head(cluster: Cluster, template: JsonObject, container: JsonObject) -> None:
     """Annotations and environment of the head pod. `template` is a pod under construction."""
+    if cluster.options.release.marks_fault_tolerance_everywhere:
+        mark_pod(cluster, template, container, cluster.head)
+        return
     annotations = template["metadata"].setdefault("annotations", {})
     annotations[labels.FT_ENABLED] = "true" if is_enabled(cluster) else "false"
     if not is_enabled(cluster):
@@ -92,7 +107,9 @@ def configure_head(cluster: Cluster, template: JsonObject, container: JsonObject
         env.append({"name": "REDIS_PASSWORD", "value": password})
 
 
-def configure_worker(cluster: Cluster, container: JsonObject) -> None:
+def configure_worker(cluster: Cluster, group: JsonObject, template: JsonObject, container: JsonObject) -> None:
     """Workers wait longer for the GCS to come back."""
+    if cluster.options.release.marks_fault_tolerance_everywhere:
+        mark_pod(cluster, template, container, group)
     if is_enabled(cluster) and env_value(container, _RECONNECT_ENV) is None:
         container.setdefault("env", []).append({"name": _RECONNECT_ENV, "value": str(RECONNECT_TIMEOUT_S)})

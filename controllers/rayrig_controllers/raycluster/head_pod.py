@@ -21,10 +21,11 @@ def head_pod(cluster: Cluster, recreate_hash: str) -> JsonObject:
     if cluster.options.deterministic_head_pod_name:
         metadata["name"] = names.head_pod_fixed_name(cluster.name)
     else:
-        metadata["generateName"] = names.head_pod_prefix(cluster.name)
+        metadata["generateName"] = cluster.options.release.head_pod_prefix(cluster.name)
     annotations = metadata.setdefault("annotations", {})
-    annotations[labels.RECREATE_HASH] = recreate_hash
-    annotations[labels.KUBERAY_VERSION] = cluster.options.kuberay_version
+    if cluster.options.release.stamps_version:
+        annotations[labels.RECREATE_HASH] = recreate_hash
+        annotations[labels.KUBERAY_VERSION] = cluster.options.kuberay_version
 
     params = ray_start.parameters(cluster, cluster.head, container, is_head=True)
     gcs_fault_tolerance.configure_head_start(cluster, params)

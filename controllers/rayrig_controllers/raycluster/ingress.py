@@ -11,12 +11,12 @@ from rayrig_core.resources import labels, names
 
 def ingress(cluster: Cluster) -> JsonObject:
     """One rule for the head Service's dashboard port; the cluster's annotations are copied, but for the class."""
-    options = cluster.head.get("ingressOptions") or {}
+    options, release = cluster.head.get("ingressOptions") or {}, cluster.options.release
     port = ports(cluster).get(labels.DASHBOARD_PORT_NAME, labels.DASHBOARD_PORT)
     backend = {"service": {"name": cluster.head_service_name, "port": {"number": port}}}
     path = {
-        "path": options.get("path") or "/",
-        "pathType": options.get("pathType") or "Prefix",
+        "path": options.get("path") or release.ingress_path.format(cluster=cluster.name),
+        "pathType": options.get("pathType") or release.ingress_path_type,
         "backend": backend,
     }
     rule: JsonObject = {"http": {"paths": [path]}}

@@ -17,10 +17,11 @@ _SERVE_ENV = (
     ("RAY_gcs_server_request_timeout_seconds", "5"),
     ("RAY_SERVE_KV_TIMEOUT_S", "5"),
 )
+_NAMESPACE_ENV = "RAY_CLUSTER_NAMESPACE"
 #: Names of what comes from the pod itself.
 _FIELD_ENV = (
     ("RAY_CLUSTER_NAME", f"metadata.labels['{labels.CLUSTER}']"),
-    ("RAY_CLUSTER_NAMESPACE", "metadata.namespace"),
+    (_NAMESPACE_ENV, "metadata.namespace"),
     ("RAY_CLOUD_INSTANCE_ID", "metadata.name"),
     ("RAY_NODE_TYPE_NAME", f"metadata.labels['{labels.GROUP}']"),
 )
@@ -115,7 +116,8 @@ def _add_environment(cluster: Cluster, container: JsonObject, start_command: str
             env.append(dict(entry))
     if not is_head:
         env.extend(head_env(cluster))
-    env.extend(field_env(name, path) for name, path in _FIELD_ENV)
+    release = cluster.options.release
+    env.extend(field_env(name, path) for name, path in _FIELD_ENV if release.tells_namespace or name != _NAMESPACE_ENV)
     env.append({"name": "KUBERAY_GEN_RAY_START_CMD", "value": start_command})
     default_env(container, "RAY_PORT", cluster.head_port)
     if cluster.is_for_ray_service:

@@ -10,7 +10,6 @@ from rayrig_core.resources import labels
 
 LIVENESS_DELAY_S, READINESS_DELAY_S = 30, 10
 PERIOD_S = 5
-HEAD_TIMEOUT_S, WORKER_TIMEOUT_S = 5, 2
 LIVENESS_FAILURES, READINESS_FAILURES = 120, 10
 #: A worker of a RayService leaves the endpoints after one failed probe.
 SERVE_READINESS_FAILURES = 1
@@ -47,20 +46,20 @@ def add_probes(cluster: Cluster, group: JsonObject, container: JsonObject, *, is
     """Give the container the probes it lacks; the user's own are kept, each by itself."""
     params = start_params(group)
     agent_port = _port(params.get("dashboard-agent-listen-port"), labels.DASHBOARD_AGENT_PORT)
-    is_old = cluster.options.profile == "1.1"
+    rules = cluster.options.release.probes
 
     def check(port: int, path: str, timeout_s: int) -> str:
-        flags = "-T 2" if is_old else f"--tries 1 -T {timeout_s}"
-        return f"wget {flags} -q -O- http://localhost:{port}{path} | grep success"
+        return f"wget {rules.retries}-T {timeout_s} -q -O- http://localhost:{port}{path} | grep success"
 
-    raylet = check(agent_port, RAYLET_PATH, 2)
+    raylet = check(agent_port, RAYLET_PATH, rules.raylet_timeout_s)
     commands = [raylet]
     if is_head:
-        commands.append(check(_port(params.get("dashboard-port"), labels.DASHBOARD_PORT), GCS_PATH, 10))
+        dashboard_port = _port(params.get("dashboard-port"), labels.DASHBOARD_PORT)
+        commands.append(check(dashboard_port, GCS_PATH, rules.gcs_timeout_s))
     node_check: JsonObject = {"exec": {"command": ["bash", "-c", " && ".join(commands)]}}
-    if not is_old and has_node_health_path(str(cluster.spec.get("rayVersion") or "")):
+    if rules.may_be_http and has_node_health_path(str(cluster.spec.get("rayVersion") or "")):
         node_check = {"httpGet": {"path": NODE_PATH, "port": agent_port}}
-    timeout_s = 1 if is_old else (HEAD_TIMEOUT_S if is_head else WORKER_TIMEOUT_S)
+    timeout_s = rules.head_timeout_s if is_head else rules.worker_timeout_s
 
     if not container.get("livenessProbe"):
         container["livenessProbe"] = _probe(node_check, LIVENESS_DELAY_S, timeout_s, LIVENESS_FAILURES)
@@ -69,7 +68,7 @@ def add_probes(cluster: Cluster, group: JsonObject, container: JsonObject, *, is
         readiness = node_check
         if cluster.is_for_ray_service and not is_head:
             failures = SERVE_READINESS_FAILURES
-            script = f"{raylet} && {check(serve_port(container), PROXY_PATH, 10)}"
+            script = f"{raylet} && {check(serve_port(container), PROXY_PATH, rules.proxy_timeout_s)}"
             readiness = {"exec": {"command": ["bash", "-c", script]}}
         container["readinessProbe"] = _probe(readiness, READINESS_DELAY_S, timeout_s, failures)
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from rayrig_controllers.raycluster.cluster import Cluster, start_params
+from rayrig_controllers.releases import Release
 from rayrig_core.objects import JsonObject
 from rayrig_core.resources import labels
 from rayrig_core.resources.quantities import parse_quantity, whole
@@ -38,7 +39,7 @@ def parameters(cluster: Cluster, group: JsonObject, container: JsonObject, *, is
     params.setdefault("metrics-export-port", str(labels.METRICS_PORT))
     params["block"] = "true"
     params.setdefault("dashboard-agent-listen-port", str(labels.DASHBOARD_AGENT_PORT))
-    _from_container(params, container.get("resources") or {})
+    _from_container(params, container.get("resources") or {}, cluster.options.release)
     return params
 
 
@@ -62,12 +63,12 @@ def _from_group(params: dict[str, str], group: JsonObject) -> None:
         params["labels"] = ",".join(f"{key}={value}" for key, value in sorted(group_labels.items()))
 
 
-def _from_container(params: dict[str, str], resources: JsonObject) -> None:
+def _from_container(params: dict[str, str], resources: JsonObject, release: Release) -> None:
     """What the container may use, where no flag says otherwise."""
     limits: Mapping[str, Any] = resources.get("limits") or {}
     requests: Mapping[str, Any] = resources.get("requests") or {}
     if "num-cpus" not in params:
-        for source in (limits, requests):
+        for source in (limits, requests) if release.counts_requested_cpus else (limits,):
             if parse_quantity(source.get("cpu", 0)) > 0:
                 params["num-cpus"] = str(whole(source["cpu"]))
                 break
@@ -119,10 +120,7 @@ def command(params: Mapping[str, str], *, is_head: bool) -> str:
 
 def shell(cluster: Cluster) -> list[str]:
     """Command of a container whose argument is a shell script."""
-    is_login = cluster.options.login_shell
-    if cluster.options.profile == "1.1":
-        return ["/bin/bash", "-lc", "--"]
-    return ["/bin/bash", "-cl" if is_login else "-c", "--"]
+    return ["/bin/bash", "-cl", "--"] if cluster.options.login_shell else list(cluster.options.release.shell)
 
 
 def apply_command(cluster: Cluster, container: JsonObject, start_command: str) -> None:
@@ -132,7 +130,6 @@ def apply_command(cluster: Cluster, container: JsonObject, start_command: str) -
     own = "".join(f" {part} " for part in [*(container.get("command") or ()), *(container.get("args") or ())])
     if "ray start" in own:
         return
-    limit = "65536" if cluster.options.profile == "1.1" else "${RAY_START_ULIMIT_OPEN_FILES:-65536}"
-    script = f"ulimit -n {limit}; {start_command}"
+    script = f"ulimit -n {cluster.options.release.open_files}; {start_command}"
     container["command"] = shell(cluster)
     container["args"] = [f"{own} && {script}" if own else script]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from rayrig_controllers.controller import ControllerContext
 from rayrig_controllers.raycluster import gcs_fault_tolerance
 from rayrig_controllers.raycluster.cluster import Cluster
@@ -50,7 +52,7 @@ def cleanup_job(cluster: Cluster) -> JsonObject:
         metadata["annotations"].pop(annotation, None)
     for probe in ("livenessProbe", "readinessProbe", "startupProbe"):
         container.pop(probe, None)
-    container["command"] = ["/bin/bash", "-c", "--"]
+    container["command"] = list(cluster.options.release.shell)
     container["args"] = [_script()]
     container["resources"] = {"limits": dict(_RESOURCES), "requests": dict(_RESOURCES)}
     container["env"] += [
@@ -109,7 +111,7 @@ class RedisCleanup:
             return None
         is_deleted = is_being_deleted(cluster.obj)
         if not gcs_fault_tolerance.uses_redis(cluster):
-            if is_deleted and has_finalizer(cluster):
+            if is_deleted and has_finalizer(cluster) and cluster.options.release.redis_cleanup_gives_up:
                 await self._remove_finalizer(cluster)
                 return DONE
             return None
@@ -130,13 +132,13 @@ class RedisCleanup:
             return Result(HEAD_WAIT_S)
         now_ns = self._context.runtime.unix_ns()
         age_ns = now_ns - parse_rfc3339(cluster.obj["metadata"]["deletionTimestamp"])
-        if age_ns >= timeout_s(cluster) * NS:
+        if age_ns >= timeout_s(cluster) * NS and cluster.options.release.redis_cleanup_gives_up:
             await self._remove_finalizer(cluster)
             note = (
                 f"Force-removed GCS FT finalizer after {format_go_duration(age_ns)} due to Redis cleanup timeout; Redis storage "
                 f'namespace "{gcs_fault_tolerance.given_storage_namespace(cluster)}" may need manual cleanup'
             )
-            self._context.recorder.event(cluster.obj, "Warning", "ForceDeletedStuckCluster", note, action="Cleanup")
+            self._tell(cluster, "Warning", "ForceDeletedStuckCluster", note, "Cleanup")
             return DONE
         name = names.redis_cleanup_job_name(cluster.name)
         job = await self._client.find(JOB, name, cluster.namespace)
@@ -151,16 +153,19 @@ class RedisCleanup:
     async def _create_job(self, cluster: Cluster) -> None:
         job = cleanup_job(cluster)
         name = f"{cluster.namespace}/{job['metadata']['name']}"
-        event = self._context.recorder.event
         try:
             await self._client.create(JOB, job, cluster.namespace)
         except AlreadyExists:
             return
         except ApiError as error:
             note = f"Failed to create Redis cleanup Job {name}, {error}"
-            event(cluster.obj, "Warning", "FailedToCreateRedisCleanupJob", note, action="Create")
+            self._tell(cluster, "Warning", "FailedToCreateRedisCleanupJob", note, "Create")
             raise
-        event(cluster.obj, "Normal", "CreatedRedisCleanupJob", f"Created Redis cleanup Job {name}", action="Create")
+        self._tell(cluster, "Normal", "CreatedRedisCleanupJob", f"Created Redis cleanup Job {name}", "Create")
+
+    def _tell(self, cluster: Cluster, type_: Literal["Normal", "Warning"], reason: str, note: str, action: str) -> None:
+        if cluster.options.release.redis_cleanup_gives_up:
+            self._context.recorder.event(cluster.obj, type_, reason, note, action=action)
 
     def _finalizers(self, cluster: Cluster) -> list[str]:
         return list(cluster.obj["metadata"].get("finalizers") or ())

@@ -8,22 +8,12 @@ from rayrig_core.objects import JsonObject, copy_json
 from rayrig_core.resource_types import RAY_CLUSTER, SERVICE
 from rayrig_core.resources import labels, names
 
-#: What a head Service exposes when the Ray container declares no port.
+#: What a head Service exposes, besides the GCS, when the Ray container declares no port.
 _DEFAULT_PORTS = (
     (labels.CLIENT_PORT_NAME, labels.CLIENT_PORT),
-    (labels.GCS_PORT_NAME, labels.GCS_PORT),
     (labels.DASHBOARD_PORT_NAME, labels.DASHBOARD_PORT),
     (labels.METRICS_PORT_NAME, labels.METRICS_PORT),
     (labels.SERVE_PORT_NAME, labels.SERVE_PORT),
-)
-#: The same up to KubeRay 1.1: another name for the GCS, and the dashboard agent is exposed.
-_DEFAULT_PORTS_1_1 = (
-    (labels.CLIENT_PORT_NAME, labels.CLIENT_PORT),
-    ("redis", labels.GCS_PORT),
-    (labels.DASHBOARD_PORT_NAME, labels.DASHBOARD_PORT),
-    (labels.METRICS_PORT_NAME, labels.METRICS_PORT),
-    (labels.SERVE_PORT_NAME, labels.SERVE_PORT),
-    (labels.DASHBOARD_AGENT_PORT_NAME, labels.DASHBOARD_AGENT_PORT),
 )
 
 
@@ -35,24 +25,33 @@ def ports(cluster: Cluster) -> dict[str, int]:
         number = int(port["containerPort"])
         found[port.get("name") or f"{number}-port"] = number
     if not found:
-        return dict(_DEFAULT_PORTS_1_1 if cluster.options.profile == "1.1" else _DEFAULT_PORTS)
+        return {**dict(_DEFAULT_PORTS), cluster.options.release.gcs_port_name: labels.GCS_PORT}
     found.setdefault(labels.METRICS_PORT_NAME, labels.METRICS_PORT)
     return found
 
 
 def serve_ports(cluster: Cluster) -> list[JsonObject]:
     """Ports of a serve Service: those named `serve` or `serve-*`. Raises `ReconcileError` when there is none."""
-    found = [
-        {"name": name, "port": number}
-        for name, number in sorted(ports(cluster).items())
-        if name == labels.SERVE_PORT_NAME or name.startswith(f"{labels.SERVE_PORT_NAME}-")
-    ]
+    found = [{"name": name, "port": number} for name, number in sorted(ports(cluster).items()) if serves(cluster, name)]
     if not found:
-        raise ReconcileError(
-            "Please specify a port named 'serve' (or with the prefix 'serve-', e.g. 'serve-grpc') in the Ray head container; "
-            "otherwise, the Kubernetes service for Ray Serve will not be created."
-        )
+        raise ReconcileError(no_serve_port(cluster))
     return found
+
+
+def serves(cluster: Cluster, port: str) -> bool:
+    """Whether a port of that name belongs to a serve Service."""
+    prefix = f"{labels.SERVE_PORT_NAME}-"
+    return port == labels.SERVE_PORT_NAME or (
+        cluster.options.release.has_prefixed_serve_ports and port.startswith(prefix)
+    )
+
+
+def no_serve_port(cluster: Cluster) -> str:
+    """The error about a head that declares no port to serve at."""
+    consequence = "in the Ray head container; otherwise, the Kubernetes service for Ray Serve will not be created."
+    if cluster.options.release.has_prefixed_serve_ports:
+        return f"Please specify a port named 'serve' (or with the prefix 'serve-', e.g. 'serve-grpc') {consequence}"
+    return f"Please specify the port named 'serve' {consequence}"
 
 
 def head_selector(cluster: Cluster) -> dict[str, str]:
@@ -92,7 +91,7 @@ def head_service(cluster: Cluster) -> JsonObject:
         return _custom_head_service(cluster, copy_json(custom), selector, annotations, service_type, service_ports)
     spec: JsonObject = {"selector": dict(selector), "ports": service_ports, "type": service_type or "ClusterIP"}
     is_headless = service_type in ("", "ClusterIP") and not cluster.options.head_cluster_ip_service
-    if is_headless and cluster.options.profile != "1.1":
+    if is_headless and cluster.options.release.is_headless:
         spec["clusterIP"] = "None"
         spec["publishNotReadyAddresses"] = True
     return _service(cluster.child_metadata(cluster.head_service_name, selector, annotations), spec)
@@ -124,13 +123,15 @@ def needs_headless_service(cluster: Cluster) -> bool:
 
 def headless_service(cluster: Cluster) -> JsonObject:
     """Names for the workers of multi-host groups."""
+    release = cluster.options.release
     spec: JsonObject = {
         "clusterIP": "None",
-        "publishNotReadyAddresses": True,
         "selector": {labels.CLUSTER: cluster.name, labels.NODE_TYPE: labels.WORKER},
         "type": "ClusterIP",
     }
-    name = names.headless_service_name(cluster.name)
+    if release.is_headless:
+        spec["publishNotReadyAddresses"] = True
+    name = release.service_name(f"{cluster.name}-{release.headless_suffix}")
     return _service(cluster.child_metadata(name, {labels.HEADLESS_WORKER_SERVICE: cluster.name}), spec)
 
 
@@ -148,4 +149,5 @@ def serve_service(cluster: Cluster) -> JsonObject:
     spec: JsonObject = {"selector": {labels.CLUSTER: cluster.name}, "ports": serve_ports(cluster)}
     if cluster.head.get("serviceType"):
         spec["type"] = cluster.head["serviceType"]
-    return _service(cluster.child_metadata(names.serve_service_name(cluster.name), own_labels), spec)
+    name = cluster.options.release.service_name(names.serve_service_name(cluster.name))
+    return _service(cluster.child_metadata(name, own_labels), spec)

@@ -8,14 +8,13 @@ from rayrig_controllers.raycluster import auth, gcs_fault_tolerance, probes, ray
 from rayrig_controllers.raycluster.cluster import Cluster
 from rayrig_controllers.raycluster.pod_template import base_labels, finish_pod, start_pod
 from rayrig_core.objects import JsonObject, copy_json
-from rayrig_core.resources import labels, names
+from rayrig_core.resources import labels
 
 INIT_CONTAINER_NAME = "wait-gcs-ready"
 POLL_S = 5
 #: So long the init container keeps quiet, in seconds.
 QUIET_S = 120
 _INIT_RESOURCES = {"cpu": "200m", "memory": "256Mi"}
-_FAQ = "https://docs.ray.io/en/master/cluster/kubernetes/troubleshooting.html"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +35,7 @@ def worker_pod(cluster: Cluster, group: JsonObject, place: Place) -> JsonObject:
     pod, container = start_pod(cluster, group, pod_labels)
     spec, metadata = pod["spec"], pod["metadata"]
     metadata.pop("name", None)
-    metadata["generateName"] = names.worker_pod_prefix(cluster.name, group_name)
+    metadata["generateName"] = cluster.options.release.worker_pod_prefix(cluster.name, group_name)
     if cluster.options.gates.ray_multi_host_indexing:
         metadata["labels"][labels.REPLICA_INDEX] = str(place.index)
         if place.replica:
@@ -48,7 +47,7 @@ def worker_pod(cluster: Cluster, group: JsonObject, place: Place) -> JsonObject:
     if cluster.autoscaler_version == "v2":
         spec["restartPolicy"] = "Never"
     params = ray_start.parameters(cluster, group, container, is_head=False)
-    gcs_fault_tolerance.configure_worker(cluster, container)
+    gcs_fault_tolerance.configure_worker(cluster, group, pod, container)
     container["env"] = [*(container.get("env") or ()), *auth.environment(cluster)]
     finish_pod(cluster, pod, container, params, is_head=False)
     if cluster.options.inject_probes:
@@ -63,7 +62,7 @@ def _init_container(cluster: Cluster, ray: JsonObject) -> JsonObject:
         "name": INIT_CONTAINER_NAME,
         "image": ray.get("image", ""),
         "command": ray_start.shell(cluster),
-        "args": [_wait_script(f"{cluster.head_service_fqdn}:{cluster.head_port}")],
+        "args": [_wait_script(f"{cluster.head_service_fqdn}:{cluster.head_port}", cluster.options.release.faq)],
         "resources": {"limits": dict(_INIT_RESOURCES), "requests": dict(_INIT_RESOURCES)},
         **own,
     }
@@ -73,11 +72,11 @@ def _init_container(cluster: Cluster, ray: JsonObject) -> JsonObject:
     return init
 
 
-def _wait_script(address: str) -> str:
+def _wait_script(address: str, faq: str) -> str:
     """Ask for the GCS's health until it is there: quietly at first, then with what Ray says. Text as recorded."""
     check = f"ray health-check --address {address}"
     seconds = "$SECONDS seconds elapsed:"
-    help_ = f"For troubleshooting, refer to the FAQ at {_FAQ}."
+    help_ = f"For troubleshooting, refer to the FAQ at {faq}."
     lines = (
         (0, "SECONDS=0"),
         (0, "while true; do"),

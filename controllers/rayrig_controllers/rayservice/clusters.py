@@ -108,5 +108,4 @@ def prepare_new_cluster(tick: Tick) -> None:
 
 
 def generated_name(tick: Tick) -> str:
-    base = tick.name if tick.context.options.profile != "1.1" else f"{tick.name}-raycluster"
-    return names.generated_cluster_name(base, tick.context.rng)
+    return names.generated_cluster_name(tick.name, tick.context.rng)

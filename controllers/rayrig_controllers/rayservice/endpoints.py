@@ -19,7 +19,7 @@ async def count_serve_endpoints(tick: Tick) -> int:
             if view.cluster is not None:
                 services.append(names.serve_service_name(name_of(view.cluster)))
     else:
-        services.append(serve_service_name(tick.spec, tick.name))
+        services.append(serve_service_name(tick.spec, tick.name, tick.context.options.release))
     slices: list[JsonObject] = []
     for service in services:
         slices += await tick.context.client.select(ENDPOINT_SLICE, tick.namespace, {labels.SERVICE_NAME: service})

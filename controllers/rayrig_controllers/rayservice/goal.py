@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from rayrig_controllers.options import OperatorOptions
+from rayrig_controllers.releases import KUBERAY_1_7, Release
 from rayrig_core.objects import JsonObject, annotations_of, labels_of, name_of, namespace_of, uid_of
 from rayrig_core.resource_types import RAY_CLUSTER, RAY_SERVICE
 from rayrig_core.resources import labels
 from rayrig_core.resources.hashing import spec_hash
+from rayrig_core.resources.known_fields import known_ray_cluster_spec
 from rayrig_core.resources.typed_round_trip import typed_ray_cluster_spec
 from rayrig_core.resources.validation import INCREMENTAL
 
@@ -14,12 +16,15 @@ from rayrig_core.resources.validation import INCREMENTAL
 class Goal:
     """`rayClusterConfig` of one generation of a RayService. Hashes are computed once."""
 
-    __slots__ = ("_partial", "hash", "num_groups", "spec")
+    __slots__ = ("_partial", "_rules", "hash", "num_groups", "spec")
 
-    def __init__(self, cluster_config: JsonObject) -> None:
+    def __init__(self, cluster_config: JsonObject, release: Release = KUBERAY_1_7) -> None:
+        if release.schema:
+            cluster_config = known_ray_cluster_spec(cluster_config, release.schema)
         self.spec = typed_ray_cluster_spec(cluster_config)
         self.num_groups = len(self.spec.get("workerGroupSpecs") or ())
-        self.hash = spec_hash(self.spec)
+        self._rules = release.hash_rules
+        self.hash = spec_hash(self.spec, rules=self._rules)
         self._partial: dict[int, str] = {self.num_groups: self.hash}
 
     def is_met_by(self, cluster: JsonObject) -> bool:
@@ -33,17 +38,20 @@ class Goal:
             groups = int(annotations.get(labels.NUM_WORKER_GROUPS) or "")
         except ValueError:
             return True
-        if self.num_groups < groups:
-            return False
+        return self.num_groups >= groups and annotations.get(labels.SPEC_HASH) == self.partial_hash(groups)
+
+    def partial_hash(self, groups: int) -> str:
+        """Hash of the goal as if it had its first so many worker groups only."""
         if groups not in self._partial:
-            self._partial[groups] = spec_hash(self.spec, groups)
-        return annotations.get(labels.SPEC_HASH) == self._partial[groups]
+            self._partial[groups] = spec_hash(self.spec, groups, self._rules)
+        return self._partial[groups]
 
 
 class Goals:
     """Goals by RayService, kept while the generation stays."""
 
-    def __init__(self) -> None:
+    def __init__(self, release: Release = KUBERAY_1_7) -> None:
+        self._release = release
         self._known: dict[tuple[str, str], tuple[str, int, Goal]] = {}
 
     def of(self, service: JsonObject) -> Goal:
@@ -53,7 +61,7 @@ class Goals:
         known = self._known.get(key)
         if known is not None and known[0] == uid and known[1] == generation:
             return known[2]
-        goal = Goal((service.get("spec") or {}).get("rayClusterConfig") or {})
+        goal = Goal((service.get("spec") or {}).get("rayClusterConfig") or {}, self._release)
         self._known[key] = uid, generation, goal
         return goal
 
@@ -71,6 +79,13 @@ def build_cluster(
             {key: value for key, value in group.items() if key != "replicas"} for group in spec["workerGroupSpecs"]
         ]
         spec = {**spec, "workerGroupSpecs": groups}
+    annotations = {
+        **annotations_of(service),
+        labels.SPEC_HASH: goal.hash,
+        labels.NUM_WORKER_GROUPS: str(goal.num_groups),
+    }
+    if options.release.stamps_version:
+        annotations[labels.KUBERAY_VERSION] = options.kuberay_version
     return {
         "apiVersion": RAY_CLUSTER.api_version,
         "kind": RAY_CLUSTER.kind,
@@ -78,12 +93,7 @@ def build_cluster(
             "name": name,
             "namespace": namespace_of(service),
             "labels": {**labels_of(service), **origin_labels(name_of(service))},
-            "annotations": {
-                **annotations_of(service),
-                labels.SPEC_HASH: goal.hash,
-                labels.NUM_WORKER_GROUPS: str(goal.num_groups),
-                labels.KUBERAY_VERSION: options.kuberay_version,
-            },
+            "annotations": annotations,
             "ownerReferences": [owner_reference(service)],
         },
         "spec": spec,

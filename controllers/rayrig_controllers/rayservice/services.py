@@ -5,25 +5,22 @@ from __future__ import annotations
 from rayrig_controllers.options import OperatorOptions
 from rayrig_controllers.raycluster.cluster import Cluster
 from rayrig_controllers.raycluster.services import head_service as cluster_head_service
+from rayrig_controllers.raycluster.services import no_serve_port, serves
 from rayrig_controllers.raycluster.services import ports as head_ports
 from rayrig_controllers.rayservice.goal import origin_labels, owner_reference
 from rayrig_controllers.rayservice.tick import Tick
 from rayrig_controllers.reconciler import ReconcileError
+from rayrig_controllers.releases import Release
 from rayrig_core.errors import ApiError
 from rayrig_core.objects import JsonObject, copy_json, name_of, namespace_of
 from rayrig_core.resource_types import SERVICE
 from rayrig_core.resources import labels, names
 
-NO_SERVE_PORT = (
-    "Please specify a port named 'serve' (or with the prefix 'serve-', e.g. 'serve-grpc') in the Ray head container; otherwise, "
-    "the Kubernetes service for Ray Serve will not be created."
-)
 
-
-def serve_service_name(spec: JsonObject, service: str) -> str:
+def serve_service_name(spec: JsonObject, service: str, release: Release) -> str:
     """The user's own name for it, else `<name>-serve-svc`."""
     own = (spec.get("serveService") or {}).get("metadata") or {}
-    return own.get("name") or names.serve_service_name(service)
+    return own.get("name") or release.service_name(names.serve_service_name(service))
 
 
 def build_head_service(service: JsonObject, cluster: JsonObject, options: OperatorOptions) -> JsonObject:
@@ -33,7 +30,7 @@ def build_head_service(service: JsonObject, cluster: JsonObject, options: Operat
     name = name_of(service)
     built["metadata"] = {
         **{key: value for key, value in built["metadata"].items() if key == "annotations"},
-        "name": names.head_service_name(name),
+        "name": options.release.service_name(names.head_service_name(name)),
         "namespace": namespace_of(service),
         "labels": {
             **origin_labels(name),
@@ -54,11 +51,10 @@ def build_serve_service(service: JsonObject, cluster: JsonObject, options: Opera
         return _from_template(service, view, copy_json(template))
     ports = serve_ports(view)
     if not ports:
-        raise ReconcileError(NO_SERVE_PORT)
+        raise ReconcileError(no_serve_port(view))
     name = name_of(service)
-    return _serve_service(
-        names.serve_service_name(name), namespace_of(service), name, view, ports, owner_reference(service)
-    )
+    own_name = serve_service_name({}, name, options.release)
+    return _serve_service(own_name, namespace_of(service), name, view, ports, owner_reference(service))
 
 
 def build_serve_service_of_cluster(cluster: JsonObject, options: OperatorOptions) -> JsonObject:
@@ -66,7 +62,7 @@ def build_serve_service_of_cluster(cluster: JsonObject, options: OperatorOptions
     view = Cluster.of(cluster, options)
     ports = serve_ports(view)
     if not ports:
-        raise ReconcileError(NO_SERVE_PORT)
+        raise ReconcileError(no_serve_port(view))
     name = names.serve_service_name(view.name)
     return _serve_service(name, view.namespace, view.name, view, ports, view.owner_reference())
 
@@ -96,11 +92,8 @@ def serve_selector(cluster: str) -> dict[str, str]:
 
 def serve_ports(cluster: Cluster) -> list[JsonObject]:
     """Head ports named `serve`, or beginning with `serve-`."""
-    only_serve = cluster.options.profile == "1.1"
     return [
-        {"name": name, "port": number}
-        for name, number in sorted(head_ports(cluster).items())
-        if name == labels.SERVE_PORT_NAME or (not only_serve and name.startswith(f"{labels.SERVE_PORT_NAME}-"))
+        {"name": name, "port": number} for name, number in sorted(head_ports(cluster).items()) if serves(cluster, name)
     ]
 
 
@@ -110,7 +103,7 @@ def _from_template(service: JsonObject, cluster: Cluster, template: JsonObject) 
     given = template.get("metadata") or {}
     metadata = {
         **{key: given[key] for key in ("annotations", "finalizers") if given.get(key)},
-        "name": given.get("name") or names.serve_service_name(name),
+        "name": given.get("name") or serve_service_name({}, name, cluster.options.release),
         "namespace": namespace_of(service),
         "labels": {**(given.get("labels") or {}), **serve_labels(name)},
         "ownerReferences": [owner_reference(service)],
@@ -119,12 +112,15 @@ def _from_template(service: JsonObject, cluster: Cluster, template: JsonObject) 
     spec["selector"] = serve_selector(cluster.name)
     if not spec.get("type") and cluster.head.get("serviceType"):
         spec["type"] = cluster.head["serviceType"]
-    detected = serve_ports(cluster)
-    if detected:
-        users = {port.get("name"): port for port in spec.get("ports") or ()}
+    detected, own = serve_ports(cluster), spec.get("ports") or []
+    if not cluster.options.release.keeps_own_serve_ports:
+        mine = [{"name": port["name"], "port": port["port"]} for port in own if serves(cluster, port.get("name") or "")]
+        spec["ports"] = detected or mine[:1]
+    elif detected:
+        users = {port.get("name"): port for port in own}
         spec["ports"] = [users.get(port["name"], port) for port in detected]
-    elif not spec.get("ports"):
-        raise ReconcileError(NO_SERVE_PORT)
+    elif not own:
+        raise ReconcileError(no_serve_port(cluster))
     return {"apiVersion": SERVICE.api_version, "kind": SERVICE.kind, "metadata": metadata, "spec": spec}
 
 

@@ -31,9 +31,15 @@ def test_without_declared_ports_the_defaults_are_exposed(values: Any) -> None:
     assert {port["appProtocol"] for port in service["spec"]["ports"]} == {"tcp"}
 
 
-def test_kuberay_1_1_exposes_the_dashboard_agent_and_has_a_cluster_ip(values: Any) -> None:
+def test_kuberay_1_1_calls_the_gcs_redis_and_has_a_cluster_ip(values: Any) -> None:
     service = services.head_service(values.cluster(options=OperatorOptions(profile="1.1")))
-    assert sorted(number for _, number in ports(service)) == [6379, 8000, 8080, 8265, 10001, 52365]
+    assert ports(service) == [
+        ("client", 10001),
+        ("dashboard", 8265),
+        ("metrics", 8080),
+        ("redis", 6379),
+        ("serve", 8000),
+    ]
     assert "clusterIP" not in service["spec"]
 
 
