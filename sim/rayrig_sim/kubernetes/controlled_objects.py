@@ -7,6 +7,7 @@ watch has shown it. Source: the expectations of the real controllers serve the s
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TypeAlias
 
 from rayrig_core.errors import ApiError, NotFound
 from rayrig_core.objects import JsonObject, controller_of, is_being_deleted, key_of, labels_of, namespace_of, uid_of
@@ -14,6 +15,9 @@ from rayrig_core.ports import KubernetesClient, WatchType
 from rayrig_core.resource_types import ResourceType
 from rayrig_sim.kubernetes.object_cache import Key, ObjectCache, ObjectCaches
 from rayrig_sim.kubernetes.selectors import LabelSelector
+
+#: Told of an object before a change and after it; None where it is not there.
+Observer: TypeAlias = Callable[[JsonObject | None, JsonObject | None], None]
 
 
 class ControlledObjects:
@@ -27,7 +31,12 @@ class ControlledObjects:
         self._orphans: dict[str, dict[Key, None]] = {}
         #: Objects whose removal was answered and not seen yet.
         self._removed: dict[str, None] = {}
+        self._observers: list[Observer] = []
         self._cache.on_change(self._on_change)
+
+    def observe(self, observer: Observer) -> None:
+        """Call `observer` with each change from now on, whether it was seen or is this process's own."""
+        self._observers.append(observer)
 
     def get(self, key: Key) -> JsonObject | None:
         return self._by_namespace.get(key[0], {}).get(key)
@@ -43,6 +52,10 @@ class ControlledObjects:
     def orphans(self, namespace: str) -> list[JsonObject]:
         """What nothing controls."""
         return self._found(self._orphans.get(namespace))
+
+    def has_orphans(self, namespace: str) -> bool:
+        """Whether there is anything that nothing controls."""
+        return namespace in self._orphans
 
     def _found(self, keys: dict[Key, None] | None) -> list[JsonObject]:
         return [self._by_namespace[key[0]][key] for key in keys or ()]
@@ -74,6 +87,8 @@ class ControlledObjects:
         key = key_of(obj)
         before = self.get(key)
         self._by_namespace.setdefault(key[0], {})[key] = obj
+        for observer in self._observers:
+            observer(before, obj)
         owner = controller_of(obj)
         if before is not None:
             had = controller_of(before)
@@ -90,6 +105,8 @@ class ControlledObjects:
         known = self._by_namespace.get(key[0], {}).pop(key, None)
         if known is not None:
             self._unlink(key, controller_of(known))
+            for observer in self._observers:
+                observer(known, None)
 
     def _unlink(self, key: Key, owner: JsonObject | None) -> None:
         index, group = (self._orphans, key[0]) if owner is None else (self._by_owner, owner["uid"])

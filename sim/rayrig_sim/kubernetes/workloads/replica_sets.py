@@ -5,16 +5,16 @@ Source: Kubernetes, "ReplicaSet" (acquisition of pods, scaling down, conditions)
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from rayrig_core.errors import ApiError, NotFound
 from rayrig_core.objects import (
     JsonObject,
     copy_json,
     is_being_deleted,
     key_of,
-    labels_of,
     name_of,
     namespace_of,
-    uid_of,
 )
 from rayrig_core.ports import EventRecorder, KubernetesClient, Runtime
 from rayrig_core.resource_types import POD, REPLICA_SET
@@ -24,11 +24,31 @@ from rayrig_sim.kubernetes.keyed_work import KeyedWork
 from rayrig_sim.kubernetes.object_cache import Key, ObjectCaches
 from rayrig_sim.kubernetes.selectors import label_selector
 from rayrig_sim.kubernetes.workloads.pod_owners import PodOwners
-from rayrig_sim.kubernetes.workloads.pod_templates import available_in_s, is_active, is_ready, is_terminating, pod_of
-from rayrig_sim.kubernetes.workloads.pod_victims import choose_victims
+from rayrig_sim.kubernetes.workloads.pod_tallies import PodTallies, PodTally
+from rayrig_sim.kubernetes.workloads.pod_templates import available_in_s, pod_of
 
 #: Pods made or removed at a time.
 _BURST = 500
+
+
+@dataclass(frozen=True, slots=True)
+class _Counts:
+    """A ReplicaSet's pods at one moment, and when the next of them will count as available."""
+
+    active: int
+    terminating: int
+    labelled: int
+    ready: int
+    available: int
+    next_available_s: float | None = None
+
+    @classmethod
+    def of(cls, tally: PodTally, min_ready_s: int, now_ns: int) -> _Counts:
+        plain = tally.active, tally.terminating, tally.labelled, tally.ready
+        if not min_ready_s:
+            return cls(*plain, tally.ready)
+        waits = [available_in_s(pod, min_ready_s, now_ns) for pod in tally.pods()]
+        return cls(*plain, sum(wait == 0 for wait in waits), min((wait for wait in waits if wait), default=None))
 
 
 class ReplicaSetController:
@@ -48,6 +68,7 @@ class ReplicaSetController:
         self._recorder = recorder
         self._sets = sets
         self._pods = pods
+        self._tallies = PodTallies(pods, sets)
         self._work = KeyedWork(runtime, caches, "replicaset-controller", self._sync)
         self._owners = PodOwners(caches, REPLICA_SET, self._work.touch)
         self._work.follow(caches.of(REPLICA_SET))
@@ -57,17 +78,19 @@ class ReplicaSetController:
         if found is None:
             return
         spec = found["spec"]
-        pods = await self._pods.claim(self._client, found, REPLICA_SET, label_selector(spec.get("selector")))
-        active = [pod for pod in pods if is_active(pod)]
+        tally = self._tallies.of(found)
+        if tally.strangers or self._pods.has_orphans(key[0]):
+            await self._pods.claim(self._client, found, REPLICA_SET, label_selector(spec.get("selector")))
+        counts = _Counts.of(tally, spec.get("minReadySeconds") or 0, self._runtime.unix_ns())
         problem: tuple[str, ApiError] | None = None
         if not is_being_deleted(found):
-            missing = spec.get("replicas", 1) - len(active)
+            missing = spec.get("replicas", 1) - counts.active
             if missing > 0:
                 problem = await self._create(found, min(missing, _BURST))
             elif missing < 0:
-                problem = await self._delete(found, active, min(-missing, _BURST))
+                problem = await self._delete(found, min(-missing, _BURST))
         # The status is of the pods as they were found, not of those just made: those tell of themselves.
-        await self._report(found, active, sum(is_terminating(pod) for pod in pods), problem)
+        await self._report(found, counts, problem)
         if problem is not None:
             raise problem[1]
 
@@ -96,9 +119,9 @@ class ReplicaSetController:
             batch *= 2
         return None
 
-    async def _delete(self, owner: JsonObject, active: list[JsonObject], count: int) -> tuple[str, ApiError] | None:
+    async def _delete(self, owner: JsonObject, count: int) -> tuple[str, ApiError] | None:
         refusal: ApiError | None = None
-        for pod in choose_victims(active, self._related(owner, active), count, self._runtime.unix_ns()):
+        for pod in self._tallies.victims(owner, count, self._runtime.unix_ns()):
             try:
                 answer = await self._client.delete(POD, name_of(pod), namespace_of(pod))
             except NotFound:
@@ -115,29 +138,17 @@ class ReplicaSetController:
             self._recorder.event(owner, "Normal", "SuccessfulDelete", f"Deleted pod: {name_of(pod)}")
         return ("FailedDelete", refusal) if refusal is not None else None
 
-    def _related(self, owner: JsonObject, active: list[JsonObject]) -> list[JsonObject]:
-        """Pods of all ReplicaSets that have the same controller."""
-        for reference in owner["metadata"].get("ownerReferences") or ():
-            if reference.get("controller"):
-                return [pod for each in self._sets.of(reference["uid"]) for pod in self._pods.of(uid_of(each))]
-        return active
-
-    async def _report(
-        self, found: JsonObject, active: list[JsonObject], terminating: int, problem: tuple[str, ApiError] | None
-    ) -> None:
-        spec, now_ns = found["spec"], self._runtime.unix_ns()
-        wanted = ((spec.get("template") or {}).get("metadata") or {}).get("labels") or {}
-        min_ready_s = spec.get("minReadySeconds") or 0
-        waits = [available_in_s(pod, min_ready_s, now_ns) for pod in active]
-        status: JsonObject = {"replicas": len(active)}
+    async def _report(self, found: JsonObject, counts: _Counts, problem: tuple[str, ApiError] | None) -> None:
+        now_ns = self._runtime.unix_ns()
+        status: JsonObject = {"replicas": counts.active}
         for field, count in (
-            ("fullyLabeledReplicas", sum(wanted.items() <= labels_of(pod).items() for pod in active)),
-            ("readyReplicas", sum(is_ready(pod) for pod in active)),
-            ("availableReplicas", sum(wait == 0 for wait in waits)),
+            ("fullyLabeledReplicas", counts.labelled),
+            ("readyReplicas", counts.ready),
+            ("availableReplicas", counts.available),
         ):
             if count:
                 status[field] = count
-        status["terminatingReplicas"] = terminating
+        status["terminatingReplicas"] = counts.terminating
         status["observedGeneration"] = found["metadata"].get("generation", 0)
         before = found.get("status") or {}
         conditions = list(before.get("conditions") or ())
@@ -159,9 +170,8 @@ class ReplicaSetController:
         if status != before:
             written = await self._client.update(REPLICA_SET, {**found, "status": status}, subresource="status")
             self._sets.wrote(written)
-        waiting = [wait for wait in waits if wait]
-        if waiting:
-            self._work.touch_after(key_of(found), min(waiting))
+        if counts.next_available_s is not None:
+            self._work.touch_after(key_of(found), counts.next_available_s)
 
 
 def _is_of_terminating_namespace(refused: ApiError) -> bool:
