@@ -22,7 +22,19 @@ from rayrig_core.errors import InputError
 from rayrig_core.faultpoints import FaultCounter
 from rayrig_core.objects import JsonObject, key_of
 from rayrig_core.ports import HttpClient, KubernetesClient, Task
-from rayrig_core.resource_types import CUSTOM_RESOURCE_DEFINITION, GATEWAY, HTTP_ROUTE, NODE, POD, ResourceType
+from rayrig_core.resource_types import (
+    CUSTOM_RESOURCE_DEFINITION,
+    DAEMON_SET,
+    DEPLOYMENT,
+    GATEWAY,
+    HTTP_ROUTE,
+    NODE,
+    POD,
+    POD_DISRUPTION_BUDGET,
+    REPLICA_SET,
+    STATEFUL_SET,
+    ResourceType,
+)
 from rayrig_core.resources.crds import custom_resource_definitions
 from rayrig_core.resources.quantities import parse_quantity
 from rayrig_core.timestamps import NS
@@ -33,7 +45,8 @@ from rayrig_fakes.kubernetes.server import ApiServer
 from rayrig_fakes.kubernetes.tables.printing import table
 from rayrig_sim.applications.registry import default_registry
 from rayrig_sim.kernel import Kernel
-from rayrig_sim.kubernetes.control_plane import BUILT_IN_OWNABLE, RAY_OWNABLE, ControlPlane
+from rayrig_sim.kubernetes.control_plane import ControlPlane
+from rayrig_sim.kubernetes.controller_names import ControllerName
 from rayrig_sim.kubernetes.endpoints.service_proxy import ServiceTable
 from rayrig_sim.kubernetes.gateway.controller import COMPONENT, GatewayController
 from rayrig_sim.kubernetes.kubelet.kubelet import Kubelet
@@ -50,6 +63,7 @@ from rayrig_sim.serve.application_code import Override, Registry
 T = TypeVar("T")
 
 OPERATOR = "operator"
+_WORKLOADS = (DEPLOYMENT, REPLICA_SET, STATEFUL_SET, DAEMON_SET, POD_DISRUPTION_BUDGET)
 
 
 class MemoryWorld:
@@ -84,7 +98,7 @@ class MemoryWorld:
             self.network.gateways,
             delay=calibration.gateway_latency,
             rng=streams.stream(COMPONENT),
-            on_first=lambda: self.control_plane.follow((*BUILT_IN_OWNABLE, *RAY_OWNABLE, GATEWAY, HTTP_ROUTE)),
+            on_first=lambda: self.control_plane.follow_also((GATEWAY, HTTP_ROUTE)),
         )
         self.dashboards = Dashboards(kernel)
         self.ray = RayPlatform(
@@ -103,7 +117,10 @@ class MemoryWorld:
         self.faults = MemoryFaults(self)
         self.operator: Manager | None = None
         self._is_started = False
+        self._has_workloads = False
         store = self.api.state.store
+        for resource in _WORKLOADS:
+            store.collection(resource.group_resource).listen(self._workload_written)
         self._usage = UsageMeter(kernel.monotonic_ns, store.collection(POD.plural), store.collection(NODE.plural))
         for nodes in spec.nodes:
             self.add_nodes(nodes)
@@ -201,6 +218,16 @@ class MemoryWorld:
         for name in self.machines:
             self._start_node(name)
         self.start_operator()
+
+    def _workload_written(self, change: object) -> None:
+        """The first Deployment, budget or the like: only now is there something to do for their controllers."""
+        if not self._has_workloads:
+            self._has_workloads = True
+            self.kernel.spawn("kube-controller-manager/workloads", self._start_workloads())
+
+    async def _start_workloads(self) -> None:
+        # Nobody in this world reads Endpoints objects.
+        self.control_plane.start_workloads((ControllerName.ENDPOINTS, ControllerName.ENDPOINT_SLICE_MIRRORING))
 
     def start_operator(self) -> None:
         """A fresh operator process, with empty memory."""

@@ -28,6 +28,7 @@ from rayrig_scenarios.actions import Actions, StepFailed
 from rayrig_scenarios.judgement import judge
 from rayrig_scenarios.language.applying import changed_object
 from rayrig_scenarios.language.conditions import Condition
+from rayrig_scenarios.language.container_scripts import ContainerScript, script_rule
 from rayrig_scenarios.language.documents import Document
 from rayrig_scenarios.language.from_manifest import HARMLESS_CHANGE
 from rayrig_scenarios.language.given import given_distribution, given_duration, given_model
@@ -47,6 +48,7 @@ from rayrig_scenarios.resource_kinds import KINDS
 from rayrig_scenarios.results import RunResult, Verdict, what_broke
 from rayrig_scenarios.runner import memory_world, run
 from rayrig_sim.calibration import Calibration
+from rayrig_sim.kubernetes.kubelet.script_rules import ScriptRule
 from rayrig_sim.traffic.accounting import Accounting
 
 T = TypeVar("T")
@@ -69,6 +71,7 @@ class Rig:
         self._folder = folder or Path()
         self._nodes: list[NodeSpec] = []
         self._applications: list[ApplicationSpec] = []
+        self._scripts: list[ScriptRule] = []
         self._calibration = Calibration()
         self._world: World | None = None
         self._actions: Actions | None = None
@@ -122,6 +125,28 @@ class Rig:
             )
         )
 
+    def script(
+        self,
+        *,
+        image: str = "",
+        container: str = "",
+        pod: str = "",
+        namespace: str = "",
+        labels: Mapping[str, str] | None = None,
+        **script: Any,
+    ) -> None:
+        """Say what containers do: those of this image, name, pod, namespace and these labels (`*` matches any text).
+
+        `script` as in YAML: `http`, `grpc`, `exec`, `runs`, `term`, `log`, `message`, `pull`, `sandbox`. In a running world it
+        holds for pods that start from now on. What was said last counts.
+        """
+        given: JsonObject = {"image": image, "container": container, "pod": pod, "namespace": namespace}
+        rule = script_rule(given_model(ContainerScript, {**given, "labels": dict(labels or {}), **script}, "script"))
+        if self._world is not None:
+            self._world.script(rule)
+        else:
+            self._scripts.insert(0, rule)
+
     def calibrate(self, **durations: Any) -> None:
         """Replace durations that no manifest states: `calibrate(image_pull="8s")`."""
         self._not_yet("calibrate")
@@ -144,6 +169,7 @@ class Rig:
                 nodes=nodes,
                 calibration=self._calibration,
                 applications=tuple(self._applications),
+                scripts=tuple(self._scripts),
             )
             self._world = factory(spec)
             self._world.start()

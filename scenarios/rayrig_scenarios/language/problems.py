@@ -41,6 +41,7 @@ def _problem(found: dict[str, Any], document: Document) -> tuple[Place, str, str
     if kind == "rayrig":
         if "key" in context:
             place = (*place, context["key"])
+        place = (*place, *context.get("place", ()))
         return place, str(context["what"]), str(context["remedy"])
     if kind == "missing":
         return place[:-1], f'"{place[-1]}" is missing', f"add {place[-1]}"

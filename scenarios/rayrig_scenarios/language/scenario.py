@@ -8,6 +8,7 @@ from hashlib import blake2b
 
 from rayrig_backends.world import ApplicationSpec, NodeSpec, TrafficSpec, WorldSpec
 from rayrig_core.resources.feature_gates import DEFAULT_GATES, FeatureGates
+from rayrig_scenarios.language.container_scripts import script_rule
 from rayrig_scenarios.language.documents import Document
 from rayrig_scenarios.language.manifests import WrittenObject
 from rayrig_scenarios.language.scenario_file import ScenarioFile
@@ -60,6 +61,7 @@ class Scenario:
             profile=self.file.kuberay,
             calibration=self.calibration,
             applications=self.applications,
+            scripts=tuple(script_rule(written) for written in self.file.containers),
             gates=self.gates,
         )
 

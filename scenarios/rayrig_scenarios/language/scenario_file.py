@@ -11,6 +11,7 @@ from rayrig_core.remedies import closest
 from rayrig_core.resources.feature_gates import GATE_NAMES
 from rayrig_core.resources.quantities import parse_quantity
 from rayrig_scenarios.language.conditions import Expectation
+from rayrig_scenarios.language.container_scripts import ContainerScript
 from rayrig_scenarios.language.documents import Document
 from rayrig_scenarios.language.model import Model
 from rayrig_scenarios.language.problems import input_error
@@ -155,6 +156,7 @@ class ScenarioFile(Model):
     nodes: list[Nodes] = Field(default_factory=list)
     manifests: list[Manifest] = Field(default_factory=list)
     applications: dict[str, Application] = Field(default_factory=dict)
+    containers: list[ContainerScript] = Field(default_factory=list)
     traffic: list[TrafficSource] = Field(default_factory=list)
     steps: Annotated[list[Step], Field(min_length=1)]
     expect: list[Expectation] = Field(default_factory=list)

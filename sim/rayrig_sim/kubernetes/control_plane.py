@@ -44,6 +44,13 @@ BUILT_IN_OWNABLE: tuple[ResourceType, ...] = (
     types.NODE,
 )
 RAY_OWNABLE: tuple[ResourceType, ...] = (types.RAY_SERVICE, types.RAY_CLUSTER)
+WORKLOAD_OWNABLE: tuple[ResourceType, ...] = (
+    types.DEPLOYMENT,
+    types.REPLICA_SET,
+    types.STATEFUL_SET,
+    types.DAEMON_SET,
+    types.CONTROLLER_REVISION,
+)
 
 
 class ControlPlane:
@@ -122,11 +129,9 @@ class ControlPlane:
             self._followers.append(NamespaceController(runtime, client, caches, ownable, delay=delay, rng=rng))
         if runs(ControllerName.CLAIM_PROTECTION):
             ClaimProtection(runtime, client, caches)
+        self._manager_client = client
         if workloads:
-            # Worlds without them are not to wait for their import.
-            from rayrig_sim.kubernetes.workload_controllers import start_workload_controllers
-
-            start_workload_controllers(runtime, client, caches, runs)
+            self._start_workloads(runs)
 
         if service_accounts and runs(ControllerName.SERVICE_ACCOUNTS):
             from rayrig_sim.kubernetes.service_accounts import ServiceAccountController
@@ -142,6 +147,21 @@ class ControlPlane:
             delay=calibration.service_proxy_latency,
             rng=streams.stream("service-proxy"),
         )
+
+    def start_workloads(self, leave_out: Container[ControllerName] = ()) -> None:
+        """For a world that was made without `workloads`: their controllers begin now, with what is there already."""
+        self._start_workloads(lambda name: name not in leave_out)
+        self.follow_also(WORKLOAD_OWNABLE)
+
+    def _start_workloads(self, runs: Callable[[ControllerName], bool]) -> None:
+        # Worlds without them are not to wait for their import.
+        from rayrig_sim.kubernetes.workload_controllers import start_workload_controllers
+
+        start_workload_controllers(self._runtime, self._manager_client, self._manager_caches, runs)
+
+    def follow_also(self, ownable: Sequence[ResourceType]) -> None:
+        """Objects of these types own others, too, or are owned."""
+        self.follow((*self._ownable, *ownable))
 
     def follow(self, ownable: Sequence[ResourceType]) -> None:
         """What is served has changed: `ownable` is all of it, as in the constructor."""

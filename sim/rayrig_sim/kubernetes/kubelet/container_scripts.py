@@ -239,7 +239,7 @@ def _exec_answer(value: Any, place: Place, seconds: Seconds) -> Script:
 def _ports(value: Any, place: Place, seconds: Seconds, port: _Read) -> dict[str, Any]:
     found = {}
     for number, inner in _mapping(value, place).items():
-        here = (*place, number)
+        here = (*place, str(number))
         if not str(number).isdecimal() or not 0 < int(number) < 65536:
             raise ScriptProblem(here, f'"{number}" is no port', 'give a number from 1 to 65535, in quotes: "8080"')
         found[str(number)] = port(inner, here, seconds)
