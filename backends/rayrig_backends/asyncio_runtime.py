@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterator,
 from contextvars import ContextVar
 from typing import Any, Generic, TypeVar
 
+from rayrig_core.idle import Recurrence, Turn
 from rayrig_core.ports import Cancelled, Signal
 from rayrig_core.trace import Kind, Record, Scalar, Trace, TraceEvent
 
@@ -271,6 +272,18 @@ class AsyncioRuntime:
             timer.cancel()
             signal.forget(waiter)
         return signal.is_set
+
+    def rest(self, duration_s: float, recurrence: Recurrence, wake: Signal[Any] | None = None) -> Awaitable[object]:
+        """Real time passes over nothing."""
+        return self.sleep(duration_s) if wake is None else self.wait(wake, duration_s)
+
+    @property
+    def turn(self) -> Turn | None:
+        return None
+
+    @turn.setter
+    def turn(self, turn: Turn | None) -> None:
+        pass
 
     @property
     def cause(self) -> int | None:

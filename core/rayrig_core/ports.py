@@ -13,6 +13,7 @@ from enum import StrEnum
 from typing import Any, Literal, Protocol, TypeVar
 
 from rayrig_core.http import HttpResponse
+from rayrig_core.idle import Recurrence, Turn
 from rayrig_core.objects import Json, JsonObject
 from rayrig_core.resource_types import ResourceType
 from rayrig_core.trace import Trace
@@ -86,6 +87,19 @@ class Runtime(Clock, Protocol):
     def wait(self, signal: Signal[Any], timeout_s: float) -> Awaitable[bool]:
         """True when the signal happened within `timeout_s`, False when the time passed first."""
         ...
+
+    def rest(self, duration_s: float, recurrence: Recurrence, wake: Signal[Any] | None = None) -> Awaitable[object]:
+        """Continue after `duration_s` seconds, or when `wake` happens, to take a turn as `recurrence` describes it. Turns that it
+        lets be passed over may be: then this ends later."""
+        ...
+
+    @property
+    def turn(self) -> Turn | None:
+        """Where the current actor's calls note what could be repeated; None where nobody asked, or nothing is ever passed over."""
+        ...
+
+    @turn.setter
+    def turn(self, turn: Turn | None) -> None: ...
 
     @property
     def cause(self) -> int | None:

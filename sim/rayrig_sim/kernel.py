@@ -8,15 +8,18 @@ nobody awaits ends the run.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Coroutine, Generator
+from heapq import heappop, heappush
 from typing import Any, Generic, TypeVar, cast
 
 import simpy
 from simpy.events import NORMAL, URGENT, Event
 
+from rayrig_core.idle import Recurrence, Turn
 from rayrig_core.ports import Cancelled, Signal
 from rayrig_core.timestamps import NS
 from rayrig_core.trace import Trace
 from rayrig_sim.randomness import Streams
+from rayrig_sim.resting import Rest, RestingActors
 
 T = TypeVar("T")
 
@@ -56,6 +59,23 @@ class Sleep(_Awaitable):
         env.schedule(self, NORMAL, delay_ns)
 
 
+class _Timer(Sleep):
+    """The limit of a wait. Nothing happens at one that was withdrawn."""
+
+    is_withdrawn = False
+
+
+class _Alarm(_Awaitable):
+    """End of a rest; not scheduled before its turn is to be taken."""
+
+    def __init__(self, env: simpy.Environment) -> None:
+        self.env = env
+        self.callbacks = []
+        self._value = None
+        self._ok = True
+        self._defused = False
+
+
 class KernelSignal(_Awaitable, Generic[T]):
     """One-shot event with a value (port `Signal`)."""
 
@@ -75,6 +95,7 @@ class Actor(_Awaitable):
         super().__init__(kernel.env)
         self.name = name
         self.cause = cause
+        self.turn: Turn | None = None
         self.was_cancelled = False
         self._kernel = kernel
         self._coroutine = coroutine
@@ -137,13 +158,19 @@ class Actor(_Awaitable):
 
 
 class Kernel:
-    """Clock, actors, randomness and trace of one run (port `Runtime`)."""
+    """Clock, actors, randomness and trace of one run (port `Runtime`).
 
-    def __init__(self, seed: int = 0, *, start_unix_ns: int = START_UNIX_NS) -> None:
+    With `elide_idle`, turns of resting actors are passed over that nobody would notice; nothing else differs.
+    """
+
+    def __init__(self, seed: int = 0, *, start_unix_ns: int = START_UNIX_NS, elide_idle: bool = True) -> None:
         self.env = simpy.Environment(initial_time=0)
         self.streams = Streams(seed)
         self.current: Actor | None = None
         self.start_unix_ns = start_unix_ns
+        self.elide_idle = elide_idle
+        self._resting = RestingActors(self.env._eid.__next__)
+        self._withdrawn_ns = 0
         self.trace = Trace(self.monotonic_ns, self._context)
 
     def _context(self) -> tuple[str, int | None]:
@@ -154,11 +181,11 @@ class Kernel:
         """End the run for good: nothing that was to happen does. Actors that have not begun never do, and those that wait for time
         to pass are closed; one that waits for a signal goes with the signal. A second time changes nothing."""
         queue = self.env._queue
-        while queue:
+        while queue or self._resting.alarms:
             # What an actor does when it is closed may schedule more.
-            events = sorted(queue)
+            events = [event for _, _, _, event in sorted(queue)]
             queue.clear()
-            for _, _, _, event in events:
+            for event in (*events, *self._resting.events()):
                 for callback in event.callbacks or ():
                     actor = getattr(callback, "__self__", None)
                     if isinstance(actor, Actor):
@@ -196,6 +223,14 @@ class Kernel:
         event = cast(Event, signal)
         if event.callbacks is None:
             return True
+        timer = _Timer(self.env, round(timeout_s * NS))
+        try:
+            return await self._either(event, timer)
+        finally:
+            timer.is_withdrawn = True
+
+    async def _either(self, event: Event, timer: Event) -> bool:
+        """True when the event happens before the timer. Neither has."""
         either = KernelSignal[bool](self.env)
 
         def happened(_: Event) -> None:
@@ -205,14 +240,36 @@ class Kernel:
             either.set(False)
 
         event.callbacks.append(happened)
-        timer = Sleep(self.env, round(timeout_s * NS))
         timer.callbacks.append(timed_out)
         try:
-            in_time: bool = await either
+            came_first: bool = await either
+            return came_first
         finally:
             if event.callbacks is not None and happened in event.callbacks:
                 event.callbacks.remove(happened)
-        return in_time
+            if timer.callbacks is not None:
+                timer.callbacks.clear()
+
+    def rest(self, duration_s: float, recurrence: Recurrence, wake: Signal[Any] | None = None) -> Awaitable[object]:
+        if not self.elide_idle:
+            return self.sleep(duration_s) if wake is None else self.wait(wake, duration_s)
+        alarm = _Alarm(self.env)
+        if wake is not None:
+            if cast(Event, wake).callbacks is None:
+                return cast("Awaitable[object]", wake)
+            self._resting.add(self.monotonic_ns() + round(duration_s * NS), Rest(alarm, recurrence))
+            return self._either(cast(Event, wake), alarm)
+        self._resting.add(self.monotonic_ns() + round(duration_s * NS), Rest(alarm, recurrence))
+        return alarm
+
+    @property
+    def turn(self) -> Turn | None:
+        return self.current.turn if self.current is not None else None
+
+    @turn.setter
+    def turn(self, turn: Turn | None) -> None:
+        if self.current is not None:
+            self.current.turn = turn if self.elide_idle else None
 
     @property
     def cause(self) -> int | None:
@@ -230,10 +287,49 @@ class Kernel:
 
         Raises `ActorFailed`, with the error as its cause, when an exception leaves an actor.
         """
+        limit_ns = None
+        if until_s is not None:
+            limit_ns = round(until_s * NS)
+            if limit_ns <= self.env._now:
+                raise ValueError(f"the time is {self.env._now / NS} s already")
         try:
-            if until is None:
-                self.env.run(until=None if until_s is None else round(until_s * NS))
-            else:
-                self.env.run(until=until)
+            self._run(until, limit_ns)
         except ActorFailed as failed:
             raise failed from failed.error
+
+    def _run(self, until: Event | None, limit_ns: int | None) -> None:
+        env, queue, alarms = self.env, self.env._queue, self._resting.alarms
+        while until is None or until.callbacks is not None:
+            if alarms and (not queue or alarms[0][0] <= queue[0][0]) and (limit_ns is None or alarms[0][0] < limit_ns):
+                self._let_rest(limit_ns)
+                continue
+            if limit_ns is not None and (not queue or queue[0][0] >= limit_ns):
+                env._now = limit_ns
+                return
+            if not queue:
+                env._now = max(env._now, self._withdrawn_ns)
+                if until is not None:
+                    raise RuntimeError("nothing is left to happen, and what was waited for has not happened")
+                return
+            env._now, _, _, event = heappop(queue)
+            callbacks, event.callbacks = event.callbacks, cast(Any, None)
+            for callback in callbacks:
+                callback(event)
+            if not event._ok and not hasattr(event, "_defused"):
+                raise cast(BaseException, event._value)
+        if not until._ok:
+            until._defused = True
+            raise cast(BaseException, until._value)
+
+    def _let_rest(self, limit_ns: int | None) -> None:
+        """Let the first resting actor, or all of them, pass over turns before the next event; or let the first take its turn."""
+        queue = self.env._queue
+        while queue and type(queue[0][3]) is _Timer and queue[0][3].is_withdrawn:
+            self._withdrawn_ns = max(self._withdrawn_ns, cast(int, heappop(queue)[0]))
+        horizon_ns = cast(int, queue[0][0]) if queue else None
+        if limit_ns is not None and (horizon_ns is None or limit_ns < horizon_ns):
+            horizon_ns = limit_ns
+        taken = self._resting.advance(horizon_ns)
+        if taken is not None:
+            due_ns, number, alarm = taken
+            heappush(queue, (due_ns, NORMAL, number, alarm))
