@@ -15,12 +15,14 @@ from rayrig_core.errors import AlreadyExists, ApiError, NotFound, RayrigError
 from rayrig_core.http import Failure, HttpFailure, HttpResponse
 from rayrig_core.merge_patch import merge_patch_between
 from rayrig_core.objects import Json, JsonObject, copy_json, name_of
-from rayrig_core.resource_types import RAY_SERVICE, ResourceType
+from rayrig_core.resource_types import GATEWAY, RAY_SERVICE, ResourceType
+from rayrig_core.resources.labels import GATEWAY_PORT
 from rayrig_core.timestamps import NS, to_ns
 from rayrig_scenarios.judgement import Finding, is_watched, judge, resources_of
 from rayrig_scenarios.language.conditions import Condition
-from rayrig_scenarios.language.paths import assign, parse_path, shown
+from rayrig_scenarios.language.paths import assign, lookup, parse_path, shown
 from rayrig_scenarios.language.steps import ExpectedAnswer
+from rayrig_scenarios.language.world_values import SERVICE_PORT
 from rayrig_scenarios.observations import ALWAYS_WATCHED, Observations, active_cluster
 from rayrig_scenarios.resource_kinds import KINDS
 
@@ -52,8 +54,11 @@ class Actions:
         """The object as it was applied last. Not to be changed."""
         return self._applied.get((kind, namespace, name))
 
-    async def apply(self, obj: JsonObject) -> str:
-        """As `kubectl apply`: create it, or patch what differs from what was applied before. Answers which, in words."""
+    async def apply(self, obj: JsonObject, *, refused: str | None = None) -> str:
+        """As `kubectl apply`: create it, or patch what differs from what was applied before. Answers which, in words.
+
+        With `refused` the API server must refuse it and have that in its answer.
+        """
         resource, namespace, name = self._identify(obj)
         key = (resource.kind, namespace, name)
         before = self._applied.get(key)
@@ -79,7 +84,8 @@ class Actions:
                     await self.client.create(resource, copy_json(obj), namespace)
                     verb = "created"
         except ApiError as error:
-            raise _refused(f"apply of {resource.kind}/{name}", error) from error
+            return _refused(f"apply of {resource.kind}/{name}", error, refused)
+        _must_be_refused(f"{resource.kind}/{name} {verb}", refused)
         self._applied[key] = obj
         return f"{resource.kind}/{name} {verb}"
 
@@ -92,8 +98,9 @@ class Actions:
         merge: JsonObject | None = None,
         json_patch: list[JsonObject] | None = None,
         fields: Mapping[str, Json] | None = None,
+        refused: str | None = None,
     ) -> str:
-        """As `kubectl patch`. `fields` replaces single fields by path."""
+        """As `kubectl patch`. `fields` replaces single fields by path; `refused` as in `apply`."""
         resource = KINDS[kind]
         namespace = namespace if resource.namespaced else ""
         self.seen.changed_seq = len(self.world.trace)
@@ -112,7 +119,8 @@ class Actions:
         except ValueError as error:
             raise StepFailed(f"patch of {kind}/{name}: {error}") from error
         except ApiError as error:
-            raise _refused(f"patch of {kind}/{name}", error) from error
+            return _refused(f"patch of {kind}/{name}", error, refused)
+        _must_be_refused(f"{kind}/{name} patched", refused)
         return f"{kind}/{name} patched"
 
     async def delete(self, kind: str, name: str, namespace: str) -> str:
@@ -122,7 +130,7 @@ class Actions:
         try:
             await self.client.delete(resource, name, namespace)
         except ApiError as error:
-            raise _refused(f"delete of {kind}/{name}", error) from error
+            return _refused(f"delete of {kind}/{name}", error, None)
         self._applied.pop((kind, namespace, name), None)
         return f"{kind}/{name} deleted"
 
@@ -158,8 +166,36 @@ class Actions:
                 # So that whatever this step leads to says what it was waiting for.
                 runtime.cause = await change
 
+    async def hold(self, conditions: Sequence[Condition], duration_s: float) -> str:
+        """All conditions must hold for so long, looked at with every change. Raises `StepFailed` as soon as one does not."""
+        runtime = self.world.runtime
+        self.begin(conditions)
+        began_ns = runtime.monotonic_ns()
+        looks_again = not all(is_watched(condition) for condition in conditions)
+        while True:
+            findings = [judge(condition, self.seen) for condition in conditions]
+            passed_s = (runtime.monotonic_ns() - began_ns) / NS
+            if not all(finding.holds for finding in findings):
+                raise StepFailed(f"no longer after {passed_s:g} s: {_first_open(findings)}")
+            left_s = duration_s - passed_s
+            if left_s <= 0:
+                return "; ".join(finding.detail for finding in findings)
+            change = self.seen.next_change()
+            if await runtime.wait(change, min(left_s, _LOOK_AGAIN_S) if looks_again else left_s):
+                runtime.cause = await change
+
     async def sleep(self, duration_s: float) -> None:
         await self.world.runtime.sleep(duration_s)
+
+    def value(self, kind: str, name: str, namespace: str, path: str) -> Json:
+        """The value of a field now. Raises `StepFailed` when there is none."""
+        obj = self.seen.object(KINDS[kind], name, namespace)
+        if obj is None:
+            raise StepFailed(f"no {kind} {name}")
+        value = lookup(obj, parse_path(path))
+        if value is None:
+            raise StepFailed(f"{kind}/{name} has no {path}")
+        return value
 
     # Requests
 
@@ -168,17 +204,34 @@ class Actions:
         service: str,
         path: str = "/",
         *,
+        gateway: str = "",
         namespace: str = "default",
-        port: int = 8000,
+        port: int | None = None,
         method: str = "GET",
         body: bytes = b"",
         headers: Mapping[str, str] | None = None,
         timeout_s: float = 10.0,
     ) -> HttpResponse:
-        """One HTTP request from inside the cluster. Raises `HttpFailure` when no answer came."""
-        url = f"http://{service}.{namespace}:{port}{path}"
+        """One HTTP request from inside the cluster, to a Service or through a `gateway`.
+
+        Raises `HttpFailure` when no answer came.
+        """
+        if gateway:
+            host = self._gateway_address(gateway, namespace)
+            url = f"http://{host}:{GATEWAY_PORT if port is None else port}{path}"
+        else:
+            url = f"http://{service}.{namespace}:{SERVICE_PORT if port is None else port}{path}"
         http = self.world.http("scenario")
         return await http.request(method, url, body=body, headers=headers, timeout_s=timeout_s)
+
+    def _gateway_address(self, gateway: str, namespace: str) -> str:
+        """Where the Gateway says it is reached."""
+        obj = self.seen.object(GATEWAY, gateway, namespace)
+        addresses = ((obj or {}).get("status") or {}).get("addresses") or ()
+        if not addresses:
+            what = "has no address yet" if obj is not None else "is not there"
+            raise HttpFailure(Failure.UNRESOLVED, f"Gateway {namespace}/{gateway} {what}")
+        return str(addresses[0]["value"])
 
     async def expect_answer(self, expected: ExpectedAnswer, *, within_s: float = 0.0, **request: Any) -> str:
         """One request that must be answered so, sent again until it is or `within_s` has passed; answers what came, in words.
@@ -274,8 +327,19 @@ def _short(response: HttpResponse) -> str:
     return text if len(text) <= 60 else text[:57] + "..."
 
 
-def _refused(what: str, error: ApiError) -> StepFailed:
-    return StepFailed(f"{what} was refused: {error.code} {error.reason}: {error.message}")
+def _refused(what: str, error: ApiError, wanted: str | None) -> str:
+    """What a refusal comes to: a word on it when it is `wanted`, otherwise `StepFailed`."""
+    told = f"{what} was refused: {error.code} {error.reason}: {error.message}"
+    if wanted is None:
+        raise StepFailed(told) from error
+    if wanted not in f"{error.code} {error.reason}: {error.message}":
+        raise StepFailed(f"{told}; wanted {shown(wanted)} in it") from error
+    return f"as expected, {told}"
+
+
+def _must_be_refused(done: str, wanted: str | None) -> None:
+    if wanted is not None:
+        raise StepFailed(f"{done}, wanted it to be refused: {wanted}")
 
 
 def _first_open(findings: Sequence[Finding]) -> str:

@@ -329,6 +329,12 @@ class Rig:
         __tracebackhide__ = True
         self._do(self._act.sleep(given_duration(duration)))
 
+    def hold(self, *conditions: JsonObject, duration: str) -> str:
+        """All conditions must hold now and all the time until `duration` has passed. Raises `Broken` as soon as one does not."""
+        __tracebackhide__ = True
+        wanted = [given_model(Condition, condition, "hold") for condition in conditions]
+        return self._do(self._act.hold(wanted, given_duration(duration)))
+
     def holds(self, condition: JsonObject) -> bool:
         """Whether a condition holds now. No time passes."""
         return judge(given_model(Condition, condition, "holds"), self._act.seen).holds
@@ -368,24 +374,29 @@ class Rig:
 
     def request(
         self,
-        service: str,
+        service: str = "",
         path: str = "/",
         *,
+        gateway: str = "",
         json: Json = None,
         body: str = "",
         method: str = "",
         headers: Mapping[str, str] | None = None,
         namespace: str = "default",
-        port: int = 8000,
+        port: int | None = None,
         timeout: str = "10s",
     ) -> HttpResponse:
-        """One HTTP request to a Service from inside the cluster. Raises `HttpFailure` when no answer came."""
+        """One HTTP request to a Service, or through a `gateway`, from inside the cluster. Raises `HttpFailure` when no answer came."""
         __tracebackhide__ = True
+        if bool(service) == bool(gateway):
+            what = "has both service and gateway" if service else "has neither service nor gateway"
+            raise InputError(f"the request {what}", remedy="name one of them")
         method, sent, all_headers = body_of(json, body, method, headers or {})
         return self._do(
             self._act.request(
                 service,
                 path,
+                gateway=gateway,
                 namespace=namespace,
                 port=port,
                 method=method,

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from rayrig_core.objects import JsonObject, condition_of, has_condition, key_of, name_of
-from rayrig_core.resource_types import ResourceType
+from rayrig_core.objects import JsonObject, condition_of, has_condition, key_of, labels_of, name_of
+from rayrig_core.resource_types import ENDPOINT_SLICE, ResourceType
 from rayrig_core.trace import Kind
 from rayrig_scenarios.cluster_readiness import cluster_readiness
 from rayrig_scenarios.language.conditions import (
@@ -17,10 +17,12 @@ from rayrig_scenarios.language.conditions import (
     Condition,
     ConditionOf,
     DeploymentOf,
+    EndpointsOf,
     EventOf,
     FieldOf,
     HappeningOf,
     ObjectRef,
+    ObjectsOf,
     PeakOf,
     PodsOf,
     RequestsOf,
@@ -58,8 +60,10 @@ def resources_of(conditions: Iterable[Condition]) -> list[ResourceType]:
     found = []
     for condition in conditions:
         value = getattr(condition, condition.chosen)
-        if isinstance(value, (FieldOf, ConditionOf, ObjectRef)):
+        if isinstance(value, (FieldOf, ConditionOf, ObjectRef, ObjectsOf)):
             found.append(KINDS[value.kind])
+        elif isinstance(value, EndpointsOf):
+            found.append(ENDPOINT_SLICE)
     return found
 
 
@@ -83,6 +87,9 @@ def describe(condition: Condition) -> str:
             return f"application {value.name} {value.status}"
         case DeploymentOf():
             return f"deployment {value.application}/{value.name} {value.status}"
+        case ObjectsOf():
+            labels = ",".join(f"{name}={wanted}" for name, wanted in value.labels.items())
+            return f"{value.count} {value.kind} {labels}".strip()
         case str():
             return f"{words} {value}"
         case _:
@@ -92,6 +99,8 @@ def describe(condition: Condition) -> str:
 def _comparison(value: FieldOf) -> str:
     if "equals" in value.model_fields_set:
         return f"= {shown(value.equals)}"
+    if "differs" in value.model_fields_set:
+        return f"differs from {shown(value.differs)}"
     if "contains" in value.model_fields_set:
         return f"contains {shown(value.contains)}"
     if value.is_ is not None:
@@ -246,6 +255,8 @@ def _field(wanted: FieldOf, seen: Observations) -> Finding:
     if wanted.is_ is not None:
         is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
         return Finding(is_number and wanted.is_.holds(value), detail)
+    if "differs" in wanted.model_fields_set:
+        return Finding(value is not _ABSENT and value != wanted.differs, detail)
     if "contains" in wanted.model_fields_set:
         if isinstance(value, str):
             return Finding(str(wanted.contains) in value, detail)
@@ -259,6 +270,25 @@ _ABSENT = object()
 def _gone(wanted: ObjectRef, seen: Observations) -> Finding:
     there = seen.object(KINDS[wanted.kind], wanted.name, wanted.namespace) is not None
     return Finding(not there, f"{wanted.kind}/{wanted.name} is {'still there' if there else 'gone'}")
+
+
+def _objects(wanted: ObjectsOf, seen: Observations) -> Finding:
+    resource = KINDS[wanted.kind]
+    found = [
+        obj
+        for obj in seen.world.objects(resource, wanted.namespace if resource.namespaced else "")
+        if all(labels_of(obj).get(name) == value for name, value in wanted.labels.items())
+    ]
+    names = f": {', '.join(name_of(obj) for obj in found[:3])}" if found else ""
+    return Finding(wanted.count.holds(len(found)), f"{len(found)} {wanted.kind}{names}")
+
+
+def _endpoints(wanted: EndpointsOf, seen: Observations) -> Finding:
+    there = seen.endpoints(wanted.name, wanted.namespace)
+    finding = _compare(wanted, {"total": len(there), "ready": sum(there.values())})
+    if wanted.without and wanted.without in there:
+        return Finding(False, f"{finding.detail}; {wanted.without} is still among them".removeprefix("; "))
+    return Finding(finding.holds, finding.detail or f"{wanted.without} is not among {len(there)}")
 
 
 # Pods
@@ -402,7 +432,9 @@ _JUDGES: dict[str, Callable[[Any, Observations], Finding]] = {
     "field": _field,
     "application": _application,
     "deployment": _deployment,
+    "objects": _objects,
     "pods": _pods,
+    "endpoints": _endpoints,
     "clusters": _clusters,
     "event": _event,
     "happened": _happened,

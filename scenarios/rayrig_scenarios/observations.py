@@ -13,7 +13,7 @@ from rayrig_backends.world import Traffic, World
 from rayrig_core.errors import ApiError, Gone, InputError
 from rayrig_core.objects import JsonObject, key_of, labels_of, name_of
 from rayrig_core.ports import Signal, WatchType
-from rayrig_core.resource_types import POD, RAY_CLUSTER, RAY_SERVICE, ResourceType
+from rayrig_core.resource_types import ENDPOINT_SLICE, POD, RAY_CLUSTER, RAY_SERVICE, ResourceType
 from rayrig_core.resources.labels import CLUSTER, GROUP, NODE_TYPE, ORIGINATED_FROM_CR_NAME
 from rayrig_core.trace import Trace
 from rayrig_scenarios.accounting import total
@@ -21,6 +21,8 @@ from rayrig_sim.traffic.accounting import Accounting
 
 ALWAYS_WATCHED = (RAY_SERVICE, RAY_CLUSTER, POD)
 _RETRY_S = 1.0
+#: Label of an EndpointSlice: the Service it is of.
+_SERVICE_NAME = "kubernetes.io/service-name"
 
 
 @dataclass(slots=True)
@@ -177,6 +179,16 @@ class Observations:
                 continue
             if all(has.get(name) == value for name, value in wanted.items()):
                 found.append(pod)
+        return found
+
+    def endpoints(self, service: str, namespace: str) -> dict[str, bool]:
+        """Pods behind a Kubernetes Service and whether they take requests, from its EndpointSlices."""
+        found: dict[str, bool] = {}
+        for slice_ in self.world.objects(ENDPOINT_SLICE, namespace):
+            if labels_of(slice_).get(_SERVICE_NAME) == service:
+                for endpoint in slice_.get("endpoints") or ():
+                    conditions = endpoint.get("conditions") or {}
+                    found[(endpoint.get("targetRef") or {}).get("name", "")] = conditions.get("ready") is not False
         return found
 
     def accounting(self, name: str = "") -> Accounting:

@@ -7,12 +7,13 @@ is a result. Ctrl-C ends the run with what is known by then.
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from typing import Protocol
 
 from rayrig_backends.faults import FAULTS
 from rayrig_backends.world import World, WorldFactory
 from rayrig_core.errors import InputError
-from rayrig_core.objects import JsonObject, has_condition, key_of
+from rayrig_core.objects import Json, JsonObject, copy_json, has_condition, key_of
 from rayrig_core.ports import Cancelled, Signal
 from rayrig_core.resource_types import (
     CORE_EVENT,
@@ -31,8 +32,9 @@ from rayrig_scenarios.language.applying import changed_object, choose_manifests
 from rayrig_scenarios.language.conditions import Condition, Expectation
 from rayrig_scenarios.language.manifests import WrittenObject
 from rayrig_scenarios.language.paths import shown
+from rayrig_scenarios.language.remembered import filled_model
 from rayrig_scenarios.language.scenario import Scenario
-from rayrig_scenarios.language.steps import Apply, Step
+from rayrig_scenarios.language.steps import Apply, ObjectField, Step
 from rayrig_scenarios.language.world_values import request_body
 from rayrig_scenarios.results import (
     ExpectationRecord,
@@ -116,6 +118,7 @@ class Performance:
         self.cut_short = ""
         self.is_over = False
         self._manifests: dict[tuple[str, str, str], WrittenObject] = {w.key: w for w in scenario.manifests}
+        self._remembered: dict[str, Json] = {}
 
     # The actor
 
@@ -123,6 +126,7 @@ class Performance:
         scenario, runtime = self.scenario, self.world.runtime
         conditions: list[Condition] = list(scenario.file.expect)
         conditions += [condition for step in scenario.file.steps if step.wait for condition in step.wait.for_]
+        conditions += [condition for step in scenario.file.steps if step.hold for condition in step.hold.that]
         self.actions.begin(condition for condition in conditions if condition.chosen != "digest")
         for spec in scenario.traffic.values():
             self.actions.make_traffic(spec)
@@ -188,11 +192,15 @@ class Performance:
 
     async def _perform_step(self, index: int, step: Step) -> str:
         actions = self.actions
+        if self._remembered:
+            document = self.scenario.document
+            step = filled_model(Step, document.data["steps"][index], self._remembered, document, ("steps", index))
         match step.chosen:
             case "apply":
                 assert step.apply is not None
-                done = [await actions.apply(obj) for obj in self._objects_to_apply(index, step.apply)]
-                return ", ".join(done)
+                refused = step.apply.refused
+                objects = self._objects_to_apply(index, step.apply)
+                return ", ".join([await actions.apply(obj, refused=refused) for obj in objects])
             case "patch":
                 assert step.patch is not None
                 patch = step.patch
@@ -203,6 +211,7 @@ class Performance:
                     merge=patch.merge,
                     json_patch=patch.json_,
                     fields=patch.set,
+                    refused=patch.refused,
                 )
             case "delete":
                 assert step.delete is not None
@@ -210,6 +219,12 @@ class Performance:
             case "wait":
                 assert step.wait is not None
                 return await actions.wait(step.wait.for_, step.wait.timeout)
+            case "hold":
+                assert step.hold is not None
+                return await actions.hold(step.hold.that, step.hold.for_)
+            case "remember":
+                assert step.remember is not None
+                return self._remember(step.remember)
             case "fault":
                 assert step.fault is not None
                 return await actions.fault(step.fault.kind, step.fault.params)
@@ -225,6 +240,7 @@ class Performance:
                     request.expect,
                     within_s=request.within,
                     service=request.service,
+                    gateway=request.gateway,
                     path=request.path,
                     namespace=request.namespace,
                     port=request.port,
@@ -240,18 +256,26 @@ class Performance:
                 actions.stop_traffic(step.stop_traffic or ())
                 return ""
 
+    def _remember(self, fields: Mapping[str, ObjectField]) -> str:
+        for name, field in fields.items():
+            value = self.actions.value(field.kind, field.name, field.namespace, field.path)
+            self._remembered[name] = copy_json(value)
+        return ", ".join(f"{name} is {shown(self._remembered[name])}" for name in fields)
+
     def _objects_to_apply(self, index: int, apply: Apply) -> list[JsonObject]:
+        """The objects of an apply step, which are from now on what is applied last unless they are to be refused."""
         extra = self.scenario.extra_manifests.get(index)
         if extra is not None:
-            for written in extra:
-                self._manifests[written.key] = written
+            if apply.refused is None:
+                self._manifests.update((written.key, written) for written in extra)
             chosen = list(extra)
         else:
             chosen = choose_manifests(apply.manifest or "", list(self._manifests.values()))
         if apply.set or apply.merge:
             written = chosen[0]
             chosen = [WrittenObject(changed_object(written.object, apply), written.document, written.base)]
-            self._manifests[written.key] = chosen[0]
+            if apply.refused is None:
+                self._manifests[written.key] = chosen[0]
         return [written.object for written in chosen]
 
     # Expectations
@@ -262,7 +286,13 @@ class Performance:
         for index, expectation in enumerate(file.expect):
             if expectation.digest is not None:
                 continue
-            finding = judge(expectation, self.actions.seen)
+            if self._remembered:
+                document = self.scenario.document
+                data = document.data["expect"][index]
+                filled = filled_model(Expectation, data, self._remembered, document, ("expect", index))
+                finding = judge(filled, self.actions.seen)
+            else:
+                finding = judge(expectation, self.actions.seen)
             self._record(index, expectation, finding, complete=complete)
         # The digest is over everything else, so it comes last and leaves no event.
         for index, expectation in enumerate(file.expect):
@@ -336,6 +366,10 @@ def title_of(step: Step) -> str:
         return f"delete {step.delete.kind}/{step.delete.name}"
     if step.wait is not None:
         return "wait for " + " and ".join(describe(condition) for condition in step.wait.for_)
+    if step.hold is not None:
+        return f"for {step.hold.for_:g} s " + " and ".join(describe(condition) for condition in step.hold.that)
+    if step.remember is not None:
+        return "remember " + ", ".join(step.remember)
     if step.fault is not None:
         usual = {name: param.default for name, param in FAULTS[step.fault.kind].params.items()}
         params = [f"{name}={value}" for name, value in step.fault.params.items() if value != usual[name]]
@@ -344,7 +378,7 @@ def title_of(step: Step) -> str:
         return f"sleep {step.sleep:g} s"
     if step.request is not None:
         method, _, _ = request_body(step.request)
-        return f"{method} {step.request.service}{step.request.path}"
+        return f"{method} {step.request.service or step.request.gateway}{step.request.path}"
     if step.start_traffic is not None:
         return f"start traffic {', '.join(step.start_traffic)}"
     return f"stop traffic {', '.join(step.stop_traffic or ())}"

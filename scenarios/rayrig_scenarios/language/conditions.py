@@ -90,23 +90,25 @@ class ConditionOf(Model):
 
 
 class FieldOf(Model):
-    """A field of an object: `equals` (any JSON value), `contains` (part of a text, entry of a list), `is_` (a bound on a number) or
-    `exists`."""
+    """A field of an object: `equals` (any JSON value), `differs` (it is there, and not this value), `contains` (part of a text,
+    entry of a list), `is_` (a bound on a number) or `exists`."""
 
     kind: KindName = "RayService"
     name: str
     namespace: str = "default"
     path: FieldPath
     equals: Any = None
+    differs: Any = None
     contains: Any = None
     is_: NumberBound | None = None
     exists: bool | None = None
 
     @model_validator(mode="after")
     def _one_comparison(self) -> Self:
-        given = self.model_fields_set & {"equals", "contains", "is_", "exists"}
+        given = self.model_fields_set & {"equals", "differs", "contains", "is_", "exists"}
         if len(given) != 1:
-            raise bad("compares with nothing or with several things", "give one of: equals, contains, is, exists")
+            what = "compares with nothing or with several things"
+            raise bad(what, "give one of: equals, differs, contains, is, exists")
         return self
 
     @property
@@ -156,6 +158,31 @@ class PodsOf(Model):
         if all(bound is None for bound in (self.total, self.ready, self.unready, self.pending)):
             raise bad("counts nothing", "give one or more of: total, ready, unready, pending")
         return self
+
+
+class EndpointsOf(Model):
+    """Endpoints of a Kubernetes Service, as its EndpointSlices have them. `without` is a pod that is not among those."""
+
+    name: str
+    namespace: str = "default"
+    total: NumberBound | None = None
+    ready: NumberBound | None = None
+    without: str = ""
+
+    @model_validator(mode="after")
+    def _something(self) -> Self:
+        if self.total is None and self.ready is None and not self.without:
+            raise bad("demands nothing", "give one or more of: total, ready, without")
+        return self
+
+
+class ObjectsOf(Model):
+    """How many objects of a kind there are with these labels."""
+
+    kind: KindName
+    namespace: str = "default"
+    labels: dict[str, str] = Field(default_factory=dict)
+    count: NumberBound
 
 
 class ClustersOf(Model):
@@ -277,7 +304,9 @@ class Condition(OneOf):
     field: FieldOf | None = None
     application: ApplicationOf | None = None
     deployment: DeploymentOf | None = None
+    objects: ObjectsOf | None = None
     pods: PodsOf | None = None
+    endpoints: EndpointsOf | None = None
     clusters: ClustersOf | None = None
     event: EventOf | None = None
     happened: HappeningOf | None = None

@@ -28,6 +28,7 @@ from rayrig_scenarios.language.manifests import (
     remarks,
 )
 from rayrig_scenarios.language.node_sizing import nodes_for
+from rayrig_scenarios.language.remembered import check_remembered
 from rayrig_scenarios.language.scenario import Scenario, fingerprint
 from rayrig_scenarios.language.scenario_file import Application, parse_scenario
 from rayrig_scenarios.language.steps import Apply, Manifest
@@ -108,6 +109,8 @@ class _Loader:
                     remedy="give each its own name",
                 )
             traffic[source.name] = traffic_spec(source)
+        data = self.document.data
+        check_remembered(self.document, data["steps"], data.get("expect") or ())
         extra, applied = self.check_applies(manifests)
         services = {obj.name: None for obj in (*manifests, *applied) if obj.kind == "RayService"}
         self.check_references(list(services), traffic)
@@ -137,10 +140,11 @@ class _Loader:
             where = self.document.where(("calibration", name))
             raise InputError(error.what, where=where, remedy=error.remedy) from None
 
-    def manifest(self, manifest: Manifest, place: Place) -> list[WrittenObject]:
+    def manifest(self, manifest: Manifest, place: Place, *, is_sound: bool = True) -> list[WrittenObject]:
         if manifest.inline is not None:
             found = WrittenObject(manifest.inline, self.document, (*place, "inline"))
-            check_object(found)
+            if is_sound:
+                check_object(found)
             return [found]
         if manifest.bundled is not None:
             objects = bundled_manifest(manifest.bundled, where=self.document.where((*place, "bundled")))
@@ -165,10 +169,12 @@ class _Loader:
             if step.apply is None:
                 continue
             place: Place = ("steps", index, "apply")
+            # What the API server must refuse need not be sound, and changes nothing.
+            is_refused = step.apply.refused is not None
             if step.apply.source is not None:
-                extra[index] = tuple(self.manifest(step.apply.source, place))
-                for written in extra[index]:
-                    known[written.key] = written
+                extra[index] = tuple(self.manifest(step.apply.source, place, is_sound=not is_refused))
+                if not is_refused:
+                    known.update((written.key, written) for written in extra[index])
                 chosen = list(extra[index])
             else:
                 chosen = self.chosen(step.apply, known, place)
@@ -179,9 +185,11 @@ class _Loader:
                         where=self.document.where(place),
                         remedy="apply them first, then change each by its name",
                     )
-                known[chosen[0].key] = self.changed(step.apply, chosen[0], place)
-                results.append(known[chosen[0].key])
-            else:
+                result = self.changed(step.apply, chosen[0], place)
+                if not is_refused:
+                    known[result.key] = result
+                    results.append(result)
+            elif not is_refused:
                 results += chosen
         return extra, results
 
@@ -201,6 +209,8 @@ class _Loader:
             raise InputError(str(error), where=where, remedy="name a field of the manifest") from None
         # The object is now written in two places; what is wrong with it came in here.
         result = WrittenObject(obj, written.document, written.base)
+        if apply.refused is not None:
+            return result
         try:
             check_object(result)
         except InputError as error:
@@ -212,17 +222,20 @@ class _Loader:
     def check_references(self, services: list[str], traffic: Mapping[str, TrafficSpec]) -> None:
         for index, step in enumerate(self.file.steps):
             place: Place = ("steps", index)
-            if step.wait is not None:
-                for number, condition in enumerate(step.wait.for_):
-                    many = isinstance(self.document.data["steps"][index]["wait"]["for"], list)
-                    inner = (*place, "wait", "for", number) if many else (*place, "wait", "for")
+            for verb, field, conditions in (
+                ("wait", "for", step.wait.for_ if step.wait is not None else ()),
+                ("hold", "that", step.hold.that if step.hold is not None else ()),
+            ):
+                for number, condition in enumerate(conditions):
+                    many = isinstance(self.document.data["steps"][index][verb][field], list)
+                    inner = (*place, verb, field, number) if many else (*place, verb, field)
                     self.check_condition(condition, services, traffic, inner)
             for verb in ("start_traffic", "stop_traffic"):
                 for name in getattr(step, verb) or ():
                     self.check_traffic(name, traffic, (*place, verb.replace("_", "-")))
             if step.fault is not None:
                 service = step.fault.params.get("service")
-                if service is not None and service not in services:
+                if service is not None and service not in services and "$(" not in service:
                     self.no_service(service, services, (*place, "fault", "service"))
                 source = step.fault.params.get("traffic")
                 if source is not None:
@@ -242,7 +255,8 @@ class _Loader:
         if "service" not in getattr(type(value), "model_fields", {}):
             return
         if value.service:
-            if value.service not in services:
+            # What is remembered is known only when the scenario runs.
+            if value.service not in services and "$(" not in value.service:
                 self.no_service(value.service, services, (*inner, "service"))
         elif len(services) > 1 and condition.chosen != "pods":
             raise InputError(

@@ -11,6 +11,7 @@ from rayrig_backends import faults
 from rayrig_core.errors import InputError
 from rayrig_scenarios.language.conditions import Condition, FieldPath, KindName, ObjectRef
 from rayrig_scenarios.language.model import Model, OneOf
+from rayrig_scenarios.language.remembered import NAME
 from rayrig_scenarios.language.units import Duration, bad, parse_duration
 
 
@@ -39,7 +40,8 @@ class Manifest(Model):
 
 class Apply(Model):
     """`kubectl apply` of a manifest of this scenario (by its object's name, `Kind/name`, or `all`), as it was applied last, with
-    changes: `set` replaces single fields by path, `merge` is a merge patch. Or of one from elsewhere."""
+    changes: `set` replaces single fields by path, `merge` is a merge patch. Or of one from elsewhere. `refused` is a part of what
+    the API server must answer instead of taking it."""
 
     shorthand: ClassVar[str] = "manifest"
 
@@ -49,6 +51,7 @@ class Apply(Model):
     inline: dict[str, Any] | None = None
     set: dict[FieldPath, Any] = Field(default_factory=dict)
     merge: dict[str, Any] = Field(default_factory=dict)
+    refused: str | None = None
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:
@@ -69,7 +72,7 @@ class Apply(Model):
 
 
 class Patch(Model):
-    """`kubectl patch` of a live object: a merge patch, a JSON patch, or single fields by path."""
+    """`kubectl patch` of a live object: a merge patch, a JSON patch, or single fields by path. `refused` as in `apply`."""
 
     kind: KindName = "RayService"
     name: str
@@ -77,6 +80,7 @@ class Patch(Model):
     merge: dict[str, Any] | None = None
     json_: list[dict[str, Any]] | None = None
     set: dict[FieldPath, Any] | None = None
+    refused: str | None = None
 
     @model_validator(mode="after")
     def _one_way(self) -> Self:
@@ -90,6 +94,32 @@ class Wait(Model):
 
     for_: Annotated[list[Condition], BeforeValidator(_one_or_more)]
     timeout: Duration = 600.0
+
+
+class Hold(Model):
+    """All conditions must hold now and all the time until `for` has passed; the step fails as soon as one does not."""
+
+    that: Annotated[list[Condition], BeforeValidator(_one_or_more)]
+    for_: Duration
+
+
+class ObjectField(Model):
+    """A field of an object."""
+
+    kind: KindName = "RayService"
+    name: str
+    namespace: str = "default"
+    path: FieldPath
+
+
+def _names_to_remember(value: Any) -> Any:
+    if isinstance(value, dict):
+        for name in value:
+            if not isinstance(name, str) or not NAME.fullmatch(name):
+                raise bad(f'"{name}" is no name for a value', "use small letters, digits and hyphens")
+        if not value:
+            raise bad("remembers nothing", "write a name and the field whose value it stands for")
+    return value
 
 
 class Fault(Model):
@@ -142,15 +172,17 @@ class ExpectedAnswer(Model):
 
 
 class Request(Model):
-    """One HTTP request to a Service from inside the cluster. With `json` or `body` the method is POST unless given.
+    """One HTTP request to a Service or through a Gateway from inside the cluster. With `json` or `body` the method is POST unless
+    given.
 
     With `within`, it is sent again every half second until it is answered as expected: names and rules of a Service that has just
     become ready take a moment to reach the nodes.
     """
 
-    service: str
+    service: str = ""
+    gateway: str = ""
     namespace: str = "default"
-    port: int = 8000
+    port: Annotated[int | None, Field(ge=1, le=65535)] = None
     method: Literal["", "GET", "POST", "PUT", "DELETE", "PATCH", "HEAD"] = ""
     path: str = "/"
     json_: Any = None
@@ -159,6 +191,13 @@ class Request(Model):
     timeout: Duration = 10.0
     within: Duration = 0.0
     expect: ExpectedAnswer = ExpectedAnswer()
+
+    @model_validator(mode="after")
+    def _one_target(self) -> Self:
+        if bool(self.service) == bool(self.gateway):
+            what = "has both service and gateway" if self.service else "has neither service nor gateway"
+            raise bad(what, "give service: NAME (a Service) or gateway: NAME (a Gateway)")
+        return self
 
 
 class Step(OneOf):
@@ -171,6 +210,8 @@ class Step(OneOf):
     patch: Patch | None = None
     delete: ObjectRef | None = None
     wait: Wait | None = None
+    hold: Hold | None = None
+    remember: Annotated[dict[str, ObjectField] | None, BeforeValidator(_names_to_remember)] = None
     fault: Fault | None = None
     sleep: Duration | None = None
     request: Request | None = None
