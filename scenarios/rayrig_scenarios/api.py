@@ -386,7 +386,10 @@ class Rig:
         port: int | None = None,
         timeout: str = "10s",
     ) -> HttpResponse:
-        """One HTTP request to a Service, or through a `gateway`, from inside the cluster. Raises `HttpFailure` when no answer came."""
+        """One HTTP request to a Service, or through a `gateway`, from inside the cluster.
+
+        Raises `HttpFailure` when no answer came.
+        """
         __tracebackhide__ = True
         if bool(service) == bool(gateway):
             what = "has both service and gateway" if service else "has neither service nor gateway"

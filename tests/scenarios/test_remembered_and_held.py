@@ -1,4 +1,4 @@
-"""Steps that keep values, hold conditions and want refusals; conditions on endpoints and numbers of objects; requests to Gateways."""
+"""Steps that keep values, hold conditions and want refusals; conditions on endpoints and on numbers of objects; Gateways."""
 
 from __future__ import annotations
 

@@ -61,7 +61,10 @@ def test_a_good_scenario_loads() -> None:
         ("- sleep: soon", 'test.yaml:8 steps[1].sleep: "soon" is no duration (write one such as 30s, 1m30s or 250ms)'),
         ("- just a text", 'test.yaml:8 steps[1]: this is the text "just a text" (give a mapping)'),
         # One thing per step
-        ("- {name: rest}", "test.yaml:8 steps[1]: says nothing (give one of: apply, patch, delete, wait, hold, remember, fault, sleep"),
+        (
+            "- {name: rest}",
+            "test.yaml:8 steps[1]: says nothing (give one of: apply, patch, delete, wait, hold, remember, fault, sleep",
+        ),
         (
             "- {sleep: 1s, apply: orchard}",
             "test.yaml:8 steps[1]: says several things at once: apply, sleep (make it one entry for each)",
@@ -133,7 +136,10 @@ def test_a_good_scenario_loads() -> None:
         ("- wait: {for: {requests: {fates: {resett: 0}}}}", 'no fate of a request is called "resett"'),
         (
             "- request: {path: /}",
-            "test.yaml:8 steps[1].request: has neither service nor gateway (give service: NAME (a Service) or gateway: NAME (a Gateway))",
+            (
+                "test.yaml:8 steps[1].request: has neither service nor gateway "
+                "(give service: NAME (a Service) or gateway: NAME (a Gateway))"
+            ),
         ),
         ("- hold: {that: {ready: orchard}}", 'test.yaml:8 steps[1].hold: "for" is missing (add for)'),
         ("- hold: {that: {ready: orchrd}, for: 5s}", 'no RayService is called "orchrd" (did you mean "orchard"?)'),
@@ -144,7 +150,10 @@ def test_a_good_scenario_loads() -> None:
             "- remember: {First: {name: orchard, path: a}}",
             'steps[1].remember: "First" is no name for a value (use small letters, digits and hyphens)',
         ),
-        ("- remember: {}", "steps[1].remember: remembers nothing (write a name and the field whose value it stands for)"),
+        (
+            "- remember: {}",
+            "steps[1].remember: remembers nothing (write a name and the field whose value it stands for)",
+        ),
         ("- remember: {one: {name: orchard}}", 'steps[1].remember.one: "path" is missing (add path)'),
         (
             "- wait: {for: {gone: RayCluster/$(first)}}",
