@@ -17,7 +17,7 @@ import pytest
 from rayrig_backends.faults import FAULTS, Param, ParamType
 from rayrig_fakes.kubernetes.fault_rules import KINDS
 from rayrig_scenarios.api import Rig, RigTraffic
-from rayrig_scenarios.language import conditions, scenario_file, steps
+from rayrig_scenarios.language import conditions, container_scripts, scenario_file, steps
 from rayrig_scenarios.language.model import Model, yaml_name
 from rayrig_scenarios.language.world_values import SERVICE_PORT
 from rayrig_sim.calibration import Calibration, Constant, Exponential, LogNormal, Uniform
@@ -45,6 +45,7 @@ def names(*models: type[Model]) -> list[str]:
         ("Nodes", names(scenario_file.Nodes)),
         ("Manifests", names(steps.Manifest)),
         ("Applications", names(scenario_file.Application)),
+        ("Containers", names(container_scripts.ContainerScript)),
         ("Traffic", names(scenario_file.TrafficSource) + names(scenario_file.TrafficRequest)),
         ("Steps", names(steps.Step)),
         ("apply", names(steps.Apply)),
