@@ -42,6 +42,10 @@ class ExternalStorage:
             self._unreachable.pop(address, None)
         else:
             self._unreachable[address] = None
+        self.changed()
+
+    def changed(self) -> None:
+        """A server is there, or gone: who waits for one looks again."""
         for callback in list(self.on_change):
             callback()
 

@@ -14,6 +14,7 @@ from rayrig_core.ports import Signal
 from rayrig_core.timestamps import NS
 from rayrig_sim.kubernetes.kubelet import health_commands
 from rayrig_sim.kubernetes.kubelet.containers import ContainerExit, ExecResult, ExecTimeout
+from rayrig_sim.kubernetes.kubelet.mounted_files import mounted_text
 from rayrig_sim.network import Listener
 from rayrig_sim.ray.cluster import RayCluster, RayNode
 from rayrig_sim.ray_pods.health import NodeAgent
@@ -26,6 +27,18 @@ if TYPE_CHECKING:
 
 #: How long a raylet waits for its GCS to come back, unless told otherwise.
 _RECONNECT_S = 60.0
+
+
+#: Between two looks of a script that waits for Ray.
+_HEALTH_CHECK_PAUSE_S = 1.0
+
+
+def script_path(command: Sequence[str]) -> str | None:
+    """The file that a command runs when it does nothing else: `PATH`, `bash PATH`, `sh -c PATH`."""
+    words = [word for word in command if word not in ("-c", "--")]
+    if words and words[0].rpartition("/")[2] in ("sh", "bash"):
+        words = words[1:]
+    return words[0] if len(words) == 1 and words[0].startswith("/") and " " not in words[0].strip() else None
 
 
 class RayContainer:
@@ -49,6 +62,7 @@ class RayContainer:
         self.namespace, self.cluster_name = cluster_of(pod)
         self.command = command
         self.env = env
+        self.pod = pod
         self.spec = spec
         self.host_cpus = host_cpus
         self.cluster: RayCluster | None = None
@@ -178,6 +192,22 @@ class RayContainer:
             return answer
         raise answer if isinstance(answer, HttpFailure) else HttpFailure(Failure.RESET, f"{self.ip}:{port}")
 
+    async def _text_of(self, path: str) -> str | None:
+        """The text of a script that a ConfigMap or Secret has brought."""
+        connect = self.platform.connect
+        if not path or connect is None:
+            return None
+        client = connect(f"kubelet/{self.pod['spec'].get('nodeName', '')}")
+        return await mounted_text(client, self.pod, self.spec, path)
+
+    async def _until_ray_runs(self, line: str, ends_ns: int) -> ExecResult:
+        """A script that asks `ray health-check` again and again and goes on when it succeeds. What it does then takes no time."""
+        while not self.ended and (self.cluster is None or self.cluster.gcs_health()):
+            if self.kernel.monotonic_ns() >= ends_ns:
+                raise ExecTimeout(line)
+            await self.kernel.sleep(_HEALTH_CHECK_PAUSE_S)
+        return ExecResult(137 if self.ended else 0)
+
     async def _time_out(self, timeout_s: float, port: int) -> HttpResponse:
         await self.kernel.sleep(timeout_s)
         raise HttpFailure(Failure.TIMEOUT, f"{self.ip}:{port}")
@@ -193,6 +223,11 @@ class RayContainer:
             self.end(0, "ray stop")
             return ExecResult(0, "Stopped all Ray processes.\n")
         ends_ns = self.kernel.monotonic_ns() + round(timeout_s * NS)
+        text = await self._text_of(script_path(command) or "")
+        if text is not None and "ray health-check" in text:
+            return await self._until_ray_runs(line, ends_ns)
+        if text is not None:
+            return ExecResult(0)
 
         async def get(port: int, path: str, headers: Mapping[str, str], allowed_s: float) -> HttpResponse:
             left_s = (ends_ns - self.kernel.monotonic_ns()) / NS

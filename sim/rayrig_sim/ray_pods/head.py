@@ -17,6 +17,7 @@ from rayrig_sim.ray.cluster import RayCluster
 from rayrig_sim.ray.external_storage import StorageKey
 from rayrig_sim.ray_pods.container import RayContainer, lose_processes
 from rayrig_sim.ray_pods.health import BareDashboard, OpenPort
+from rayrig_sim.ray_pods.redis import CONNECT_TRIES, CONNECT_WAIT_S, knock
 from rayrig_sim.ray_pods.start_command import (
     CLIENT_PORT,
     DASHBOARD_PORT,
@@ -34,6 +35,7 @@ class HeadContainer(RayContainer):
         super().__init__(*args, **kwargs)
         address = self.env.get("RAY_REDIS_ADDRESS", "")
         namespace = self.env.get("RAY_external_storage_namespace", "")
+        self._is_in_redis = bool(address)
         if not address and self.env.get("RAY_gcs_storage") == "rocksdb":
             address, namespace = f"rocksdb:{self.namespace}", namespace or self.cluster_name
         self.storage_key = StorageKey(address, namespace or "default") if address else None
@@ -51,14 +53,13 @@ class HeadContainer(RayContainer):
         is_recovering = key is not None and platform.storage.has(key)
         start = calibration.gcs_recovery if is_recovering else calibration.gcs_start
         await kernel.sleep_ns(start.draw_ns(self._rng))
-        while key is not None and not platform.storage.is_reachable(key):
-            self._storage_back = kernel.signal()
-            await self._storage_back
+        if key is not None and not await self._reach_storage(key):
+            return
         cluster, is_known = platform.begin_cluster(self.namespace, self.cluster_name, key)
         self.cluster = cluster
         old_head = cluster.head
         cluster.is_gcs_up = True
-        cluster.is_storage_up = lambda: key is None or platform.storage.is_reachable(key)
+        cluster.is_storage_up = self._is_storage_up
         cause = cluster.emit("gcs", "recovered" if is_known else "running", self.name)
         kernel.cause = cause
         self.listen(self.command.port("port", GCS_PORT), GcsServer(cluster, self.gcs_health))
@@ -84,6 +85,26 @@ class HeadContainer(RayContainer):
         self.listen(self.command.port("metrics-export-port", METRICS_PORT), OpenPort())
         await kernel.sleep_ns(calibration.dashboard_agent_start.draw_ns(self._rng))
         self._start_agent(is_head=True)
+
+    async def _reach_storage(self, key: StorageKey) -> bool:
+        """Wait for the store of the GCS's tables. False when the GCS has given up, and the container with it."""
+        if not self._is_in_redis:
+            return True
+        for _ in range(CONNECT_TRIES):
+            access = knock(self.platform, self.ip, self.namespace, self.env)
+            if not access.refusal:
+                if access.server is not None:
+                    access.server.keys[key] = None
+                return True
+            if access.is_final:
+                break
+            self._storage_back = self.kernel.signal()
+            await self.kernel.wait(self._storage_back, CONNECT_WAIT_S)
+        self.end(1, access.refusal, message=access.refusal)
+        return False
+
+    def _is_storage_up(self) -> bool:
+        return not self._is_in_redis or not knock(self.platform, self.ip, self.namespace, self.env).refusal
 
     async def _start_dashboard(self, cluster: RayCluster) -> None:
         platform = self.platform
@@ -128,8 +149,7 @@ class HeadContainer(RayContainer):
         self.end(1, "the GCS did not come back in time", message="Failed to reconnect to GCS.")
 
     def _storage_changed(self) -> None:
-        key = self.storage_key
-        if key is not None and self.platform.storage.is_reachable(key):
+        if self._is_storage_up():
             self._storage_back.set(None)
 
     def go_dark(self) -> None:

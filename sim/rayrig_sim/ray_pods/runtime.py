@@ -12,9 +12,11 @@ from collections.abc import Callable
 from typing import Any
 
 from rayrig_core.objects import JsonObject, labels_of, name_of, namespace_of, uid_of
-from rayrig_core.timestamps import to_ns
+from rayrig_core.ports import KubernetesClient
+from rayrig_core.timestamps import NS, to_ns
 from rayrig_sim.kubernetes.kubelet.container_scripts import Script
 from rayrig_sim.kubernetes.kubelet.containers import Container, ContainerRuntime, ImagePullFailed
+from rayrig_sim.kubernetes.kubelet.mounted_files import secret_value
 from rayrig_sim.kubernetes.kubelet.script_rules import ScriptRules
 from rayrig_sim.kubernetes.kubelet.scripted_containers import (
     SCRIPT_ANNOTATION,
@@ -27,13 +29,23 @@ from rayrig_sim.ray_pods.container import RayContainer
 from rayrig_sim.ray_pods.gcs_wait import GcsWait
 from rayrig_sim.ray_pods.head import HeadContainer
 from rayrig_sim.ray_pods.platform import RayPlatform
-from rayrig_sim.ray_pods.start_command import command_text, environment, start_command
+from rayrig_sim.ray_pods.redis import (
+    CLEANUP_TRIES,
+    CLEANUP_WAIT_S,
+    RedisContainer,
+    is_redis,
+    knock,
+    redis_settings,
+)
+from rayrig_sim.ray_pods.start_command import command_text, environment, expanded, start_command
 from rayrig_sim.ray_pods.worker import WorkerContainer
 
 _HEALTH_CHECK = re.compile(r"ray\s+health-check\b[^;&|]*?--address[ =](\S+)")
 _AUTOSCALER = "ray kuberay-autoscaler"
 _CLEANUP = "cleanup_redis_storage"
 _CLEANUP_NS = to_ns(2)
+#: How long a container takes that is there to end, such as one that makes certificates.
+_ONCE_NS = to_ns(1)
 #: What events tell of a Ray image's size, which no manifest states. Goes with the calibration's time to pull one.
 _IMAGE_BYTES = 1_500_000_000
 
@@ -160,14 +172,22 @@ class RayContainerRuntime:
         if waits_for is not None:
             address = waits_for[1].strip("\"'").replace("$FQ_RAY_IP", env.get("FQ_RAY_IP", ""))
             return GcsWait(platform, pod, pod_ip, address.replace("${FQ_RAY_IP}", env.get("FQ_RAY_IP", "")))
-        if _AUTOSCALER in text:
+        if _AUTOSCALER in expanded(text, env):
             return await self._autoscaler(pod, spec, pod_ip, attempt)
         command = start_command(text, env)
         if command is not None:
+            if command.is_head and "RAY_REDIS_ADDRESS" in env:
+                env |= await self._password(pod, spec)
             kind: type[RayContainer] = HeadContainer if command.is_head else WorkerContainer
             return kind(platform, pod, spec, pod_ip, command, env, host_cpus=self.host_cpus)
         if _CLEANUP in text:
-            return self._redis_cleanup(pod, env, pod_ip)
+            return await self._redis_cleanup(pod, spec, env, pod_ip)
+        if is_redis(text):
+            return RedisContainer(
+                platform, pod, spec, pod_ip, await redis_settings(self._client(), pod, spec, expanded(text, env))
+            )
+        if _ends_by_itself(pod, spec):
+            return self._once(pod, spec, pod_ip, _ONCE_NS)
         other: Container = await self._fallback.start_container(pod, spec, pod_ip, attempt)
         return other
 
@@ -180,15 +200,45 @@ class RayContainerRuntime:
         client = platform.connect(f"ray-autoscaler/{namespace}/{cluster}")
         return AutoscalerContainer(platform, client, namespace, cluster, name_of(pod), pod_ip)
 
-    def _redis_cleanup(self, pod: JsonObject, env: dict[str, str], pod_ip: str) -> ScriptedContainer:
-        """KubeRay's job that erases the external data of a deleted RayCluster."""
+    def _client(self) -> KubernetesClient | None:
+        """The kubelet's: what a container has of ConfigMaps and Secrets comes through it."""
+        connect = self.platform.connect
+        return connect(f"kubelet/{self.node_name}") if connect is not None else None
+
+    async def _password(self, pod: JsonObject, spec: JsonObject) -> dict[str, str]:
+        """`REDIS_PASSWORD` of a container that has it from a Secret."""
+        client = self._client()
+        for variable in spec.get("env") or ():
+            reference = (variable.get("valueFrom") or {}).get("secretKeyRef")
+            if variable["name"] == "REDIS_PASSWORD" and reference and client is not None:
+                value = await secret_value(client, namespace_of(pod), reference)
+                return {} if value is None else {"REDIS_PASSWORD": value}
+        return {}
+
+    def _once(
+        self, pod: JsonObject, spec: JsonObject, pod_ip: str, takes_ns: int, code: int = 0, log: str = ""
+    ) -> ScriptedContainer:
+        """A container that does something nobody asks about, and ends."""
+        script = {"runs": [{"for": takes_ns / NS, "exit": code}], "log": log}
+        name = f"{namespace_of(pod)}/{name_of(pod)}/{spec['name']}"
+        return ScriptedContainer(self.platform.kernel, name, script, 0, pod_ip)
+
+    async def _redis_cleanup(
+        self, pod: JsonObject, spec: JsonObject, env: dict[str, str], pod_ip: str
+    ) -> ScriptedContainer:
+        """KubeRay's job that erases the external data of a deleted RayCluster. Without its Redis it fails in the end."""
         platform = self.platform
+        env |= await self._password(pod, spec)
+        access = knock(platform, pod_ip, namespace_of(pod), env)
+        if access.refusal:
+            tries = 1 if access.is_final else CLEANUP_TRIES
+            return self._once(pod, spec, pod_ip, to_ns(tries * CLEANUP_WAIT_S), 1, access.refusal)
         namespace = env.get("RAY_external_storage_namespace", "") or labels_of(pod).get("ray.io/cluster", "")
         platform.forget_storage(StorageKey(env.get("RAY_REDIS_ADDRESS", ""), namespace))
-        return ScriptedContainer(
-            platform.kernel,
-            f"{namespace_of(pod)}/{name_of(pod)}",
-            {"runs": [{"for": _CLEANUP_NS / 1e9, "exit": 0}]},
-            0,
-            pod_ip,
-        )
+        return self._once(pod, spec, pod_ip, _CLEANUP_NS)
+
+
+def _ends_by_itself(pod: JsonObject, spec: JsonObject) -> bool:
+    """Whether a container nobody knows anything about has an end: one that others wait for, and that is no sidecar."""
+    initial = pod["spec"].get("initContainers") or ()
+    return spec.get("restartPolicy") != "Always" and any(each["name"] == spec["name"] for each in initial)

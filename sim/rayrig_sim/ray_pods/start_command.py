@@ -46,7 +46,7 @@ def environment(pod: JsonObject, spec: JsonObject, pod_ip: str) -> dict[str, str
     for entry in spec.get("env") or ():
         source = entry.get("valueFrom")
         if source is None:
-            values[entry["name"]] = _expand(str(entry.get("value", "")), values)
+            values[entry["name"]] = expanded(str(entry.get("value", "")), values)
         elif "fieldRef" in source:
             values[entry["name"]] = _field(pod, source["fieldRef"].get("fieldPath", ""), pod_ip)
     return values
@@ -78,7 +78,7 @@ def _parse(text: str) -> tuple[bool, str, tuple[tuple[str, str], ...]] | None:
 
 def start_command(text: str, env: Mapping[str, str]) -> StartCommand | None:
     """None when the text holds no `ray start`."""
-    parsed = _parse(_expand(text, env))
+    parsed = _parse(expanded(text, env))
     if parsed is None:
         return None
     is_head, address, flags = parsed
@@ -119,7 +119,9 @@ def cluster_of(pod: JsonObject) -> tuple[str, str]:
     return namespace_of(pod), labels_of(pod).get("ray.io/cluster") or metadata(pod)["name"]
 
 
-def _expand(text: str, env: Mapping[str, str]) -> str:
+def expanded(text: str, env: Mapping[str, str]) -> str:
+    """With variables put in, as the kubelet (`$(NAME)`) and a shell would; unknown ones stay."""
+
     def value(found: re.Match[str]) -> str:
         name = found[1] or found[3]
         return env.get(name, found[2] if found[2] is not None else found[0])
@@ -136,8 +138,10 @@ def _field(pod: JsonObject, path: str, pod_ip: str) -> str:
             return namespace_of(pod)
         case "metadata.uid":
             return str(meta.get("uid", ""))
-        case "status.podIP":
+        case "status.podIP" | "status.podIPs":
             return pod_ip
+        case "status.hostIP":
+            return str((pod.get("status") or {}).get("hostIP", ""))
         case "spec.nodeName":
             return str(pod["spec"].get("nodeName", ""))
     found = re.fullmatch(r"metadata\.(labels|annotations)\['(.+)'\]", path)
