@@ -37,5 +37,5 @@ def accept_batch(function: F) -> F:
 
 def accepts_batch(behaviour: object) -> bool:
     """Whether a backend's function, or its class's `__call__`, is so marked."""
-    function = behaviour.__call__ if isinstance(behaviour, type) else behaviour  # type: ignore[operator]
+    function = behaviour.__call__ if isinstance(behaviour, type) else behaviour
     return bool(getattr(function, _MARK, False))

@@ -71,7 +71,8 @@ class LegacyServe:
         """Let time pass until a task of `spawn` has ended; its result."""
         if not task.is_done:
             self.kernel.run(until=task)
-        ok, value = task.value
+        outcome: Any = task.value
+        ok, value = outcome
         if not ok:
             raise value
         return value
