@@ -69,6 +69,13 @@ def fuzz(session: nox.Session) -> None:
     session.run("python", "-m", "tests.fuzz.kubernetes_http", *session.posargs)
 
 
+@nox.session
+def mutation(session: nox.Session) -> None:
+    """What the tests of the controllers do not notice; `nox -s mutation -- raycluster.scaling --show` for a part."""
+    session.install("-e", ".[mutation]")
+    session.run("nice", "python", "-m", "tests.mutation", *session.posargs, external=True)
+
+
 @nox.session(reuse_venv=False)
 def package(session: nox.Session) -> None:
     """Build the wheel, install it in a clean environment beside folders that carry our outer names, run the main job."""

@@ -299,6 +299,7 @@ def test_a_name_too_long_is_refused_with_an_event_only(rig: Any, values: Any) ->
 def test_an_invalid_spec_is_refused_and_not_looked_at_again(
     rig: Any, values: Any, spec: JsonObject, annotations: dict[str, str], text: str
 ) -> None:
+    spec = dict(spec)
     group = values.group(**spec.pop("group", {}))
     rig.create(values.ray_cluster(group, metadata={"annotations": annotations}, **spec))
     rig.run(400)
