@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from random import Random
-from typing import Any
+from typing import Any, Protocol
 
 from rayrig_controllers.cached_client import CachedClient, InformerCache
-from rayrig_controllers.event_recorder import EventRecorder
 from rayrig_controllers.options import OperatorOptions
 from rayrig_controllers.reconciler import ReconcileError, ReconcilePanic, Reconciler, Request
 from rayrig_controllers.watches import Watch
@@ -16,9 +15,17 @@ from rayrig_controllers.workqueue import WorkQueue
 from rayrig_core.errors import ApiError
 from rayrig_core.http import HttpFailure
 from rayrig_core.objects import JsonObject
-from rayrig_core.ports import HttpClient, Runtime, WatchType
+from rayrig_core.ports import EventRecorder, HttpClient, Runtime, Task, WatchType
 from rayrig_core.resource_types import ResourceType
 from rayrig_core.trace import Kind
+
+
+class StoppableRecorder(EventRecorder, Protocol):
+    """A recorder whose actors end with the process it belongs to."""
+
+    def tasks(self) -> list[Task[Any]]:
+        """The recorder's actors that are running."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +36,7 @@ class ControllerContext:
     client: CachedClient
     http: HttpClient
     rng: Random
-    recorder: EventRecorder
+    recorder: StoppableRecorder
     options: OperatorOptions
 
 

@@ -130,10 +130,10 @@ class ServeProxyHealth:
     def __init__(self, http: HttpClient) -> None:
         self._http = http
 
-    async def is_healthy(self, url: str, *, timeout_s: float = DIRECT_TIMEOUT_S) -> bool:
-        """True for exactly status 200; no answer, another status or an error is False."""
+    async def is_healthy(self, url: str, *, timeout_s: float = DIRECT_TIMEOUT_S, any_success: bool = False) -> bool:
+        """True for status 200 (with `any_success` up to 299); no answer, another status or an error is False."""
         try:
             answer = await self._http.request("GET", url, timeout_s=timeout_s)
         except HttpFailure:
             return False
-        return answer.status == 200
+        return 200 <= answer.status < 300 if any_success else answer.status == 200

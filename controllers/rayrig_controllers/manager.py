@@ -10,10 +10,11 @@ from random import Random
 from typing import Any
 
 from rayrig_controllers.cached_client import CachedClient, InformerCache
-from rayrig_controllers.controller import Controller, ControllerContext
+from rayrig_controllers.controller import Controller, ControllerContext, StoppableRecorder
 from rayrig_controllers.event_recorder import EventRecorder
 from rayrig_controllers.leader_election import LeaderElector
 from rayrig_controllers.options import OperatorOptions
+from rayrig_core.core_event_recorder import CoreEventRecorder
 from rayrig_core.ports import Cancelled, HttpClient, KubernetesClient, Runtime, Signal, Task
 from rayrig_core.resource_types import JOB, POD, ResourceType
 from rayrig_core.resources import labels
@@ -70,9 +71,14 @@ class Manager:
             CachedClient(self.cache, self._client),
             self._http,
             self._rng,
-            EventRecorder(self._runtime, self._client, controller, self.options.host_name),
+            self._recorder(controller),
             self.options,
         )
+
+    def _recorder(self, controller: str) -> StoppableRecorder:
+        if self.options.release.events_have_series:
+            return EventRecorder(self._runtime, self._client, controller, self.options.host_name)
+        return CoreEventRecorder(self._runtime, self._client, component=controller)
 
     def add(self, controller: Controller) -> None:
         """Before `start`."""

@@ -14,8 +14,9 @@ from typing import Any, Literal, TypeVar
 
 from rayrig_core.errors import AlreadyExists, ApiError, NotFound
 from rayrig_core.event_names import EventNames, event_subject
-from rayrig_core.objects import JsonObject, name_of, namespace_of, uid_of
-from rayrig_core.ports import KubernetesClient, Runtime
+from rayrig_core.http import HttpFailure
+from rayrig_core.objects import JsonObject, Vouched, name_of, namespace_of, uid_of
+from rayrig_core.ports import KubernetesClient, Runtime, Task
 from rayrig_core.resource_types import CORE_EVENT
 from rayrig_core.timestamps import NS, rfc3339
 from rayrig_core.trace import Kind
@@ -98,7 +99,7 @@ class CoreEventRecorder:
         self._similar: dict[tuple[_Who, str, str], _Similar] = {}
         self._allowances: dict[tuple[_Who, str], _Allowance] = {}
         self._queue: deque[tuple[_Written, JsonObject, int]] = deque()
-        self._sending = False
+        self._sender: Task[None] | None = None
 
     def event(
         self,
@@ -169,9 +170,13 @@ class CoreEventRecorder:
         if action:
             body["action"] = action
         self._queue.append((written, body, seq))
-        if not self._sending:
-            self._sending = True
-            runtime.spawn(f"events/{self._component}" + (f"/{self._host}" if self._host else ""), self._send())
+        if self._sender is None:
+            name = f"events/{self._component}" + (f"/{self._host}" if self._host else "")
+            self._sender = runtime.spawn(name, self._send())
+
+    def tasks(self) -> list[Task[Any]]:
+        """The recorder's actor, while there is something to write."""
+        return [] if self._sender is None else [self._sender]
 
     def forget(self) -> None:
         """Begin anew, as a restarted component does: what it wrote before is not counted on."""
@@ -187,11 +192,11 @@ class CoreEventRecorder:
                 self._runtime.cause = seq
                 try:
                     await self._write(written, body)
-                except ApiError:
-                    # A recorder gives up on what the server refuses: events are a courtesy.
+                except (ApiError, HttpFailure):
+                    # A recorder gives up on what the server refuses or does not answer: events are a courtesy.
                     continue
         finally:
-            self._sending = False
+            self._sender = None
 
     async def _write(self, written: _Written, body: JsonObject) -> None:
         namespace = body["metadata"]["namespace"]
@@ -203,8 +208,8 @@ class CoreEventRecorder:
             except NotFound:
                 pass
         try:
-            await self._client.create(CORE_EVENT, body, namespace)
+            await self._client.create(CORE_EVENT, Vouched(body), namespace)
         except AlreadyExists:
             written.name = self._names.next(body["involvedObject"]["name"], self._runtime.unix_ns())
             body["metadata"]["name"] = written.name
-            await self._client.create(CORE_EVENT, body, namespace)
+            await self._client.create(CORE_EVENT, Vouched(body), namespace)

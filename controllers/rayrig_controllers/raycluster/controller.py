@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from rayrig_controllers.controller import Controller, ControllerContext
 from rayrig_controllers.raycluster import auth, autoscaler, gcs_fault_tolerance, ingress, services, storage
 from rayrig_controllers.raycluster.cluster import Cluster
+from rayrig_controllers.raycluster.cluster_pods import pods_of
+from rayrig_controllers.raycluster.kuberay_1_1 import reconciler as kuberay_1_1
 from rayrig_controllers.raycluster.pods import PodReconciler
 from rayrig_controllers.raycluster.redis_cleanup import RedisCleanup
 from rayrig_controllers.raycluster.status import Counts, Observed, calculate, counts, must_write
-from rayrig_controllers.reconciler import DONE, ReconcileError, Request, Result
+from rayrig_controllers.reconciler import DONE, ReconcileError, Reconciler, Request, Result
+from rayrig_controllers.releases import Profile
 from rayrig_controllers.watches import owns, reconciles
 from rayrig_core.errors import AlreadyExists, ApiError
 from rayrig_core.http import HttpFailure
@@ -35,18 +38,6 @@ NAME = "raycluster-controller"
 STATUS_REQUEUE_S = 2.0
 
 
-def controller(context: ControllerContext) -> Controller:
-    """The RayCluster controller with what wakes it (kuberay-operator 0.1)."""
-    watches = (
-        reconciles(RAY_CLUSTER),
-        owns(POD, RAY_CLUSTER),
-        owns(SERVICE, RAY_CLUSTER),
-        owns(SECRET, RAY_CLUSTER),
-        owns(PERSISTENT_VOLUME_CLAIM, RAY_CLUSTER),
-    )
-    return Controller(NAME, context, RayClusterReconciler(context), watches, resource=RAY_CLUSTER)
-
-
 @dataclass(frozen=True, slots=True)
 class _Judged:
     """What is known of a spec: computed once per generation, labels and annotations."""
@@ -68,7 +59,7 @@ class RayClusterReconciler:
         self._client = context.client
         self._recorder = context.recorder
         self._pods = PodReconciler(context)
-        self._redis = RedisCleanup(context, self._pods)
+        self._redis = RedisCleanup(context)
         self._judged: dict[Request, _Judged] = {}
 
     @property
@@ -280,7 +271,7 @@ class RayClusterReconciler:
     async def _update_status(self, cluster: Cluster, known: Counts, failure: Exception | None) -> bool:
         """True when the status was written. After a failed pass an error here is dropped in favour of that one's."""
         head_services = await self._client.select(SERVICE, cluster.namespace, services.head_lookup(cluster))
-        observed = Observed(await self._pods.of_cluster(cluster), head_services, failure)
+        observed = Observed(await pods_of(self._client, cluster), head_services, failure)
         try:
             status = calculate(cluster, known, observed, self._context.runtime.unix_ns())
             if not must_write(cluster.obj.get("status"), status):
@@ -291,3 +282,17 @@ class RayClusterReconciler:
                 raise
             return False
         return True
+
+
+#: Reconciler, and what it owns and watches besides RayClusters.
+_BY_RELEASE: dict[Profile, tuple[Callable[[ControllerContext], Reconciler], tuple[ResourceType, ...]]] = {
+    "1.7": (RayClusterReconciler, (POD, SERVICE, SECRET, PERSISTENT_VOLUME_CLAIM)),
+    "1.1": (kuberay_1_1.RayClusterReconciler, (POD, SERVICE)),
+}
+
+
+def controller(context: ControllerContext) -> Controller:
+    """The RayCluster controller of the release in the options, with what wakes it (kuberay-operator 0.1)."""
+    make, owned = _BY_RELEASE[context.options.profile]
+    watches = (reconciles(RAY_CLUSTER), *(owns(resource, RAY_CLUSTER) for resource in owned))
+    return Controller(NAME, context, make(context), watches, resource=RAY_CLUSTER)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from rayrig_controllers.controller import ControllerContext
 from rayrig_controllers.expectations import ScaleExpectations
 from rayrig_controllers.raycluster import recreate, scaling
 from rayrig_controllers.raycluster.cluster import Cluster
+from rayrig_controllers.raycluster.cluster_pods import delete_where, of_group, of_type, pods_of
 from rayrig_controllers.raycluster.head_pod import head_pod
 from rayrig_controllers.raycluster.scaling import Deletion
 from rayrig_controllers.raycluster.status import PROVISIONED, SUSPENDED, SUSPENDING, PodFailure
@@ -19,27 +20,10 @@ from rayrig_core.objects import (
     annotations_of,
     copy_json,
     has_condition,
-    is_being_deleted,
-    labels_of,
     name_of,
 )
 from rayrig_core.resource_types import POD
 from rayrig_core.resources import labels
-
-
-def of_type(pods: Sequence[JsonObject], node_type: str) -> list[JsonObject]:
-    """Pods of one `ray.io/node-type`."""
-    return [pod for pod in pods if labels_of(pod).get(labels.NODE_TYPE) == node_type]
-
-
-def of_group(pods: Sequence[JsonObject], group: str) -> list[JsonObject]:
-    """Pods of one `ray.io/group`."""
-    return [pod for pod in pods if labels_of(pod).get(labels.GROUP) == group]
-
-
-def selector(*pairs: tuple[str, str]) -> str:
-    """Text of a label selector."""
-    return ",".join(f"{key}={value}" for key, value in pairs)
 
 
 class PodReconciler:
@@ -50,10 +34,6 @@ class PodReconciler:
         self._client = context.client
         self._recorder = context.recorder
         self.expectations = ScaleExpectations()
-
-    async def of_cluster(self, cluster: Cluster) -> list[JsonObject]:
-        """All pods with the cluster's label, as the cache shows them."""
-        return await self._client.select(POD, cluster.namespace, {labels.CLUSTER: cluster.name})
 
     async def reconcile(self, cluster: Cluster) -> None:
         """One pass. Raises `ReconcileError` or `ApiError`; what was done until then stays done."""
@@ -67,7 +47,7 @@ class PodReconciler:
         elif cluster.suspend:
             await self.delete_all(cluster, f"Deleted Pods for RayCluster {cluster} due to suspension")
             return
-        pods = await self.of_cluster(cluster)
+        pods = await pods_of(self._client, cluster)
         heads = of_type(pods, labels.HEAD)
         match recreate.decide(cluster, heads):
             case recreate.Recreation.ADOPT:
@@ -232,9 +212,9 @@ class PodReconciler:
 
     async def delete_all(self, cluster: Cluster, note: str) -> None:
         """Every pod with the cluster's label. The event comes each time, the request only while a pod isn't terminating."""
-        pods = await self.of_cluster(cluster)
+        pods = await pods_of(self._client, cluster)
         try:
-            await self.delete_where(cluster, pods, (labels.CLUSTER, cluster.name))
+            await delete_where(self._client, cluster, pods, (labels.CLUSTER, cluster.name))
         except ApiError as error:
             text = f"Failed to delete Pods of RayCluster {cluster}, {error}"
             self._recorder.event(cluster.obj, "Warning", "FailedToDeletePodCollection", text, action="Delete")
@@ -243,17 +223,12 @@ class PodReconciler:
 
     async def _delete_group(self, cluster: Cluster, group: str, pods: list[JsonObject], note: str) -> None:
         try:
-            await self.delete_where(cluster, pods, (labels.CLUSTER, cluster.name), (labels.GROUP, group))
+            await delete_where(self._client, cluster, pods, (labels.CLUSTER, cluster.name), (labels.GROUP, group))
         except ApiError as error:
             text = f"Failed to delete worker Pods of group {group} in RayCluster {cluster}, {error}"
             self._recorder.event(cluster.obj, "Warning", "FailedToDeleteWorkerPodCollection", text, action="Delete")
             raise PodFailure("FailedDeleteWorkerPod", str(error)) from error
         self._recorder.event(cluster.obj, "Normal", "DeletedWorkerPod", note, action="Delete")
-
-    async def delete_where(self, cluster: Cluster, pods: Sequence[JsonObject], *pairs: tuple[str, str]) -> None:
-        """One delete-collection request, unless all of `pods` are terminating already."""
-        if any(not is_being_deleted(pod) for pod in pods):
-            await self._client.delete_collection(POD, cluster.namespace, label_selector=selector(*pairs))
 
     # Bookkeeping
 

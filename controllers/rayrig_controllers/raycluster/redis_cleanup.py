@@ -7,8 +7,8 @@ from typing import Literal
 from rayrig_controllers.controller import ControllerContext
 from rayrig_controllers.raycluster import gcs_fault_tolerance
 from rayrig_controllers.raycluster.cluster import Cluster
+from rayrig_controllers.raycluster.cluster_pods import delete_where, of_type, pods_of
 from rayrig_controllers.raycluster.head_pod import head_pod
-from rayrig_controllers.raycluster.pods import PodReconciler, of_type
 from rayrig_controllers.reconciler import DONE, Result
 from rayrig_core.errors import AlreadyExists, ApiError
 from rayrig_core.objects import JsonObject, has_condition, is_being_deleted
@@ -100,10 +100,9 @@ def _script() -> str:
 class RedisCleanup:
     """The part of a reconcile that may end it: see `step`."""
 
-    def __init__(self, context: ControllerContext, pods: PodReconciler) -> None:
+    def __init__(self, context: ControllerContext) -> None:
         self._context = context
         self._client = context.client
-        self._pods = pods
 
     async def step(self, cluster: Cluster) -> Result | None:
         """None: the reconcile goes on. A result: it ends with that."""
@@ -123,11 +122,11 @@ class RedisCleanup:
         return await self._clean_up(cluster) if has_finalizer(cluster) else None
 
     async def _clean_up(self, cluster: Cluster) -> Result:
-        pods = await self._pods.of_cluster(cluster)
+        pods = await pods_of(self._client, cluster)
         heads = of_type(pods, labels.HEAD)
         own = (labels.CLUSTER, cluster.name)
         for node_type in (labels.HEAD, labels.WORKER):
-            await self._pods.delete_where(cluster, of_type(pods, node_type), own, (labels.NODE_TYPE, node_type))
+            await delete_where(self._client, cluster, of_type(pods, node_type), own, (labels.NODE_TYPE, node_type))
         if heads:
             return Result(HEAD_WAIT_S)
         now_ns = self._context.runtime.unix_ns()

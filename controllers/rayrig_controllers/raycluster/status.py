@@ -184,7 +184,7 @@ def calculate(cluster: Cluster, known: Counts, observed: Observed, unix_ns: int)
     if cluster.suspend and not pods:
         status["state"] = SUSPENDED_STATE
     service = _head_service(cluster, observed.head_services)
-    endpoints = {**(before.get("endpoints") or {}), **_endpoints(service)}
+    endpoints = {**(before.get("endpoints") or {}), **endpoints_of(service)}
     status["endpoints"] = endpoints
     status["head"] = _head_info(service, head)
     if status.get("state", "") != before.get("state", ""):
@@ -306,7 +306,7 @@ def _head_service(cluster: Cluster, services: Sequence[JsonObject]) -> JsonObjec
     return service
 
 
-def _endpoints(service: JsonObject) -> dict[str, str]:
+def endpoints_of(service: JsonObject) -> dict[str, str]:
     """Named ports: the node port if there is one, else the target port."""
     found: dict[str, str] = {}
     for port in service["spec"].get("ports") or ():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from rayrig_controllers.controller import Controller, ControllerContext
 from rayrig_controllers.rayservice.calculation import calculate_status
 from rayrig_controllers.rayservice.clusters import must_prepare_new_cluster, reconcile_clusters
@@ -10,13 +12,15 @@ from rayrig_controllers.rayservice.dangling import clean_up_clusters
 from rayrig_controllers.rayservice.gateway import reconcile_gateway_objects
 from rayrig_controllers.rayservice.head_label import label_head_pod
 from rayrig_controllers.rayservice.initializing_timeout import has_timed_out
+from rayrig_controllers.rayservice.kuberay_1_1 import reconciler as kuberay_1_1
 from rayrig_controllers.rayservice.rollback import decide_rollback
 from rayrig_controllers.rayservice.serve import is_head_ready, reconcile_serve
 from rayrig_controllers.rayservice.services import reconcile_services
 from rayrig_controllers.rayservice.suspend import Suspension, advance_suspension, suspension
 from rayrig_controllers.rayservice.target_capacity import move_capacity
 from rayrig_controllers.rayservice.tick import Memory, Tick
-from rayrig_controllers.reconciler import DONE, ReconcileError, Request, Result
+from rayrig_controllers.reconciler import DONE, ReconcileError, Reconciler, Request, Result
+from rayrig_controllers.releases import Profile
 from rayrig_controllers.watches import owns, reconciles
 from rayrig_core.objects import JsonObject, is_being_deleted
 from rayrig_core.resource_types import RAY_CLUSTER, RAY_SERVICE, SERVICE
@@ -161,12 +165,18 @@ class RayServiceReconciler:
         self.memory.goals.forget(request.namespace, request.name)
 
 
+_RECONCILERS: dict[Profile, Callable[[ControllerContext], Reconciler]] = {
+    "1.7": RayServiceReconciler,
+    "1.1": kuberay_1_1.RayServiceReconciler,
+}
+
+
 def controller(context: ControllerContext) -> Controller:
-    """The RayService controller with its watches (kuberay-operator 0.1)."""
+    """The RayService controller of the release in the options, with its watches (kuberay-operator 0.1)."""
     return Controller(
         "rayservice-controller",
         context,
-        RayServiceReconciler(context),
+        _RECONCILERS[context.options.profile](context),
         (reconciles(RAY_SERVICE), owns(RAY_CLUSTER, RAY_SERVICE), owns(SERVICE, RAY_SERVICE)),
         resource=RAY_SERVICE,
     )

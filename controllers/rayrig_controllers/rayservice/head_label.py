@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from rayrig_controllers.controller import ControllerContext
 from rayrig_controllers.dashboard_client import (
     DIRECT_TIMEOUT_S,
     HEALTH_PATH,
@@ -11,7 +12,7 @@ from rayrig_controllers.dashboard_client import (
 from rayrig_controllers.rayservice.tick import Tick
 from rayrig_controllers.reconciler import ReconcileError
 from rayrig_core.errors import ApiError
-from rayrig_core.objects import JsonObject, labels_of, name_of
+from rayrig_core.objects import JsonObject, labels_of, name_of, namespace_of
 from rayrig_core.resource_types import POD
 from rayrig_core.resources import labels
 
@@ -23,7 +24,7 @@ async def label_head_pod(tick: Tick, cluster: JsonObject) -> None:
     """
     pod = await _head_pod(tick, name_of(cluster))
     serves = "false"
-    if not tick.spec.get("excludeHeadPodFromServeSvc") and await _is_healthy(tick, pod):
+    if not tick.spec.get("excludeHeadPodFromServeSvc") and await is_proxy_healthy(tick.context, pod):
         serves = "true"
     if labels_of(pod).get(labels.SERVE) == serves:
         return
@@ -50,18 +51,21 @@ async def _head_pod(tick: Tick, cluster: str) -> JsonObject:
     raise ReconcileError(f"{what} cluster name {cluster}, namespace {tick.namespace}")
 
 
-async def _is_healthy(tick: Tick, pod: JsonObject) -> bool:
+async def is_proxy_healthy(
+    context: ControllerContext, pod: JsonObject, *, timeout_s: float = DIRECT_TIMEOUT_S, any_success: bool = False
+) -> bool:
+    """Whether the Serve proxy on a pod says 200 in time; with `any_success`, anything from 200 to 299."""
     port = serve_port(pod)
-    if tick.context.options.use_kubernetes_proxy:
-        path = f"/api/v1/namespaces/{tick.namespace}/pods/{name_of(pod)}:{port}/proxy{HEALTH_PATH}"
+    if context.options.use_kubernetes_proxy:
+        path = f"/api/v1/namespaces/{namespace_of(pod)}/pods/{name_of(pod)}:{port}/proxy{HEALTH_PATH}"
         url, timeout_s = f"kubernetes://{path}", PROXY_TIMEOUT_S
     else:
         address = (pod.get("status") or {}).get("podIP")
         if not address:
             # The operator asks all the same, and nobody answers.
             return False
-        url, timeout_s = f"http://{address}:{port}{HEALTH_PATH}", DIRECT_TIMEOUT_S
-    return await ServeProxyHealth(tick.context.http).is_healthy(url, timeout_s=timeout_s)
+        url = f"http://{address}:{port}{HEALTH_PATH}"
+    return await ServeProxyHealth(context.http).is_healthy(url, timeout_s=timeout_s, any_success=any_success)
 
 
 def serve_port(pod: JsonObject) -> int:

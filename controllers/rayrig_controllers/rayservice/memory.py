@@ -13,9 +13,12 @@ CACHED_SERVICES = 1000
 
 
 class SubmittedConfigs:
-    """The `serveConfigV2` last submitted with success, by RayService and RayCluster; the least recently used service goes first."""
+    """The `serveConfigV2` last submitted with success, by RayService and RayCluster; the least recently used service goes first.
 
-    def __init__(self, limit: int = CACHED_SERVICES) -> None:
+    Without a `limit` none goes.
+    """
+
+    def __init__(self, limit: int | None = CACHED_SERVICES) -> None:
         self._limit = limit
         self._services: OrderedDict[Request, dict[str, str]] = OrderedDict()
 
@@ -29,7 +32,7 @@ class SubmittedConfigs:
     def put(self, service: Request, cluster: str, text: str) -> None:
         self._services.setdefault(service, {})[cluster] = text
         self._services.move_to_end(service)
-        while len(self._services) > self._limit:
+        while self._limit is not None and len(self._services) > self._limit:
             self._services.popitem(last=False)
 
     def keep_only(self, service: Request, clusters: tuple[str, ...]) -> None:

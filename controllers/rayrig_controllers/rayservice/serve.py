@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from base64 import b64decode
 
+from rayrig_controllers.controller import ControllerContext
 from rayrig_controllers.dashboard_client import DIRECT_TIMEOUT_S, PROXY_TIMEOUT_S, DashboardClient
 from rayrig_controllers.raycluster.auth import TOKEN_KEY, is_token_mode, secret_name
 from rayrig_controllers.raycluster.cluster import Cluster
@@ -29,7 +30,7 @@ async def reconcile_serve(tick: Tick, view: ClusterInTick, *, may_submit: bool =
     if not await is_head_ready(tick, view.cluster):
         return
     name = name_of(view.cluster)
-    dashboard = await dashboard_of(tick, view.cluster)
+    dashboard = await dashboard_of(tick.context, view.cluster)
     body = await dashboard.get_applications()
     view.applications = tick.memory.answers.statuses(tick.qualified(name), body)
     view.is_ready = are_all_running(view.applications)
@@ -51,32 +52,31 @@ async def is_head_ready(tick: Tick, cluster: JsonObject) -> bool:
     return bool(pods) and pods[0].get("status", {}).get("phase") == "Running" and has_condition(pods[0], "Ready")
 
 
-async def dashboard_of(tick: Tick, cluster: JsonObject) -> DashboardClient:
+async def dashboard_of(context: ControllerContext, cluster: JsonObject) -> DashboardClient:
     """The client for a cluster's dashboard. Raises `NotFound` and `ReconcileError`."""
-    context = tick.context
     view = Cluster.of(cluster, context.options)
-    service = await context.client.get(SERVICE, view.head_service_name, tick.namespace)
+    service = await context.client.get(SERVICE, view.head_service_name, view.namespace)
     port = next(
         (port["port"] for port in service["spec"].get("ports") or () if port.get("name") == labels.DASHBOARD_PORT_NAME),
         None,
     )
     if port is None:
         raise ReconcileError("dashboard port is not found")
-    token = await _token(tick, view)
+    token = await _token(context, view)
     if context.options.use_kubernetes_proxy:
         base = (
-            f"kubernetes:///api/v1/namespaces/{tick.namespace}/services/"
+            f"kubernetes:///api/v1/namespaces/{view.namespace}/services/"
             f"{view.head_service_name}:{labels.DASHBOARD_PORT_NAME}/proxy"
         )
         return DashboardClient(context.http, base, token, timeout_s=PROXY_TIMEOUT_S)
-    host = service_fqdn(view.head_service_name, tick.namespace, context.options.cluster_domain)
+    host = service_fqdn(view.head_service_name, view.namespace, context.options.cluster_domain)
     return DashboardClient(context.http, f"http://{host}:{port}", token, timeout_s=DIRECT_TIMEOUT_S)
 
 
-async def _token(tick: Tick, cluster: Cluster) -> str | None:
+async def _token(context: ControllerContext, cluster: Cluster) -> str | None:
     if not is_token_mode(cluster):
         return None
-    secret = await tick.context.client.get(SECRET, secret_name(cluster), tick.namespace)
+    secret = await context.client.get(SECRET, secret_name(cluster), cluster.namespace)
     encoded = (secret.get("data") or {}).get(TOKEN_KEY)
     if encoded is None:
         raise ReconcileError(f"auth token key '{TOKEN_KEY}' is not found in Secret {secret_name(cluster)}")

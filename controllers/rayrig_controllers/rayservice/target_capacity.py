@@ -37,7 +37,7 @@ async def move_capacity(tick: Tick, view: ClusterInTick) -> None:
         # The configuration this cluster runs, not the present one; after a restart of the operator only that is known (8.2 H3).
         text = tick.memory.configs.get(tick.request, cluster) or tick.spec.get("serveConfigV2") or ""
         try:
-            await put_config(tick, await dashboard_of(tick, view.cluster), text, step.percent)
+            await put_config(tick, await dashboard_of(tick.context, view.cluster), text, step.percent)
         except ReconcileError as error:
             tick.warning(
                 "FailedToUpdateTargetCapacity",
