@@ -20,7 +20,7 @@ from rayrig_controllers.options import OperatorOptions
 from rayrig_core.core_event_recorder import CoreEventRecorder
 from rayrig_core.errors import InputError
 from rayrig_core.faultpoints import FaultCounter
-from rayrig_core.objects import JsonObject, key_of
+from rayrig_core.objects import JsonObject, copy_json, key_of
 from rayrig_core.ports import HttpClient, KubernetesClient, Task
 from rayrig_core.resource_types import (
     CUSTOM_RESOURCE_DEFINITION,
@@ -31,10 +31,12 @@ from rayrig_core.resource_types import (
     NODE,
     POD,
     POD_DISRUPTION_BUDGET,
+    PERSISTENT_VOLUME_CLAIM,
     REPLICA_SET,
     STATEFUL_SET,
     ResourceType,
 )
+    STORAGE_CLASS,
 from rayrig_core.resources.crds import custom_resource_definitions
 from rayrig_core.resources.quantities import parse_quantity
 from rayrig_core.timestamps import NS
@@ -57,6 +59,7 @@ from rayrig_sim.kubernetes.nodes.heartbeats import VirtualHeartbeats
 from rayrig_sim.kubernetes.taints import Taint
 from rayrig_sim.network import Network
 from rayrig_sim.ray_pods.platform import RayPlatform
+from rayrig_sim.kubernetes.volumes.claims import default_class
 from rayrig_sim.ray_pods.runtime import RayContainerRuntime
 from rayrig_sim.serve.application_code import Override, Registry
 
@@ -65,6 +68,15 @@ T = TypeVar("T")
 OPERATOR = "operator"
 _WORKLOADS = (DEPLOYMENT, REPLICA_SET, STATEFUL_SET, DAEMON_SET, POD_DISRUPTION_BUDGET)
 
+#: The class that claims without one get, as clusters of cloud providers and kind have one (docs/manifests.md).
+_DEFAULT_CLASS: JsonObject = {
+    "apiVersion": "storage.k8s.io/v1",
+    "kind": "StorageClass",
+    "metadata": {"name": "standard", "annotations": {"storageclass.kubernetes.io/is-default-class": "true"}},
+    "provisioner": "rayrig.dev/volumes",
+    "reclaimPolicy": "Delete",
+    "volumeBindingMode": "WaitForFirstConsumer",
+}
 
 class MemoryWorld:
     """Implements `rayrig_backends.world.World`."""
@@ -93,6 +105,7 @@ class MemoryWorld:
             table=self.table,
         )
         self.gateway_controller = GatewayController(
+            volumes=True,
             kernel,
             self.client(COMPONENT),
             self.network.gateways,
@@ -117,12 +130,13 @@ class MemoryWorld:
         self.faults = MemoryFaults(self)
         self.operator: Manager | None = None
         self._is_started = False
-        self._has_workloads = False
+        self._has_workloads = self._has_claims = False
         store = self.api.state.store
         for resource in _WORKLOADS:
             store.collection(resource.group_resource).listen(self._workload_written)
         self._usage = UsageMeter(kernel.monotonic_ns, store.collection(POD.plural), store.collection(NODE.plural))
         for nodes in spec.nodes:
+        store.collection(PERSISTENT_VOLUME_CLAIM.group_resource).listen(self._claim_written)
             self.add_nodes(nodes)
 
     # Ports
@@ -237,6 +251,17 @@ class MemoryWorld:
             self.client(OPERATOR),
             http=self.http(OPERATOR),
             rng=kernel.streams.stream(OPERATOR),
+    def _claim_written(self, change: object) -> None:
+        """The first claim: now there is something to bind."""
+        if not self._has_claims:
+            self._has_claims = True
+            self.kernel.spawn("kube-controller-manager/volumes", self._start_volumes())
+
+    async def _start_volumes(self) -> None:
+        if default_class(self.api.objects(STORAGE_CLASS)) is None:
+            self.api.call(ApiCall("create", STORAGE_CLASS, body=copy_json(_DEFAULT_CLASS), trusted=True))
+        self.control_plane.start_volumes()
+
             options=OperatorOptions(
                 profile="1.1" if self.spec.profile.startswith("v1.1") else "1.7", gates=self.spec.gates
             ),

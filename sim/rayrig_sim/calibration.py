@@ -8,7 +8,7 @@ neither recorded nor documented.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
 from functools import cache
 from math import exp, log
@@ -111,6 +111,18 @@ class Exponential:
         return self.least_s + self.mean_s_above
 
 
+def drawing(distribution: Distribution, rng: Random) -> tuple[Callable[[], int], int] | None:
+    """`distribution.draw_ns(rng)` for who makes it very often, and the longest it gives; None when there is no longest."""
+    if isinstance(distribution, Constant):
+        value_ns = distribution.draw_ns(rng)
+        return (lambda: value_ns), value_ns
+    if not isinstance(distribution, Uniform):
+        return None
+    low, span, random = distribution.low_s, distribution.high_s - distribution.low_s, rng.random
+    # The same numbers in the same order as `Uniform.draw_ns`, or the same draw would give another time.
+    return (lambda: round((low + span * random()) * NS)), round(distribution.high_s * NS) + 1
+
+
 @dataclass(frozen=True, slots=True)
 class Calibration:
     """One entry per duration. Names are what scenarios override; "recorded" means in the project's reference recordings."""
@@ -127,6 +139,8 @@ class Calibration:
     service_proxy_latency: Distribution = Uniform(0.1, 0.5)
     #: From a write to a Gateway, its routes or their Services until the gateway does so and the status says it. Guess.
     gateway_latency: Distribution = Uniform(0.1, 0.5)
+    #: What a provisioner takes to make a volume for a claim. Guess.
+    volume_provisioning: Distribution = Uniform(1.0, 4.0)
     #: From the queue's head to the binding request. kubelet.md 1: 0.01–0.05 s from creation to binding.
     scheduling_latency: Distribution = Uniform(0.002, 0.01)
     #: Reaction of garbage collector and namespace controller to a deletion. Guess.

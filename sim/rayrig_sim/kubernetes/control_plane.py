@@ -22,6 +22,7 @@ from rayrig_sim.kubernetes.object_cache import ObjectCaches
 from rayrig_sim.kubernetes.scheduling.scheduler import DEFAULT_SCHEDULER, Scheduler
 from rayrig_sim.kubernetes.series_recorder import SeriesEventRecorder
 from rayrig_sim.kubernetes.storage_protection import ClaimProtection
+from rayrig_sim.kubernetes.volumes.binder import VolumeBinder
 from rayrig_sim.kubernetes.workloads.jobs import JobController
 from rayrig_sim.randomness import Streams
 
@@ -72,13 +73,17 @@ class ControlPlane:
         ownable: Sequence[ResourceType] = (*BUILT_IN_OWNABLE, *RAY_OWNABLE),
         workloads: bool = False,
         service_accounts: bool = False,
+        volumes: bool = False,
         leave_out: Container[ControllerName] = (),
     ) -> None:
         """`workloads`: with the controllers of Deployments and their like, of budgets and of Endpoints objects.
 
-        `service_accounts`: each namespace gets its account `default`. `leave_out`: controllers that somebody else runs.
+        `service_accounts`: each namespace gets its account `default`. `volumes`: pods wait for their claims, which
+        `start_volumes` lets be bound. `leave_out`: controllers that somebody else runs.
         """
         self._runtime = runtime
+        self._streams = streams
+        self._calibration = calibration
         self._ownable = dict.fromkeys(ownable)
         self.table = table or ServiceTable()
 
@@ -91,6 +96,7 @@ class ControlPlane:
             SeriesEventRecorder(runtime, client, controller=DEFAULT_SCHEDULER),
             latency=calibration.scheduling_latency,
             rng=streams.stream("kube-scheduler"),
+            volumes=VolumeBinder(runtime, client, self._scheduler_caches) if volumes else None,
         )
 
         client = connect("kube-controller-manager")
@@ -158,6 +164,19 @@ class ControlPlane:
         from rayrig_sim.kubernetes.workload_controllers import start_workload_controllers
 
         start_workload_controllers(self._runtime, self._manager_client, self._manager_caches, runs)
+
+    def start_volumes(self) -> None:
+        """Claims are bound from now on, those that are there already as well."""
+        from rayrig_sim.kubernetes.volumes.controller import VolumeController
+
+        VolumeController(
+            self._runtime,
+            self._manager_client,
+            self._manager_caches,
+            CoreEventRecorder(self._runtime, self._manager_client, component="persistentvolume-controller"),
+            delay=self._calibration.volume_provisioning,
+            rng=self._streams.stream("volume-provisioner"),
+        )
 
     def follow_also(self, ownable: Sequence[ResourceType]) -> None:
         """Objects of these types own others, too, or are owned."""

@@ -11,11 +11,9 @@ from collections.abc import Awaitable, Callable, Iterable
 from rayrig_core.errors import NotFound
 from rayrig_core.objects import JsonObject, is_being_deleted, key_of, namespace_of
 from rayrig_core.ports import KubernetesClient, Runtime, WatchType
-from rayrig_core.resource_types import PERSISTENT_VOLUME_CLAIM, POD, ResourceType
+from rayrig_core.resource_types import PERSISTENT_VOLUME, PERSISTENT_VOLUME_CLAIM, POD, ResourceType
 from rayrig_sim.kubernetes.keyed_work import KeyedWork
 from rayrig_sim.kubernetes.object_cache import Key, ObjectCaches
-
-PERSISTENT_VOLUME = ResourceType("", "v1", "persistentvolumes", "PersistentVolume", False)
 
 
 class _Protection:

@@ -28,6 +28,7 @@ class Filter(Enum):
     RESOURCES = "NodeResourcesFit"
     SPREAD = "PodTopologySpread"
     PODS = "InterPodAffinity"
+    VOLUMES = "VolumeBinding"
 
 
 @dataclass(frozen=True, slots=True)

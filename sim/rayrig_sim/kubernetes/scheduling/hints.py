@@ -82,6 +82,12 @@ def freed_pod_helps(entry: QueuedPod, gone: PodNeeds) -> bool:
     return False
 
 
+def changed_claim_helps(entry: QueuedPod, namespace: str, name: str) -> bool:
+    """A claim came, or was bound."""
+    needs = entry.needs
+    return Filter.VOLUMES in entry.refused_by and needs.namespace == namespace and name in needs.claims
+
+
 def assigned_pod_helps(entry: QueuedPod, came: PodNeeds) -> bool:
     """A pod was bound, or its labels changed."""
     return any(_touches_pods(filter_, entry.needs, came, freed=False) for filter_ in entry.refused_by)
@@ -96,7 +102,7 @@ def _passes(filter_: Filter, needs: PodNeeds, node: NodeState) -> bool:
         return not node.is_unschedulable
     if filter_ is Filter.NODE_AFFINITY:
         return matches_node(needs, node)
-    return True
+    return filter_ is not Filter.VOLUMES
 
 
 def _touches_pods(filter_: Filter, needs: PodNeeds, other: PodNeeds, *, freed: bool) -> bool:

@@ -66,6 +66,7 @@ class PodNeeds:
     preferred_anti_affinity: tuple[PodTerm, ...]
     spread: tuple[SpreadConstraint, ...]
     images: tuple[str, ...]
+    claims: tuple[str, ...] = ()
     is_terminating: bool = False
 
 
@@ -106,8 +107,20 @@ def pod_needs(pod: JsonObject) -> PodNeeds:
         preferred_anti_affinity=_preferred_terms(far, namespace, labels),
         spread=tuple(_spread(entry, labels) for entry in spec.get("topologySpreadConstraints") or ()),
         images=tuple(container["image"] for container in spec.get("containers") or () if container.get("image")),
+        claims=claim_names(pod),
         is_terminating=is_being_deleted(pod),
     )
+
+
+def claim_names(pod: JsonObject) -> tuple[str, ...]:
+    """Names of the PersistentVolumeClaims that a pod's volumes come from; those of ephemeral volumes are named after the pod."""
+    found = []
+    for volume in (pod.get("spec") or {}).get("volumes") or ():
+        if volume.get("persistentVolumeClaim"):
+            found.append(str(volume["persistentVolumeClaim"].get("claimName") or ""))
+        elif volume.get("ephemeral"):
+            found.append(f"{name_of(pod)}-{volume['name']}")
+    return tuple(found)
 
 
 def host_ports(spec: JsonObject) -> tuple[HostPort, ...]:

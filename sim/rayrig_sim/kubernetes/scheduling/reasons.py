@@ -22,6 +22,15 @@ def counted(total: int, reasons: Iterable[str]) -> str:
     return f"0/{total} nodes are available: {', '.join(parts)}."
 
 
+def refused_message(total: int, reason: str) -> str:
+    """The pod was refused before any node was looked at."""
+    shown = f"{total} {NOT_HELPFUL}"
+    return (
+        f"0/{total} nodes are available: {reason}. no new claims to deallocate, "
+        f"preemption: 0/{total} nodes are available: {shown}."
+    )
+
+
 def unschedulable_message(total: int, rejections: Iterable[Rejection], preemption: str) -> str:
     """The whole message. `preemption` is empty when victims were found."""
     if total == 0:

@@ -24,6 +24,7 @@ from rayrig_sim.kubernetes.scheduling.filters import Filter, Fit, fit
 from rayrig_sim.kubernetes.scheduling.hints import (
     NodeFacts,
     assigned_pod_helps,
+    changed_claim_helps,
     changed_node_helps,
     freed_pod_helps,
     lost_node_helps,
@@ -32,9 +33,10 @@ from rayrig_sim.kubernetes.scheduling.hints import (
 from rayrig_sim.kubernetes.scheduling.needs import PodNeeds, pod_needs
 from rayrig_sim.kubernetes.scheduling.preemption import Eviction, plan_preemption
 from rayrig_sim.kubernetes.scheduling.queue import Place, QueuedPod, SchedulingQueue
-from rayrig_sim.kubernetes.scheduling.reasons import NO_NODES, unschedulable_message
+from rayrig_sim.kubernetes.scheduling.reasons import NO_NODES, refused_message, unschedulable_message
 from rayrig_sim.kubernetes.scheduling.scores import best
 from rayrig_sim.kubernetes.selectors import LabelSelector, Requirement
+from rayrig_sim.kubernetes.volumes.binder import VolumeBinder
 
 DEFAULT_SCHEDULER = "default-scheduler"
 _GATED_MESSAGE = "Scheduling is blocked due to non-empty scheduling gates"
@@ -64,13 +66,16 @@ class Scheduler:
         latency: Distribution,
         rng: Random,
         name: str = DEFAULT_SCHEDULER,
+        volumes: VolumeBinder | None = None,
     ) -> None:
+        """Without `volumes` claims are taken to be bound: nobody binds any."""
         self.name = name
         self._runtime = runtime
         self._client = client
         self._caches = caches
         self._recorder = recorder
         self._latency = latency
+        self._volumes = volumes
         self._rng = rng
         self._cluster = ClusterState()
         self._queue = SchedulingQueue(phase_ns=rng.randrange(30 * NS))
@@ -96,6 +101,8 @@ class Scheduler:
                 else:
                     await runtime.wait(self._wake, max(0, due_ns - runtime.monotonic_ns()) / NS)
                 continue
+            if entry.needs.claims and self._volumes is not None:
+                await self._volumes.follow(self._on_claim)
             runtime.cause = entry.cause
             # The cluster is looked at when the attempt begins; what changes while it lasts is weighed by `put_back`.
             decision = self._decide(entry)
@@ -111,6 +118,11 @@ class Scheduler:
             return _Decision()
         if not len(self._cluster):
             return _Decision(message=NO_NODES)
+        if needs.claims and self._volumes is not None:
+            refusal = self._volumes.refusal(needs.namespace, needs.claims)
+            if refusal:
+                message = refused_message(len(self._cluster), refusal)
+                return _Decision(message=message, refused_by={Filter.VOLUMES: None})
         found = self._fit(needs)
         if found.feasible:
             node_names = {node.name for node in found.feasible}
@@ -187,6 +199,11 @@ class Scheduler:
     async def _bind(self, entry: QueuedPod, node: str, decision: int) -> None:
         needs = entry.needs
         self._runtime.cause = decision
+        if needs.claims and self._volumes is not None:
+            failure = await self._volumes.bind(needs.namespace, needs.claims, node)
+            if failure:
+                self._unassign(entry, f'running PreBind plugin "VolumeBinding": {failure}')
+                return
         body: JsonObject = {
             "apiVersion": "v1",
             "kind": "Binding",
@@ -196,12 +213,13 @@ class Scheduler:
         try:
             await self._client.create_subresource(POD, needs.name, "binding", body, needs.namespace)
         except ApiError as error:
-            self._unassign(entry, error)
+            is_gone = isinstance(error, NotFound)
+            self._unassign(entry, f'running Bind plugin "DefaultBinder": {error.message}', is_gone=is_gone)
             return
         note = f"Successfully assigned {needs.namespace}/{needs.name} to {node}"
         self._recorder.event(entry.pod, "Normal", "Scheduled", note, action="Binding")
 
-    def _unassign(self, entry: QueuedPod, error: ApiError) -> None:
+    def _unassign(self, entry: QueuedPod, note: str, *, is_gone: bool = False) -> None:
         """The binding was refused: the room is free again, and the pod, if it is still there, waits."""
         needs = entry.needs
         now = self._caches.of(POD).get(needs.name, needs.namespace)
@@ -210,7 +228,7 @@ class Scheduler:
         self._free(needs.uid)
         note = f'running Bind plugin "DefaultBinder": {error.message}'
         self._recorder.event(entry.pod, "Warning", "FailedScheduling", note, action="Scheduling")
-        gone = isinstance(error, NotFound) or now is None or uid_of(now) != needs.uid or is_being_deleted(now)
+        gone = is_gone or now is None or uid_of(now) != needs.uid or is_being_deleted(now)
         if not gone:
             self._queue.restore(entry)
             self._queue.put_back(entry, {}, self._runtime.monotonic_ns(), after_error=True)
@@ -345,6 +363,9 @@ class Scheduler:
             elif entry.place is Place.IN_FLIGHT:
                 self._queue.note(entry, lambda same: True, cause)
         self._wake.set(None)
+    def _on_claim(self, namespace: str, name: str, cause: int | None) -> None:
+        self._wake_pods(lambda entry: changed_claim_helps(entry, namespace, name), cause)
+
 
     def _on_node(self, type_: WatchType, old: JsonObject | None, new: JsonObject, cause: int | None) -> None:
         cluster, name = self._cluster, name_of(new)
