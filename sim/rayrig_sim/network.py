@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from functools import lru_cache
+from random import Random
 from typing import Any, Protocol, runtime_checkable
 from urllib.parse import urlsplit
 
@@ -29,7 +30,7 @@ from rayrig_core.http import Failure, HttpFailure, HttpRequest, HttpResponse
 from rayrig_core.ports import Cancelled, HttpClient, Runtime, Signal
 from rayrig_core.timestamps import NS, to_ns
 from rayrig_core.trace import Kind
-from rayrig_sim.calibration import Calibration
+from rayrig_sim.calibration import Calibration, Distribution, drawing
 from rayrig_sim.kubernetes.endpoints.service_proxy import ServiceTable
 from rayrig_sim.kubernetes.gateway.routes import GatewayTable, chosen_backend
 from rayrig_sim.randomness import Streams
@@ -45,6 +46,31 @@ class Listener(Protocol):
     async def handle(self, request: HttpRequest) -> HttpResponse:
         """The answer, after the time it takes. Raises `HttpFailure` when the server closes or never answers."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """How a listener would answer a request it was asked before.
+
+    `version` is equal as long as the answer says the same, readings of a clock in it apart. `delays` are drawn, each from its
+    stream, and add up to the time it takes; `draws` are the choices it makes besides.
+    """
+
+    version: object
+    delays: tuple[tuple[Distribution, Random], ...] = ()
+    draws: tuple[Callable[[], int], ...] = ()
+
+
+class Foreseeable:
+    """A listener that can tell what it would answer without being asked, and without anything coming of that."""
+
+    def get_at_once(self, path: str) -> HttpResponse | None:
+        """What a GET is answered now, where that takes no time and changes nothing; None where it does, or is not known."""
+        return None
+
+    def foresee(self, request: HttpRequest) -> Forecast | None:
+        """How the request would be answered now; None when that is not known, or the request would change something."""
+        return None
 
 
 class Reach(Enum):
@@ -368,7 +394,8 @@ class _Client:
     ) -> HttpResponse:
         network, runtime, rng = self._network, self._network._runtime, self._rng
         calibration = network._calibration
-        deadline = runtime.monotonic_ns() + to_ns(timeout_s)
+        began_ns = runtime.monotonic_ns()
+        deadline = began_ns + to_ns(timeout_s)
         host, port, target = _split_url(url)
         delay = calibration.connect_latency.draw_ns(rng) + calibration.http_latency.draw_ns(rng)
         if not _is_address(host):
@@ -384,7 +411,13 @@ class _Client:
         ip, pod_port = self._resolve(host, port, url)
         if ip is None:
             raise await self._times_out(deadline, url)
-        return await self._ask(ip, pod_port, request, deadline, url)
+        answer = await self._ask(ip, pod_port, request, deadline, url)
+        turn = runtime.turn
+        if turn is not None:
+            repetition = self._repetition(request, host, port, to_ns(timeout_s))
+            if repetition is not None:
+                turn.add(began_ns, runtime.monotonic_ns(), repetition)
+        return answer
 
     async def _through(
         self, gateway: tuple[str, str], port: int, request: HttpRequest, deadline: int, url: str
@@ -442,6 +475,46 @@ class _Client:
             raise outcome
         answer: HttpResponse = outcome
         return answer
+
+    def _repetition(self, request: HttpRequest, host: str, port: int, timeout_ns: int) -> _SameExchange | None:
+        """How a request that was answered can be repeated without being sent."""
+        network, rng = self._network, self._rng
+        address = self._sure_address(host, port)
+        listener = network.listener(*address) if address is not None else None
+        if request.method != "GET" or not isinstance(listener, Foreseeable) or network._faults is not None:
+            return None
+        forecast = listener.foresee(request)
+        if forecast is None:
+            return None
+        calibration = network._calibration
+        draws, most_ns = [], 0
+        own = [calibration.connect_latency, calibration.http_latency]
+        if not _is_address(host):
+            own.append(calibration.dns_latency)
+        for distribution, stream in (*((one, rng) for one in own), *forecast.delays):
+            known = drawing(distribution, stream)
+            if known is None:
+                return None
+            draws.append(known[0])
+            most_ns += known[1]
+        if most_ns >= timeout_ns:
+            return None
+        same = _SameExchange(self, request, host, port, listener, forecast.version)
+        same.draws, same.most_ns = (*draws, *forecast.draws), most_ns
+        return same
+
+    def _sure_address(self, host: str, port: int) -> tuple[str, int] | None:
+        """Where every connection to that host and port leads; None when that is a matter of chance, or it leads nowhere."""
+        if host in ("localhost", "127.0.0.1"):
+            return self._source, port
+        table = self._network.table
+        if self._network.gateways.at(host) is not None:
+            return None
+        service = table.resolve(host, self._namespace)
+        if service is None:
+            return (host, port) if _is_address(host) else None
+        backend = table.only_backend(service.namespace, service.name, port)
+        return (backend.pod_ip, backend.port) if backend is not None else None
 
     def _resolve(self, host: str, port: int, url: str) -> tuple[str | None, int]:
         """Address and port to connect to; None when packets would lead nowhere. Raises `HttpFailure`."""
@@ -503,6 +576,40 @@ class _Client:
             left = deadline - runtime.monotonic_ns()
             if left <= 0 or not await runtime.wait(network._changed, left / NS):
                 raise HttpFailure(Failure.TIMEOUT, url)
+
+
+class _SameExchange:
+    """An exchange that can be repeated without packets being sent (`rayrig_core.idle.Repetition`)."""
+
+    __slots__ = ("_client", "_host", "_listener", "_port", "_request", "_seen", "_version", "draws", "most_ns")
+
+    draws: tuple[Callable[[], int], ...]
+    most_ns: int
+
+    def __init__(
+        self, client: _Client, request: HttpRequest, host: str, port: int, listener: Foreseeable, version: object
+    ) -> None:
+        self._client = client
+        self._request = request
+        self._host = host
+        self._port = port
+        self._listener = listener
+        self._version = version
+        #: Versions of network and Services for which the way was found to be as it was.
+        self._seen = (-1, -1)
+
+    def holds(self) -> bool:
+        network = self._client._network
+        now = (network.version, network.table.version)
+        if now != self._seen:
+            address = self._client._sure_address(self._host, self._port)
+            if address is None or network.listener(*address) is not self._listener:
+                return False
+            if network.reach(self._client._source, address[0]) is not Reach.OK:
+                return False
+            self._seen = now
+        forecast = self._listener.foresee(self._request)
+        return forecast is not None and forecast.version == self._version
 
 
 async def _handle(runtime: Runtime, listener: Listener, request: HttpRequest, done: Signal[Any]) -> None:

@@ -92,6 +92,23 @@ class DashboardAgent:
         answer = await handler(request)
         return HttpResponse(answer.status, b"", answer.headers) if request.method == "HEAD" else answer
 
+    def get_at_once(self, path: str) -> HttpResponse | None:
+        """What a GET of the health of the GCS is answered now, without being made; None for other paths."""
+        if path != "/api/gcs_healthz" or self.error_code is not None:
+            return None
+        return self._cluster.gcs_health()
+
+    def answer_version(self, request: HttpRequest) -> object | None:
+        """Equal as long as the state of the Serve instance is told with the same words, readings of a clock apart; None for other
+        requests, and where that is not known."""
+        if request.method != "GET" or request.path != "/api/serve/applications/" or self.error_code is not None:
+            return None
+        version = getattr(self.instance, "version", None)
+        if version is None or self._access.refusal(request) is not None:
+            return None
+        found: object | None = version()
+        return found
+
     def _activities(self) -> HttpResponse:
         jobs = self._jobs
         assert jobs is not None

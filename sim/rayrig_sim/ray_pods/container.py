@@ -13,9 +13,9 @@ from rayrig_core.objects import JsonObject, name_of
 from rayrig_core.ports import Signal
 from rayrig_core.timestamps import NS
 from rayrig_sim.kubernetes.kubelet import health_commands
-from rayrig_sim.kubernetes.kubelet.containers import ContainerExit, ExecResult, ExecTimeout
+from rayrig_sim.kubernetes.kubelet.containers import AnswersAtOnce, ContainerExit, ExecResult, ExecTimeout
 from rayrig_sim.kubernetes.kubelet.mounted_files import mounted_text
-from rayrig_sim.network import Listener
+from rayrig_sim.network import Foreseeable, Listener
 from rayrig_sim.ray.cluster import RayCluster, RayNode
 from rayrig_sim.ray_pods.health import NodeAgent
 from rayrig_sim.ray_pods.platform import RayPlatform
@@ -41,7 +41,7 @@ def script_path(command: Sequence[str]) -> str | None:
     return words[0] if len(words) == 1 and words[0].startswith("/") and " " not in words[0].strip() else None
 
 
-class RayContainer:
+class RayContainer(AnswersAtOnce):
     """What head and worker have in common: ports, probes, ending."""
 
     def __init__(
@@ -169,18 +169,24 @@ class RayContainer:
 
     # Probes
 
+    def get_at_once(self, port: int, path: str) -> HttpResponse | None:
+        listener = None if self.ended else self.platform.network.listener(self.ip, port)
+        if isinstance(listener, NodeAgent):
+            return None if self.is_raylet_hanging else listener.answer("GET", path)
+        if isinstance(listener, ProxyServer) and path in (HEALTHZ, ROUTES) and not listener.is_hanging:
+            return listener.healthz() if path == HEALTHZ else listener.routes()
+        return listener.get_at_once(path) if isinstance(listener, Foreseeable) else None
+
     async def http_get(self, port: int, path: str, headers: Mapping[str, str], timeout_s: float) -> HttpResponse:
+        at_once = self.get_at_once(port, path)
+        if at_once is not None:
+            return at_once
         listener = None if self.ended else self.platform.network.listener(self.ip, port)
         if listener is None:
             raise HttpFailure(Failure.REFUSED, f"{self.ip}:{port}")
-        if isinstance(listener, NodeAgent):
-            if self.is_raylet_hanging:
-                return await self._time_out(timeout_s, port)
-            return listener.answer("GET", path)
-        if isinstance(listener, ProxyServer) and path in (HEALTHZ, ROUTES):
-            if listener.is_hanging:
-                return await self._time_out(timeout_s, port)
-            return listener.healthz() if path == HEALTHZ else listener.routes()
+        if isinstance(listener, NodeAgent) or (isinstance(listener, ProxyServer) and path in (HEALTHZ, ROUTES)):
+            # The process hangs.
+            return await self._time_out(timeout_s, port)
         handler = self.kernel.spawn(
             f"{self.ip}:{port}", _handled(cast(Listener, listener), HttpRequest.of("GET", path, headers=headers))
         )
@@ -215,6 +221,11 @@ class RayContainer:
     async def tcp_connect(self, port: int, timeout_s: float) -> None:
         if self.ended or self.platform.network.listener(self.ip, port) is None:
             raise HttpFailure(Failure.REFUSED, f"{self.ip}:{port}")
+
+    def exec_at_once(self, command: Sequence[str]) -> ExecResult | None:
+        if any("ray stop" in word for word in command):
+            return None
+        return health_commands.run_at_once(command, self.get_at_once)
 
     async def exec(self, command: Sequence[str], timeout_s: float) -> ExecResult:
         line = " ".join(command)

@@ -12,7 +12,7 @@ from rayrig_core.http import HttpRequest, HttpResponse
 from rayrig_core.ports import Signal
 from rayrig_sim.calibration import Calibration
 from rayrig_sim.kernel import Kernel
-from rayrig_sim.network import Listener
+from rayrig_sim.network import Forecast, Foreseeable, Listener
 from rayrig_sim.ray.cluster import RayCluster
 from rayrig_sim.ray.external_storage import StorageKey
 from rayrig_sim.ray_pods.container import RayContainer, lose_processes
@@ -197,16 +197,28 @@ class GcsServer:
         return HttpResponse.text(503, reason) if reason else HttpResponse.text(200, self._cluster.session_name)
 
 
-class _Delayed:
+class _Delayed(Foreseeable):
     """A listener whose answers about Serve take the dashboard's time."""
 
-    __slots__ = ("_calibration", "_inner", "_kernel", "_rng")
+    __slots__ = ("_answer_version", "_calibration", "_get_at_once", "_inner", "_kernel", "_rng")
 
     def __init__(self, kernel: Kernel, calibration: Calibration, name: str, inner: Listener) -> None:
         self._kernel = kernel
         self._calibration = calibration
         self._inner = inner
         self._rng = kernel.streams.stream(f"dashboard/{name}")
+        #: What a dashboard may tell of its answers: that of the health path, and whether another would be the same.
+        self._get_at_once: Callable[[str], HttpResponse | None] | None = getattr(inner, "get_at_once", None)
+        self._answer_version: Callable[[HttpRequest], object] | None = getattr(inner, "answer_version", None)
+
+    def get_at_once(self, path: str) -> HttpResponse | None:
+        return self._get_at_once(path) if self._get_at_once is not None else None
+
+    def foresee(self, request: HttpRequest) -> Forecast | None:
+        version = self._answer_version(request) if self._answer_version is not None else None
+        if version is None:
+            return None
+        return Forecast(version, ((self._calibration.dashboard_latency, self._rng),))
 
     async def handle(self, request: HttpRequest) -> HttpResponse:
         if request.path.startswith("/api/serve/"):

@@ -64,6 +64,13 @@ class BareDashboard:
             return _NOT_FOUND
         if request.method not in ("GET", "HEAD"):
             return _not_allowed("GET,HEAD")
+        return self._answer()
+
+    def get_at_once(self, path: str) -> HttpResponse | None:
+        """What a GET of the health of the GCS is answered now, without being made; None for other paths."""
+        return self._answer() if path == "/api/gcs_healthz" else None
+
+    def _answer(self) -> HttpResponse:
         reason = self._gcs()
         return SUCCESS if not reason else HttpResponse.text(503, reason, _TEXT)
 

@@ -108,6 +108,10 @@ class SimulatedServe:
             kept = self._kept[wanted] = (controller.revision, now_ns, body)
         return kept[2]
 
+    def version(self) -> object | None:
+        """Equal as long as `details` says the same, readings of a clock apart; None when it says nothing."""
+        return (self.controller, self.controller.revision) if self.controller is not None else None
+
     async def deploy(self, config: JsonObject) -> None:
         """Hand a validated document to the controller; starts one when there is none, which takes a while."""
         cause = self.context.kernel.cause

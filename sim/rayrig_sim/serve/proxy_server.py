@@ -17,6 +17,7 @@ from rayrig_core.http import Failure, HttpFailure, HttpRequest, HttpResponse
 from rayrig_core.identifiers import random_uuid
 from rayrig_core.ports import Cancelled
 from rayrig_core.timestamps import to_ns
+from rayrig_sim.network import Forecast, Foreseeable
 from rayrig_sim.serve.exchange import HttpExchange, response_of
 from rayrig_sim.serve.identity import DeploymentId
 from rayrig_sim.serve.router import Router
@@ -50,7 +51,7 @@ class _Target:
     router: Router
 
 
-class ProxyServer:
+class ProxyServer(Foreseeable):
     """One proxy process. Its routers come from `routers`, so that they follow what the controller pushes.
 
     `request_timeout_s` None or negative: no limit. `root_path` precedes all routes.
@@ -192,6 +193,16 @@ class ProxyServer:
             raise outcome
         request_id = request.headers.get("x-request-id") or random_uuid(self._rng)
         return HttpResponse(outcome.status, outcome.body, {**outcome.headers, "x-request-id": request_id})
+
+    def foresee(self, request: HttpRequest) -> Forecast | None:
+        """Of the internal path that tells of health."""
+        if request.path != HEALTHZ or self.is_closed or self.is_hanging or request.headers.get("x-request-id"):
+            return None
+        return Forecast((self, self.healthz().status), draws=(self._draw_request_id,))
+
+    def _draw_request_id(self) -> int:
+        random_uuid(self._rng)
+        return 0
 
     # Inside
 

@@ -200,6 +200,13 @@ class RecordedContainer(ScriptedContainer):
         self._recorder, self._where, self._seen = other._recorder, other._where, other._seen
         self._started_ns = other._started_ns
 
+    def get_at_once(self, port: int, path: str) -> HttpResponse | None:
+        """The recordings count what reaches a container, so nothing may be known without asking it."""
+        return None
+
+    def exec_at_once(self, command: Sequence[str]) -> ExecResult | None:
+        return None
+
     def _note_http(self, port: int, path: str, headers: Mapping[str, str]) -> None:
         fields: JsonObject = {"port": port, "method": "GET", "path": path}
         if (port, path) not in self._seen:

@@ -94,6 +94,11 @@ class ServiceTable:
             return None
         return found[0] if len(found) == 1 else found[int(rng.random() * len(found))]
 
+    def only_backend(self, namespace: str, service: str, port: int | str) -> Backend | None:
+        """The backend that every new connection gets, where there is one alone."""
+        found = self._backends(namespace, service, port)
+        return found[0] if found is not None and len(found) == 1 else None
+
     def resolve(self, host: str, namespace: str = "default") -> ServiceName | None:
         """The service behind a host seen from `namespace`: a cluster IP, `svc`, `svc.ns`, `svc.ns.svc` or `svc.ns.svc.DOMAIN`."""
         by_ip = self._cluster_ips.get(host)

@@ -7,6 +7,7 @@ any other pod implement the same protocol, so the kubelet knows nothing of Ray.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
@@ -93,6 +94,22 @@ class Container(Protocol):
     async def exec(self, command: Sequence[str], timeout_s: float) -> ExecResult:
         """Raises `ExecTimeout` or `ExecRefused`."""
         ...
+
+
+class AnswersAtOnce(ABC):
+    """A container that can tell what it would answer without being asked, and without anything coming of that.
+
+    What it tells holds until something happens to it; of an answer that would change by itself it tells nothing (None), nor of
+    one that takes time.
+    """
+
+    @abstractmethod
+    def get_at_once(self, port: int, path: str) -> HttpResponse | None:
+        """What `http_get` would answer now."""
+
+    @abstractmethod
+    def exec_at_once(self, command: Sequence[str]) -> ExecResult | None:
+        """What `exec` would answer now."""
 
 
 @runtime_checkable

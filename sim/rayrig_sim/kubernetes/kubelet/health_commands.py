@@ -116,6 +116,26 @@ async def run(command: Sequence[str], get: Get) -> ExecResult:
     return ExecResult(0, output)
 
 
+def run_at_once(command: Sequence[str], get: Callable[[int, str], HttpResponse | None]) -> ExecResult | None:
+    """`run` with a `get` that takes no time; None when it does not know an answer, or the command is none of those known here."""
+
+    async def get_now(port: int, path: str, headers: Mapping[str, str], timeout_s: float) -> HttpResponse:
+        answer = get(port, path)
+        if answer is None:
+            raise NotUnderstood
+        return answer
+
+    running = run(command, get_now)
+    try:
+        running.send(None)
+    except StopIteration as end:
+        result: ExecResult = end.value
+        return result
+    except NotUnderstood:
+        return None
+    raise AssertionError("a command that takes no time waited")
+
+
 _REFUSALS = {
     Failure.REFUSED: "connection refused",
     Failure.RESET: "connection broken off",

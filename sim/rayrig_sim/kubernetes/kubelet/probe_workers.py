@@ -84,17 +84,26 @@ def field_path(pod: JsonObject, container: str) -> str:
 
 
 class _Worker:
+    """Probes one container for one thing. At rest it is its own `Recurrence`: a turn that finds the same status and gets the same
+    success, or has nothing to probe as before, changes nothing but what `skip` accounts for."""
+
+    is_instant = True
+
     __slots__ = (
         "_asked",
         "_belief_told",
+        "_calm_answer",
+        "_calm_status",
         "_container_id",
         "_field_path",
+        "_is_calm",
         "_is_on_hold",
         "_kind",
         "_last",
         "_name",
         "_never_restarts",
         "_next_tick_ns",
+        "_period_ns",
         "_pod",
         "_probes",
         "_run_length",
@@ -113,6 +122,7 @@ class _Worker:
         self._name: str = spec["name"]
         self._kind = kind
         self._settings = ProbeSettings.of(spec[kind.field])
+        self._period_ns = self._settings.period_s * NS
         self._field_path = field_path(pod, self._name)
         self._never_restarts = restart_policy(pod, spec) == "Never"
         self._container_id = ""
@@ -124,6 +134,10 @@ class _Worker:
         self._next_tick_ns = 0
         self._asked = False
         self._waiting: Signal[None] | None = None
+        #: The last turn changed nothing: the status it found, and the success it got if it probed.
+        self._is_calm = False
+        self._calm_status: JsonObject | None = None
+        self._calm_answer: ProbeAnswer | None = None
         self.is_stopped = False
         self.task: Task[None] | None = None
 
@@ -136,7 +150,7 @@ class _Worker:
     async def run(self) -> None:
         host = self._probes.host
         runtime = host.runtime
-        period_ns = self._settings.period_s * NS
+        period_ns = self._period_ns
         # A kubelet that has just been started spreads the probes of the pods it finds.
         if period_ns > host.age_ns:
             await runtime.sleep(host.rng.random() * self._settings.period_s)
@@ -151,10 +165,10 @@ class _Worker:
         if not self._asked and left_ns > 0:
             if self._kind is ProbeKind.READINESS:
                 self._waiting = runtime.signal()
-                await runtime.wait(self._waiting, left_ns / NS)
+                await runtime.rest(left_ns / NS, self, self._waiting)
                 self._waiting = None
             else:
-                await runtime.sleep(left_ns / NS)
+                await runtime.rest(left_ns / NS, self)
             frozen = self._probes.host.frozen
             if frozen is not None:
                 await frozen
@@ -166,19 +180,53 @@ class _Worker:
             # However late this turn is, at most one missed tick is made up for.
             self._next_tick_ns += max(1, (now_ns - self._next_tick_ns) // period_ns + 1) * period_ns
 
+    # What it would do next
+
+    def holds(self) -> bool:
+        probes = self._probes
+        host = probes.host
+        if not self._is_calm or self._asked or self.is_stopped or host.frozen is not None:
+            return False
+        if host.cached_status(probes.uid) is not self._calm_status:
+            return False
+        answer, target = self._calm_answer, self._target
+        if answer is None:
+            return True
+        if target is None or (probes.is_ending and self._kind is not ProbeKind.READINESS):
+            return False
+        return host.prober.success_at_once(self._settings, target) == answer
+
+    def skip(self, due_ns: int, before_ns: int) -> tuple[int, int]:
+        if due_ns != self._next_tick_ns:
+            return due_ns, due_ns
+        period_ns = self._period_ns
+        count = (before_ns - 1 - due_ns) // period_ns + 1
+        last_ns = due_ns + (count - 1) * period_ns
+        if self._calm_answer is not None:
+            self._run_length += count
+            self._probes.note_run(due_ns, last_ns, count, self._name, self._kind, self._calm_answer)
+        self._next_tick_ns = last_ns + period_ns
+        return self._next_tick_ns, last_ns
+
+    def _stay_calm(self, status: JsonObject | None, answer: ProbeAnswer | None = None) -> bool:
+        """The turn changed nothing, and the next one will not if it finds the same; True."""
+        self._is_calm, self._calm_status, self._calm_answer = True, status, answer
+        return True
+
     async def _attempt(self) -> bool:
         """Probe if there is something to probe. False when this worker is done for good."""
         probes = self._probes
         host = probes.host
+        self._is_calm = False
         status = host.cached_status(probes.uid)
         if status is None:
-            return True
+            return self._stay_calm(None)
         if is_terminal(status):
             return False
         state = _find(status, self._name)
         container_id = state.get("containerID") if state else None
         if state is None or not container_id:
-            return True
+            return self._stay_calm(status)
         if container_id != self._container_id:
             probes.forget(self._container_id, self._kind)
             self._container_id = container_id
@@ -186,9 +234,11 @@ class _Worker:
             self._is_on_hold = False
             probes.begin(self._pod, container_id, self._kind)
         if self._is_on_hold:
-            return True
+            return self._stay_calm(status)
         running = state["state"].get("running")
         if running is None:
+            if probes.belief(container_id, self._kind) is Belief.FAILURE:
+                self._stay_calm(status)
             probes.set_belief(self._pod, container_id, self._kind, Belief.FAILURE, None)
             return "terminated" not in state["state"] or not self._never_restarts
         if self._kind is not ProbeKind.READINESS and probes.is_ending:
@@ -200,7 +250,7 @@ class _Worker:
             if age_ns < settings.initial_delay_s * NS:
                 return True
         if (self._kind is ProbeKind.STARTUP) == bool(state["started"]):
-            return True
+            return self._stay_calm(status)
         target = self._target
         if target is None:
             target = self._target = probes.target(self._name, container_id, self._spec)
@@ -217,10 +267,12 @@ class _Worker:
         threshold = settings.success_threshold if succeeded else settings.failure_threshold
         if self._run_length < threshold:
             return True
-        self._believe(Belief.SUCCESS if succeeded else Belief.FAILURE, answer.text)
+        has_told = self._believe(Belief.SUCCESS if succeeded else Belief.FAILURE, answer.text)
         if self._kind is ProbeKind.STARTUP or (self._kind is ProbeKind.LIVENESS and not succeeded):
             self._is_on_hold = True
             self._run_length = 0
+        elif answer.verdict is Verdict.SUCCESS and not has_told:
+            self._stay_calm(status, answer)
         return True
 
     async def _ask_container(self, target: Target) -> ProbeAnswer | None:
@@ -244,7 +296,8 @@ class _Worker:
         host.pod_event(self._pod, "Warning", reason, note, self._field_path)
         return None if answer.verdict is Verdict.ERROR else answer
 
-    def _believe(self, belief: Belief, text: str) -> None:
+    def _believe(self, belief: Belief, text: str) -> bool:
+        """True when that was news."""
         probes = self._probes
         told = (belief, text if belief is Belief.FAILURE else "")
         changed = probes.belief(self._container_id, self._kind) is not belief
@@ -255,6 +308,8 @@ class _Worker:
             seq = runtime.trace.emit(Kind.PROBE, subject, self._name, self._kind.word.lower(), belief.value, told[1])
             if changed:
                 probes.set_belief(self._pod, self._container_id, self._kind, belief, seq)
+            return True
+        return False
 
 
 def _find(status: JsonObject, container: str) -> JsonObject | None:
@@ -374,6 +429,13 @@ class PodProbes:
     # History
 
     def note(self, container: str, kind: ProbeKind, answer: ProbeAnswer) -> None:
+        now_ns = self.host.runtime.monotonic_ns()
+        self.note_run(now_ns, now_ns, 1, container, kind, answer)
+
+    def note_run(
+        self, first_ns: int, last_ns: int, count: int, container: str, kind: ProbeKind, answer: ProbeAnswer
+    ) -> None:
+        """Equal answers at equal distances, made or passed over."""
         if self._history is None:
             self._history = self.host.probe_log.begin(self.uid)
-        self._history.add(self.host.runtime.monotonic_ns(), container, kind, answer)
+        self._history.add_run(first_ns, last_ns, count, container, kind, answer)

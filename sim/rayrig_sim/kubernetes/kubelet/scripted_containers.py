@@ -20,6 +20,7 @@ from rayrig_core.timestamps import NS
 from rayrig_sim.kubernetes.kubelet import health_commands
 from rayrig_sim.kubernetes.kubelet.container_scripts import Script, read_pod
 from rayrig_sim.kubernetes.kubelet.containers import (
+    AnswersAtOnce,
     ContainerExit,
     CreateFailed,
     ExecRefused,
@@ -110,7 +111,7 @@ class Door:
         return await self._container.handle(self._port, request)
 
 
-class ScriptedContainer:
+class ScriptedContainer(AnswersAtOnce):
     """One running container (protocols `Container`, `ServesHttps`, `ServesGrpcHealth`)."""
 
     def __init__(
@@ -220,6 +221,29 @@ class ScriptedContainer:
         if spec is None or not _at(spec.get("listen") or (), self.age_s, default="listen" not in spec):
             return None
         return spec if spec.get("host") in (None, self._ip) else None
+
+    def get_at_once(self, port: int, path: str) -> HttpResponse | None:
+        spec, path = self._listening(port), path.partition("?")[0]
+        if spec is None or spec.get("tls"):
+            return None
+        if not all(self._is_last(spec.get(schedule)) for schedule in ("listen", path, "*")):
+            return None
+        answer = self._answer_to(spec, path)
+        return answer.response() if answer.status and not answer.delay_s else None
+
+    def exec_at_once(self, command: Sequence[str]) -> ExecResult | None:
+        line = " ".join(command)
+        for rule in self._script.get("exec") or ():
+            if rule.get("match", "") in line:
+                answer: Mapping[str, Any] = _at(rule["schedule"], self.age_s) or {}
+                if not self._is_last(rule["schedule"]) or any(answer.get(k) for k in ("error", "real", "delay")):
+                    return None
+                return ExecResult(answer.get("exit", 0), answer.get("out", "") + answer.get("err", ""))
+        return ExecResult(0)
+
+    def _is_last(self, schedule: Sequence[Sequence[Any]] | None) -> bool:
+        """No later entry's time will come."""
+        return not schedule or schedule[-1][0] <= self.age_s
 
     async def http_get(self, port: int, path: str, headers: Mapping[str, str], timeout_s: float) -> HttpResponse:
         spec = self._listening(port)
