@@ -29,14 +29,14 @@ from rayrig_core.resource_types import (
     GATEWAY,
     HTTP_ROUTE,
     NODE,
+    PERSISTENT_VOLUME_CLAIM,
     POD,
     POD_DISRUPTION_BUDGET,
-    PERSISTENT_VOLUME_CLAIM,
     REPLICA_SET,
     STATEFUL_SET,
+    STORAGE_CLASS,
     ResourceType,
 )
-    STORAGE_CLASS,
 from rayrig_core.resources.crds import custom_resource_definitions
 from rayrig_core.resources.quantities import parse_quantity
 from rayrig_core.timestamps import NS
@@ -57,17 +57,15 @@ from rayrig_sim.kubernetes.kubelet.script_rules import ScriptRule, ScriptRules
 from rayrig_sim.kubernetes.nodes import nodes as sim_nodes
 from rayrig_sim.kubernetes.nodes.heartbeats import VirtualHeartbeats
 from rayrig_sim.kubernetes.taints import Taint
+from rayrig_sim.kubernetes.volumes.claims import default_class
 from rayrig_sim.network import Network
 from rayrig_sim.ray_pods.platform import RayPlatform
-from rayrig_sim.kubernetes.volumes.claims import default_class
 from rayrig_sim.ray_pods.runtime import RayContainerRuntime
 from rayrig_sim.serve.application_code import Override, Registry
 
 T = TypeVar("T")
 
 OPERATOR = "operator"
-_WORKLOADS = (DEPLOYMENT, REPLICA_SET, STATEFUL_SET, DAEMON_SET, POD_DISRUPTION_BUDGET)
-
 #: The class that claims without one get, as clusters of cloud providers and kind have one (docs/manifests.md).
 _DEFAULT_CLASS: JsonObject = {
     "apiVersion": "storage.k8s.io/v1",
@@ -77,6 +75,8 @@ _DEFAULT_CLASS: JsonObject = {
     "reclaimPolicy": "Delete",
     "volumeBindingMode": "WaitForFirstConsumer",
 }
+_WORKLOADS = (DEPLOYMENT, REPLICA_SET, STATEFUL_SET, DAEMON_SET, POD_DISRUPTION_BUDGET)
+
 
 class MemoryWorld:
     """Implements `rayrig_backends.world.World`."""
@@ -103,9 +103,9 @@ class MemoryWorld:
             calibration,
             liveness=self.heartbeats,
             table=self.table,
+            volumes=True,
         )
         self.gateway_controller = GatewayController(
-            volumes=True,
             kernel,
             self.client(COMPONENT),
             self.network.gateways,
@@ -134,9 +134,9 @@ class MemoryWorld:
         store = self.api.state.store
         for resource in _WORKLOADS:
             store.collection(resource.group_resource).listen(self._workload_written)
+        store.collection(PERSISTENT_VOLUME_CLAIM.group_resource).listen(self._claim_written)
         self._usage = UsageMeter(kernel.monotonic_ns, store.collection(POD.plural), store.collection(NODE.plural))
         for nodes in spec.nodes:
-        store.collection(PERSISTENT_VOLUME_CLAIM.group_resource).listen(self._claim_written)
             self.add_nodes(nodes)
 
     # Ports
@@ -243,14 +243,6 @@ class MemoryWorld:
         # Nobody in this world reads Endpoints objects.
         self.control_plane.start_workloads((ControllerName.ENDPOINTS, ControllerName.ENDPOINT_SLICE_MIRRORING))
 
-    def start_operator(self) -> None:
-        """A fresh operator process, with empty memory."""
-        kernel = self.kernel
-        self.operator = operator(
-            kernel,
-            self.client(OPERATOR),
-            http=self.http(OPERATOR),
-            rng=kernel.streams.stream(OPERATOR),
     def _claim_written(self, change: object) -> None:
         """The first claim: now there is something to bind."""
         if not self._has_claims:
@@ -262,6 +254,14 @@ class MemoryWorld:
             self.api.call(ApiCall("create", STORAGE_CLASS, body=copy_json(_DEFAULT_CLASS), trusted=True))
         self.control_plane.start_volumes()
 
+    def start_operator(self) -> None:
+        """A fresh operator process, with empty memory."""
+        kernel = self.kernel
+        self.operator = operator(
+            kernel,
+            self.client(OPERATOR),
+            http=self.http(OPERATOR),
+            rng=kernel.streams.stream(OPERATOR),
             options=OperatorOptions(
                 profile="1.1" if self.spec.profile.startswith("v1.1") else "1.7", gates=self.spec.gates
             ),

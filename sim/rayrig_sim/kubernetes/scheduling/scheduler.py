@@ -226,7 +226,6 @@ class Scheduler:
         if now is not None and uid_of(now) == needs.uid and (now.get("spec") or {}).get("nodeName"):
             return
         self._free(needs.uid)
-        note = f'running Bind plugin "DefaultBinder": {error.message}'
         self._recorder.event(entry.pod, "Warning", "FailedScheduling", note, action="Scheduling")
         gone = is_gone or now is None or uid_of(now) != needs.uid or is_being_deleted(now)
         if not gone:
@@ -363,9 +362,9 @@ class Scheduler:
             elif entry.place is Place.IN_FLIGHT:
                 self._queue.note(entry, lambda same: True, cause)
         self._wake.set(None)
+
     def _on_claim(self, namespace: str, name: str, cause: int | None) -> None:
         self._wake_pods(lambda entry: changed_claim_helps(entry, namespace, name), cause)
-
 
     def _on_node(self, type_: WatchType, old: JsonObject | None, new: JsonObject, cause: int | None) -> None:
         cluster, name = self._cluster, name_of(new)
