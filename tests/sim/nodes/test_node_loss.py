@@ -10,7 +10,7 @@ import pytest
 
 from rayrig_core.errors import NotFound
 from rayrig_core.objects import condition_of
-from rayrig_core.resource_types import CORE_EVENT, NODE, POD
+from rayrig_core.resource_types import CORE_EVENT, DAEMON_SET, NODE, POD
 from rayrig_core.trace import Kind
 from rayrig_sim.calibration import Constant, instant
 from rayrig_sim.kubernetes.nodes.nodes import NodeSpec
@@ -291,6 +291,11 @@ def test_a_drain_evicts_all_but_daemon_pods_and_waits_until_they_are_gone(hollow
 
     async def story() -> None:
         await _two_nodes(cluster)
+        labels = {"app": "d"}
+        template = {"metadata": {"labels": labels}, "spec": {"containers": [{"name": "main", "image": "d"}]}}
+        spec = {"selector": {"matchLabels": labels}, "template": template}
+        daemons = {"metadata": {"name": "d", "namespace": "default"}, "spec": spec}
+        await cluster.client.create(DAEMON_SET, daemons, "default")
         for name in ("p", "q"):
             await cluster.add_pod(name, nodeName="n1")
         await cluster.add_pod("daemon", nodeName="n1", owners=[daemon])
@@ -304,9 +309,9 @@ def test_a_drain_evicts_all_but_daemon_pods_and_waits_until_they_are_gone(hollow
 
     cluster.run(story())
     assert [data[0] for _, data in cluster.happened(Kind.NODE, "nodes/n1")][-4:] == [
+        "cordoned",
         "drain timed out",
         "draining",
-        "cordoned",
         "drained",
     ]
 

@@ -4,21 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Protocol
 
-from rayrig_core.errors import AlreadyExists, ApiError, NotFound
-from rayrig_core.objects import JsonObject, condition_of, controller_of, name_of, namespace_of, uid_of
+from rayrig_core.errors import AlreadyExists, NotFound
+from rayrig_core.objects import JsonObject, condition_of, uid_of
 from rayrig_core.ports import EventRecorder, KubernetesClient, Runtime, Task
-from rayrig_core.resource_types import NODE, POD
-from rayrig_core.timestamps import NS, rfc3339
+from rayrig_core.resource_types import NODE
+from rayrig_core.timestamps import rfc3339
 from rayrig_core.trace import Kind
+from rayrig_sim.kubernetes.nodes.drain import Drain, DrainOptions, set_unschedulable
 from rayrig_sim.kubernetes.nodes.heartbeats import VirtualHeartbeats, renew_lease
 from rayrig_sim.kubernetes.taints import Taint
 
 #: What a node has of the resources its description leaves out. Guess: room that does not get in the way.
 DEFAULT_CAPACITY = {"cpu": "8", "memory": "32Gi", "pods": "110", "ephemeral-storage": "100Gi"}
-#: kubectl drain tries a refused eviction again after this long.
-EVICTION_RETRY_S = 5.0
 #: A kubelet that comes back finds its runtime state too old first and is Ready with the next heartbeat (kubelet.md 13).
 READY_AFTER_RETURN_S = 10.0
 
@@ -267,81 +266,19 @@ class NodeControl:
 
     async def cordon(self, node: str) -> None:
         """No new pods. Raises `ApiError`."""
-        await self._set_unschedulable(node, True)
+        await set_unschedulable(self._client, self._runtime, node, True)
 
     async def uncordon(self, node: str) -> None:
         """New pods again. Raises `ApiError`."""
-        await self._set_unschedulable(node, None)
+        await set_unschedulable(self._client, self._runtime, node, False)
 
     async def drain(self, node: str, *, grace_period_s: int | None = None, timeout_s: float | None = None) -> bool:
-        """Cordon, evict every pod and wait until they are gone, as `kubectl drain` does; False when `timeout_s` passed first.
-
-        Pods of DaemonSets and mirror pods stay. An eviction refused by a disruption budget is tried again each 5 s.
-        """
-        runtime = self._runtime
-        deadline = None if timeout_s is None else runtime.monotonic_ns() + round(timeout_s * NS)
-        runtime.cause = runtime.trace.emit(Kind.NODE, f"nodes/{node}", "draining", "")
-        await self.cordon(node)
-        pods = (await self._client.list(POD, field_selector=f"spec.nodeName={node}")).items
-        waits = [
-            runtime.spawn(f"drain/{node}/{name_of(pod)}", self._evict(pod, grace_period_s, deadline))
-            for pod in pods
-            if not _stays_through_drain(pod)
-        ]
-        done = True
-        for task in waits:
-            done = bool(await task) and done
-        runtime.trace.emit(Kind.NODE, f"nodes/{node}", "drained" if done else "drain timed out", "")
-        return done
-
-    async def _evict(self, pod: JsonObject, grace_period_s: int | None, deadline: int | None) -> bool:
-        name, namespace, uid = name_of(pod), namespace_of(pod), uid_of(pod)
-        body: JsonObject = {
-            "apiVersion": "policy/v1",
-            "kind": "Eviction",
-            "metadata": {"name": name, "namespace": namespace},
-        }
-        if grace_period_s is not None:
-            body["deleteOptions"] = {"gracePeriodSeconds": grace_period_s}
-        while True:
-            try:
-                await self._client.create_subresource(POD, name, "eviction", body, namespace)
-                break
-            except NotFound:
-                return True
-            except ApiError as refused:
-                if refused.code != 429:
-                    raise
-            if not await self._pause(EVICTION_RETRY_S, deadline):
-                return False
-        return await self._gone(name, namespace, uid, deadline)
-
-    async def _gone(self, name: str, namespace: str, uid: str, deadline: int | None) -> bool:
-        """Wait for the object's end. kubectl looks each second; so does this."""
-        while True:
-            try:
-                if uid_of(await self._client.get(POD, name, namespace)) != uid:
-                    return True
-            except NotFound:
-                return True
-            if not await self._pause(1.0, deadline):
-                return False
-
-    async def _pause(self, duration_s: float, deadline: int | None) -> bool:
-        if deadline is not None and self._runtime.monotonic_ns() + round(duration_s * NS) > deadline:
-            return False
-        await self._runtime.sleep(duration_s)
-        return True
-
-    async def _set_unschedulable(self, node: str, value: Any) -> None:
-        await self._client.patch(NODE, node, {"spec": {"unschedulable": value}}, patch_type="merge")
-        state = "cordoned" if value else "uncordoned"
-        self._runtime.trace.emit(Kind.NODE, f"nodes/{node}", state, "")
-
-
-def _stays_through_drain(pod: JsonObject) -> bool:
-    owner = controller_of(pod)
-    if owner is not None and owner.get("kind") == "DaemonSet":
-        return True
-    annotations = pod["metadata"].get("annotations") or {}
-    return "kubernetes.io/config.mirror" in annotations
+        """As `kubectl drain` with all its consents (`--force --ignore-daemonsets --delete-emptydir-data`); whether it succeeded."""
+        options = DrainOptions(
+            ignore_daemonsets=True,
+            delete_emptydir_data=True,
+            force=True,
+            grace_period_s=grace_period_s,
+            timeout_s=timeout_s or 0.0,
+        )
+        return (await Drain(self._runtime, self._client, node, options).run()).is_drained
