@@ -17,6 +17,7 @@ from rayrig_backends.world import NodeSpec, ObjectTable, Traffic, TrafficSpec, U
 from rayrig_controllers.manager import Manager
 from rayrig_controllers.operator import operator
 from rayrig_controllers.options import OperatorOptions
+from rayrig_controllers.releases import profile_of
 from rayrig_core.core_event_recorder import CoreEventRecorder
 from rayrig_core.errors import InputError
 from rayrig_core.faultpoints import FaultCounter
@@ -87,7 +88,7 @@ class MemoryWorld:
         self.calibration = calibration = spec.calibration
         streams = kernel.streams
         self.api = ApiServer(kernel.unix_ns, streams.stream("api-server"), trace=kernel.trace)
-        for definition in custom_resource_definitions():
+        for definition in custom_resource_definitions(spec.profile):
             self.api.call(ApiCall("create", CUSTOM_RESOURCE_DEFINITION, body=definition, trusted=True))
         self.rules = ApiRules()
         self._faults = FaultCounter(self.rules)
@@ -231,6 +232,8 @@ class MemoryWorld:
         self.control_plane.start()
         for name in self.machines:
             self._start_node(name)
+        if self.spec.profile == "v1.1.0":
+            self.kernel.spawn("kube-controller-manager/endpoints", self._start_endpoints())
         self.start_operator()
 
     def _workload_written(self, change: object) -> None:
@@ -239,8 +242,12 @@ class MemoryWorld:
             self._has_workloads = True
             self.kernel.spawn("kube-controller-manager/workloads", self._start_workloads())
 
+    async def _start_endpoints(self) -> None:
+        """Endpoints objects are read by old operators only."""
+        self.control_plane.start_workloads([name for name in ControllerName if name is not ControllerName.ENDPOINTS])
+
     async def _start_workloads(self) -> None:
-        # Nobody in this world reads Endpoints objects.
+        # Who reads Endpoints objects has them already.
         self.control_plane.start_workloads((ControllerName.ENDPOINTS, ControllerName.ENDPOINT_SLICE_MIRRORING))
 
     def _claim_written(self, change: object) -> None:
@@ -262,9 +269,7 @@ class MemoryWorld:
             self.client(OPERATOR),
             http=self.http(OPERATOR),
             rng=kernel.streams.stream(OPERATOR),
-            options=OperatorOptions(
-                profile="1.1" if self.spec.profile.startswith("v1.1") else "1.7", gates=self.spec.gates
-            ),
+            options=OperatorOptions(profile=profile_of(self.spec.profile), gates=self.spec.gates),
         )
         self.operator.start()
 

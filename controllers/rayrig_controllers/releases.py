@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
+from rayrig_core.errors import InputError
 from rayrig_core.resources import labels, names
 from rayrig_core.resources.hashing import HASH_RULES, HASH_RULES_1_1, HashRules
 from rayrig_core.resources.raycluster import RELEASE_1_1
@@ -119,3 +120,12 @@ KUBERAY_1_1 = Release(
 )
 
 RELEASES: dict[Profile, Release] = {"1.7": KUBERAY_1_7, "1.1": KUBERAY_1_1}
+
+
+def profile_of(version: str) -> Profile:
+    """The profile called `1.1` or `v1.1.0`. Raises `InputError`."""
+    for profile, release in RELEASES.items():
+        if version in (profile, release.version):
+            return profile
+    known = ", ".join(RELEASES)
+    raise InputError(f"there is no profile of KubeRay {version!r}", remedy=f"one of {known}")

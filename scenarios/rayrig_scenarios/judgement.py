@@ -132,13 +132,21 @@ def _service(ref: Any, seen: Observations) -> JsonObject | None:
     return seen.service(ref.service, ref.namespace)
 
 
+def _is_ready(service: JsonObject) -> bool:
+    """By its condition; KubeRay 1.1 has none, and says `Running` when all applications do."""
+    status = service.get("status") or {}
+    return has_condition(service, "Ready") or ("conditions" not in status and status.get("serviceStatus") == "Running")
+
+
 def _ready(ref: ServiceRef, seen: Observations) -> Finding:
     service = _service(ref, seen)
     if service is None:
         return _missing("RayService", ref.service)
     condition = condition_of(service, "Ready")
     if condition is None:
-        return Finding(False, f"{name_of(service)} has no condition Ready yet")
+        word = (service.get("status") or {}).get("serviceStatus")
+        shown_ = f"has the status {word}" if word else "has no condition Ready yet"
+        return Finding(_is_ready(service), f"{name_of(service)} {shown_}")
     return Finding(condition.get("status") == "True", f"Ready is {condition.get('status')}: {condition.get('reason')}")
 
 
@@ -164,7 +172,7 @@ def _upgrade_complete(ref: ServiceRef, seen: Observations) -> Finding:
         return Finding(False, "there is no active cluster")
     if active == before or (not before and seen.history(key_of(service)).switches == 0):
         return Finding(False, f"{active} is still the active cluster")
-    if not has_condition(service, "Ready"):
+    if not _is_ready(service):
         return Finding(False, f"{active} is active, but the service is not ready")
     return Finding(True, f"{active} took over from {before or 'the cluster before'}")
 

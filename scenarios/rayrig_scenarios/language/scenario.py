@@ -7,6 +7,8 @@ from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 
 from rayrig_backends.world import ApplicationSpec, NodeSpec, TrafficSpec, WorldSpec
+from rayrig_controllers.releases import KUBERAY_1_1
+from rayrig_core.errors import InputError
 from rayrig_core.resources.feature_gates import DEFAULT_GATES, FeatureGates
 from rayrig_scenarios.language.container_scripts import script_rule
 from rayrig_scenarios.language.documents import Document
@@ -73,6 +75,10 @@ class Scenario:
     def with_gates(self, text: str) -> Scenario:
         """With these gates (`Name=true,Other=false`) whatever the file says. Raises `InputError`."""
         FeatureGates.parse(text)
+        if text and self.file.kuberay == KUBERAY_1_1.version:
+            raise InputError(
+                f"KubeRay {self.file.kuberay} has no feature gates", where="--feature-gates", remedy="leave it out"
+            )
         return replace(self, given_gates=text)
 
     def replay_line(self, seed: int) -> str:

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, ValidationError, model_validator
 
+from rayrig_controllers.releases import KUBERAY_1_1, RELEASES
 from rayrig_core.errors import InputError
 from rayrig_core.remedies import closest
 from rayrig_core.resources.feature_gates import GATE_NAMES
@@ -41,6 +42,19 @@ def _quantity(value: Any) -> Any:
 Quantity = Annotated[str, BeforeValidator(_quantity)]
 
 _EFFECTS = ("NoSchedule", "PreferNoSchedule", "NoExecute")
+
+
+def _kuberay(value: Any) -> Any:
+    if isinstance(value, (str, float, int)):
+        for profile, release in RELEASES.items():
+            if str(value) in (profile, release.version):
+                return release.version
+        known = " or ".join(release.version for release in RELEASES.values())
+        raise bad(f"there is no KubeRay {value} here", f"write {known}")
+    return value
+
+
+KubeRay = Annotated[Literal["v1.7.0", "v1.1.0"], BeforeValidator(_kuberay)]
 
 
 def _gates(value: Any) -> Any:
@@ -150,7 +164,7 @@ class ScenarioFile(Model):
     description: str
     seed: Annotated[int, Field(ge=0)] = 0
     duration: Duration = 3600.0
-    kuberay: Literal["v1.7.0"] = "v1.7.0"
+    kuberay: KubeRay = "v1.7.0"
     feature_gates: Annotated[dict[str, bool], BeforeValidator(_gates)] = Field(default_factory=dict)
     calibration: dict[str, Any] = Field(default_factory=dict)
     nodes: list[Nodes] = Field(default_factory=list)
@@ -160,6 +174,14 @@ class ScenarioFile(Model):
     traffic: list[TrafficSource] = Field(default_factory=list)
     steps: Annotated[list[Step], Field(min_length=1)]
     expect: list[Expectation] = Field(default_factory=list)
+
+    @model_validator(mode="after")
+    def _gates_there_are(self) -> Self:
+        if self.feature_gates and self.kuberay == KUBERAY_1_1.version:
+            raise bad(
+                f"KubeRay {self.kuberay} has no feature gates", "leave feature-gates out, or write kuberay: v1.7.0"
+            )
+        return self
 
 
 def parse_scenario(document: Document) -> ScenarioFile:
