@@ -7,7 +7,7 @@ from typing import NoReturn
 
 from rayrig_core import faultpoints
 from rayrig_core.faultpoints import Faults, Reaction
-from rayrig_core.objects import Json, JsonObject
+from rayrig_core.objects import Json, JsonObject, Vouched
 from rayrig_core.ports import (
     Cancelled,
     ObjectList,
@@ -22,7 +22,7 @@ from rayrig_core.resource_types import ResourceType
 from rayrig_core.timestamps import NS
 from rayrig_core.trace import Kind
 from rayrig_fakes.kubernetes import status
-from rayrig_fakes.kubernetes.calls import ApiCall
+from rayrig_fakes.kubernetes.calls import Answer, ApiCall
 from rayrig_fakes.kubernetes.server import ApiServer
 from rayrig_fakes.kubernetes.storage.revisions import Change
 from rayrig_fakes.kubernetes.storage.watch import WatchCursor
@@ -52,8 +52,9 @@ class InProcessClient:
         faults: Faults | None = None,
         on_crash: Callable[[str], None] | None = None,
         watch_lag_s: float = 0.0,
+        shares_answers: bool = False,
     ) -> None:
-        """`latency` gives seconds for a verb; `on_crash` is told the actor's name before a crash fault raises `Cancelled`;
+        """`shares_answers`: what is answered is the server's own, and this client's user changes none of it. `latency` gives seconds for a verb; `on_crash` is told the actor's name before a crash fault raises `Cancelled`;
         watch events arrive `watch_lag_s` seconds after their write."""
         self.actor = actor
         self.server = server
@@ -62,6 +63,7 @@ class InProcessClient:
         self._faults = faults
         self._on_crash = on_crash
         self._watch_lag_ns = round(watch_lag_s * NS)
+        self._shares_answers = shares_answers
 
     # Passing the port
 
@@ -120,7 +122,11 @@ class InProcessClient:
             await self._after(half, reaction)
             raise
         await self._after(half, reaction)
-        return answer.own()
+        return self._given(answer, call.body)
+
+    def _given(self, answer: Answer, body: Json) -> JsonObject:
+        """The answer as the caller gets it: his own, unless he has said that he changes nothing."""
+        return answer.body if self._shares_answers or type(body) is Vouched else answer.own()
 
     # Verbs
 
@@ -167,7 +173,7 @@ class InProcessClient:
             await self._after(half, reaction)
             raise
         await self._after(half, reaction)
-        return answer.own()
+        return self._given(answer, obj)
 
     async def update(
         self, resource: ResourceType, obj: JsonObject, *, subresource: str = "", dry_run: bool = False

@@ -6,7 +6,7 @@ import marshal
 from typing import cast
 
 from rayrig_core.errors import ApiError
-from rayrig_core.objects import Json, JsonObject
+from rayrig_core.objects import Json, JsonObject, Vouched
 from rayrig_fakes.kubernetes import status
 
 
@@ -22,6 +22,8 @@ def own_copy(body: Json) -> JsonObject:
 
 def packed(body: JsonObject) -> bytes:
     """Bytes that are equal for equal objects with fields in the same order. Raises `ApiError` 400 for what is no JSON."""
+    if type(body) is Vouched:
+        body = dict(body)
     try:
         # Version 2 of the format knows no references: what the caller used twice becomes two objects.
         return marshal.dumps(body, 2)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rayrig_core.objects import JsonObject
+from rayrig_core.objects import JsonObject, Vouched
 from rayrig_core.resource_types import POD
 from rayrig_core.timestamps import rfc3339
 from rayrig_fakes.kubernetes import status
@@ -28,7 +28,8 @@ class Bindings(ReviewRules):
 
 def bind(state: ServerState, served: Served, call: ApiCall) -> Answer:
     """Sets spec.nodeName and the condition PodScheduled in one write; a second binding is 409. Raises `ApiError`."""
-    return _bind(state, served, call, named_body(served, call), through_pod=True)
+    binding = call.body if type(call.body) is Vouched else named_body(served, call)
+    return _bind(state, served, call, binding, through_pod=True)
 
 
 def _bind(state: ServerState, served: Served, call: ApiCall, binding: JsonObject, *, through_pod: bool) -> Answer:
