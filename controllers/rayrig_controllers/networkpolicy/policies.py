@@ -32,7 +32,7 @@ def policies(cluster: Cluster) -> list[JsonObject]:
     ]
     own_rules = {rules["groupName"]: rules for rules in options.get("workerGroups") or ()}
     for group in cluster.groups:
-        name = str(group.get("groupName", ""))
+        name: str = group["groupName"]
         selected = {labels.NODE_TYPE: labels.WORKER, labels.GROUP: name}
         # A group's own rules take the place of those for all workers.
         rules = own_rules.get(name, options.get("worker"))

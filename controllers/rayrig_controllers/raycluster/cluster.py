@@ -98,7 +98,7 @@ class Cluster:
 
     def group(self, name: str) -> JsonObject | None:
         """The worker group of that name, the first if there are several."""
-        return next((group for group in self.groups if group.get("groupName") == name), None)
+        return next((group for group in self.groups if group["groupName"] == name), None)
 
     def owner_reference(self) -> JsonObject:
         """Controller reference for the cluster's children."""

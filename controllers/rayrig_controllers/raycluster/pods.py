@@ -62,7 +62,7 @@ class PodReconciler:
         if self._is_settled(cluster, labels.HEAD_GROUP) and not await self._reconcile_head(cluster, heads):
             return
         for group in cluster.groups:
-            await self._reconcile_group(cluster, group, of_group(pods, str(group.get("groupName", ""))))
+            await self._reconcile_group(cluster, group, of_group(pods, group["groupName"]))
 
     # Head
 
@@ -120,7 +120,7 @@ class PodReconciler:
     # Workers
 
     async def _reconcile_group(self, cluster: Cluster, group: JsonObject, pods: list[JsonObject]) -> None:
-        name = str(group.get("groupName", ""))
+        name: str = group["groupName"]
         if not self._is_settled(cluster, name):
             return
         if group.get("suspend"):
@@ -132,7 +132,7 @@ class PodReconciler:
             await self._reconcile_single_host(cluster, group, pods)
 
     async def _reconcile_single_host(self, cluster: Cluster, group: JsonObject, pods: list[JsonObject]) -> None:
-        name = str(group.get("groupName", ""))
+        name: str = group["groupName"]
         unhealthy = [pod for pod in pods if scaling.reason_to_delete(pod, labels.WORKER)]
         for pod in unhealthy:
             text = f"Deleted worker Pod {cluster.namespace}/{name_of(pod)}; {scaling.deletion_note(pod)}"
@@ -156,7 +156,7 @@ class PodReconciler:
                 raise ReconcilePanic(f"no pod to delete: index out of range with length {len(present)}")
 
     async def _reconcile_multi_host(self, cluster: Cluster, group: JsonObject, pods: list[JsonObject]) -> None:
-        name = str(group.get("groupName", ""))
+        name: str = group["groupName"]
         plan = scaling.plan_multi_host(group, pods, may_shrink=self._may_shrink(cluster), rng=self._context.rng)
         for deletion in plan.deletions:
             await self._delete_worker(cluster, name, deletion.pod, self._note(cluster, name, deletion))
@@ -180,7 +180,7 @@ class PodReconciler:
             note = f"Failed to create worker Pod for the cluster {cluster}, {error}"
             self._recorder.event(cluster.obj, "Warning", "FailedToCreateWorkerPod", note, action="Create")
             raise PodFailure("FailedCreateWorkerPod", str(error)) from error
-        self._expect_created(cluster, str(group.get("groupName", "")), created)
+        self._expect_created(cluster, group["groupName"], created)
         note = f"Created worker Pod {cluster.namespace}/{name_of(created)}"
         self._recorder.event(cluster.obj, "Normal", "CreatedWorkerPod", note, action="Create")
 

@@ -163,16 +163,12 @@ def plan_multi_host(group: JsonObject, pods: Sequence[JsonObject], *, may_shrink
     if asked:
         plan.error = f"deleted {asked} worker Pods based on ScaleStrategy, requeueing"
         return plan
-    desired = desired_pods(group)
-    if desired % size:
-        plan.error = f"desired number of worker Pods {desired} is not a multiple of numOfHosts {size}"
-        return plan
     kept = [replica for replica in replicas if replica not in gone]
-    missing = desired // size - len(kept)
+    missing = desired_pods(group) // size - len(kept)
     if missing > 0:
         present = [pod for replica in kept for pod in replicas[replica]]
         for index in free_indices(present, missing):
-            replica = names.replica_group_name(str(group.get("groupName", "")), rng)
+            replica = names.replica_group_name(group["groupName"], rng)
             plan.creations += [Place(index, replica, host) for host in range(size)]
     elif missing < 0 and may_shrink:
         for replica in kept[:-missing]:

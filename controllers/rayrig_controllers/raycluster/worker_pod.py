@@ -28,7 +28,7 @@ class Place:
 
 def worker_pod(cluster: Cluster, group: JsonObject, place: Place) -> JsonObject:
     """The pod to create; the API server completes its name."""
-    group_name = str(group.get("groupName", ""))
+    group_name: str = group["groupName"]
     pod_labels = base_labels(cluster, labels.WORKER, group_name)
     if cluster.is_for_ray_service:
         pod_labels[labels.SERVE] = "true"

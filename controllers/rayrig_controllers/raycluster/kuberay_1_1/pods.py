@@ -34,7 +34,7 @@ class PodReconciler:
             return
         await self._reconcile_head(cluster, of_type(pods, labels.HEAD))
         for group in cluster.groups:
-            await self._reconcile_group(cluster, group, of_group(pods, str(group.get("groupName", ""))))
+            await self._reconcile_group(cluster, group, of_group(pods, group["groupName"]))
 
     async def _reconcile_head(self, cluster: Cluster, heads: list[JsonObject]) -> None:
         if not heads:
