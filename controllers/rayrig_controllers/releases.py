@@ -122,10 +122,9 @@ KUBERAY_1_1 = Release(
 RELEASES: dict[Profile, Release] = {"1.7": KUBERAY_1_7, "1.1": KUBERAY_1_1}
 
 
-def profile_of(version: str) -> Profile:
-    """The profile called `1.1` or `v1.1.0`. Raises `InputError`."""
+def profile_of(version: str, where: str = "") -> Profile:
+    """The profile called `1.1` or `v1.1.0`. Raises `InputError`; `where` says what gave the name."""
     for profile, release in RELEASES.items():
         if version in (profile, release.version):
             return profile
-    known = ", ".join(RELEASES)
-    raise InputError(f"there is no profile of KubeRay {version!r}", remedy=f"one of {known}")
+    raise InputError(f"there is no profile {version!r}", where=where, remedy=f"one of {', '.join(RELEASES)}")

@@ -16,8 +16,6 @@ from rayrig_core.errors import InputError
 if TYPE_CHECKING:
     from rayrig_controllers.options import OperatorOptions
 
-_PROFILES = {"1.7": "v1.7.0", "1.1": "v1.1.0"}
-
 
 def operator_command(
     reach: Reach, *, port: int, install_definitions: bool, profile: str, feature_gates: str, **settings: Any
@@ -60,14 +58,15 @@ def operator_command(
 
 def _options(profile: str, feature_gates: str, settings: dict[str, Any]) -> OperatorOptions:
     from rayrig_controllers.options import OperatorOptions
+    from rayrig_controllers.releases import RELEASES, profile_of
     from rayrig_core.resources.feature_gates import FeatureGates
 
-    if profile not in _PROFILES:
-        raise InputError(f"there is no profile {profile!r}", where="--kuberay", remedy=f"one of {', '.join(_PROFILES)}")
+    known = profile_of(profile, "--kuberay")
+    if feature_gates and not RELEASES[known].has_feature_gates:
+        raise InputError(f"KubeRay {known} has no feature gates", where="--feature-gates", remedy="leave it out")
     return OperatorOptions.from_environment(
         os.environ,
-        profile=profile,
-        kuberay_version=_PROFILES[profile],
+        profile=known,
         gates=FeatureGates.parse(feature_gates),
         host_name=socket.gethostname(),
         recover_panics=True,

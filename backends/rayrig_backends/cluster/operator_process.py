@@ -80,7 +80,7 @@ class OperatorProcess:
         http = ClusterHttp(client)
         try:
             if settings.install_definitions:
-                await _install_definitions(client)
+                await _install_definitions(client, settings.options.release.version)
             await _require_definitions(client, settings.connection.server)
             self.manager = manager = operator(runtime, client, http=http, rng=self._rng, options=settings.options)
             if not is_in_cluster():
@@ -117,9 +117,9 @@ class LostLease(Exception):
     """Another process may be the leader now: this one must not go on."""
 
 
-async def _install_definitions(client: HttpKubernetesClient) -> None:
-    """RayService and RayCluster, where they are not there yet."""
-    for definition in custom_resource_definitions():
+async def _install_definitions(client: HttpKubernetesClient, kuberay: str) -> None:
+    """RayService and RayCluster as that release has them, where they are not there yet."""
+    for definition in custom_resource_definitions(kuberay):
         try:
             await client.create(CUSTOM_RESOURCE_DEFINITION, definition)
         except ApiError as refused:
