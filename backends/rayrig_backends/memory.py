@@ -41,7 +41,7 @@ from rayrig_core.resource_types import (
 from rayrig_core.resources.crds import custom_resource_definitions
 from rayrig_core.resources.quantities import parse_quantity
 from rayrig_core.timestamps import NS
-from rayrig_core.trace import Trace
+from rayrig_core.trace import Kind, Trace
 from rayrig_fakes.kubernetes.calls import ApiCall
 from rayrig_fakes.kubernetes.client import InProcessClient
 from rayrig_fakes.kubernetes.server import ApiServer
@@ -254,6 +254,8 @@ class MemoryWorld:
         """The first claim: now there is something to bind."""
         if not self._has_claims:
             self._has_claims = True
+            # Among them the one that keeps bound volumes from being removed.
+            self._workload_written(change)
             self.kernel.spawn("kube-controller-manager/volumes", self._start_volumes())
 
     async def _start_volumes(self) -> None:
@@ -311,7 +313,20 @@ class MemoryWorld:
     def why_unready(self, pod: JsonObject) -> str:
         machine = self.machines.get(pod["spec"].get("nodeName", ""))
         history = machine.kubelet.probe_history(*key_of(pod)) if machine is not None else []
-        return why_unready(pod, history, self.kernel.start_unix_ns)
+        return why_unready(pod, history, self.kernel.start_unix_ns, lambda: self._last_warning(pod))
+
+    def _last_warning(self, pod: JsonObject) -> str:
+        found = ""
+        for event in self.trace.select(Kind.EVENT, subject=f"pods/{'/'.join(key_of(pod))}"):
+            if event["type"] == "Warning":
+                found = f"{event['reason']}: {event['message']}"
+        return found
+
+    def record(self) -> Record:
+        kernel = self.kernel
+        changes = changes_of(self.api.state.store, kernel.start_unix_ns)
+        probes = {uid: runs for machine in self.machines.values() for uid, runs in machine.kubelet.all_probes().items()}
+        return Record(kernel.start_unix_ns, kernel.monotonic_ns(), changes, probes)
 
 
 def _registry(spec: WorldSpec) -> Registry:

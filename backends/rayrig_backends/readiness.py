@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from rayrig_core.objects import JsonObject, condition_of, has_condition
 from rayrig_core.timestamps import NS, rfc3339
 from rayrig_sim.kubernetes.kubelet.probe_history import ProbeObservation
 from rayrig_sim.kubernetes.kubelet.probes import Verdict
 
+#: What is shown of a container while its pod is being prepared, whatever comes of it.
+_STARTING = (": ContainerCreating", ": PodInitializing")
 
-def why_unready(pod: JsonObject, history: Sequence[ProbeObservation], start_unix_ns: int) -> str:
-    """Empty when the pod is ready. `history` are its last probes, oldest first; `start_unix_ns` is when the run began."""
+
+def why_unready(
+    pod: JsonObject,
+    history: Sequence[ProbeObservation],
+    start_unix_ns: int,
+    last_warning: Callable[[], str] = lambda: "",
+) -> str:
+    """Empty when the pod is ready. `history` are its last probes, oldest first; `start_unix_ns` is when the run began;
+    `last_warning` tells what its kubelet said last that was no good news, for a pod whose status does not say it."""
     if has_condition(pod, "Ready"):
         return ""
     status = pod.get("status") or {}
@@ -30,7 +39,8 @@ def why_unready(pod: JsonObject, history: Sequence[ProbeObservation], start_unix
         for container in status.get(kind) or ():
             found = _not_running(container, is_init=kind == "initContainerStatuses")
             if found:
-                return found
+                warning = last_warning() if found.endswith(_STARTING) else ""
+                return f"{found} ({warning})" if warning else found
     failing = _last_failures(history)
     if failing:
         return "; ".join(f"{one.container}: {_probe(one, start_unix_ns)}" for one in failing)

@@ -110,3 +110,15 @@ def observed(verdict: Verdict, text: str, *, t_s: float = 12.5) -> ProbeObservat
 )
 def test_the_reason_is_said_in_one_line(given: JsonObject, history: list[ProbeObservation], why: str) -> None:
     assert why_unready(given, history, START_NS) == why
+
+
+@pytest.mark.parametrize(
+    ("reason", "why"),
+    [
+        ("ContainerCreating", 'main: ContainerCreating (FailedMount: configmap "c" not found)'),
+        ("ErrImagePull", "main: ErrImagePull"),
+    ],
+)
+def test_what_the_kubelet_warned_of_explains_a_container_that_is_not_made(reason: str, why: str) -> None:
+    waiting = pod(containerStatuses=[container(waiting={"reason": reason})])
+    assert why_unready(waiting, [], START_NS, lambda: 'FailedMount: configmap "c" not found') == why

@@ -25,6 +25,7 @@ from rayrig_sim.kubernetes.kubelet.container_lifecycle import (
 )
 from rayrig_sim.kubernetes.kubelet.container_records import ContainerRecord, PodRecord
 from rayrig_sim.kubernetes.kubelet.containers import SandboxFailed
+from rayrig_sim.kubernetes.kubelet.mounted_files import missing_mount
 from rayrig_sim.kubernetes.kubelet.node_agent import NodeAgent
 from rayrig_sim.kubernetes.kubelet.pod_actions import plan
 from rayrig_sim.kubernetes.kubelet.pod_status import (
@@ -43,6 +44,8 @@ from rayrig_sim.kubernetes.kubelet.status_manager import StatusManager
 
 _RETRY_NS = 10 * NS
 _LONGEST_RETRY_NS = 60 * NS
+#: Between two attempts to set up a volume: 500 ms, doubling up to 2 min 2 s, as the kubelet's volume manager does.
+_MOUNT_RETRY_NS, _LONGEST_MOUNT_RETRY_NS = NS // 2, 122 * NS
 _DEADLINE = "DeadlineExceeded"
 _DEADLINE_TEXT = "Pod was active on the node longer than the specified deadline"
 
@@ -112,6 +115,7 @@ class PodWorker:
         self._not_before_ns = 0
         self._signal: Signal[None] | None = None
         self._requested_look_ns = 0
+        self._mount_retry_ns = _MOUNT_RETRY_NS
 
     # Being woken
 
@@ -256,6 +260,9 @@ class PodWorker:
             grace = grace_after_probe_s(pod, kill.spec, kill.probe)
             await self._lifecycle.stop(pod, kill.spec, kill.record, grace, kill.message)
         if actions.create_sandbox:
+            if not await self._has_mounts(pod, done):
+                self._finish_sync(done)
+                return False
             try:
                 record.ip = await self._start_sandbox(pod)
             except SandboxFailed as error:
@@ -274,6 +281,18 @@ class PodWorker:
             for spec in actions.to_start:
                 await self._start(pod, spec, seen_ns, done)
         self._finish_sync(done)
+        return False
+
+    async def _has_mounts(self, pod: JsonObject, done: _SyncOutcome) -> bool:
+        """Whether what its volumes come from is there; if not, it is looked for again, less and less often."""
+        if not pod["spec"].get("volumes"):
+            return True
+        missing = await missing_mount(self._agent.client, pod)
+        if not missing:
+            return True
+        self._agent.pod_event(pod, "Warning", "FailedMount", missing)
+        done.retry(self._mount_retry_ns)
+        self._mount_retry_ns = min(2 * self._mount_retry_ns, _LONGEST_MOUNT_RETRY_NS)
         return False
 
     async def _start(self, pod: JsonObject, spec: JsonObject, seen_ns: int, done: _SyncOutcome) -> bool:
