@@ -18,8 +18,10 @@ from rayrig_core.objects import Json, JsonObject, copy_json, name_of
 from rayrig_core.resource_types import GATEWAY, RAY_SERVICE, ResourceType
 from rayrig_core.resources.labels import GATEWAY_PORT
 from rayrig_core.timestamps import NS, to_ns
+from rayrig_scenarios import node_actions
 from rayrig_scenarios.judgement import Finding, is_watched, judge, resources_of
 from rayrig_scenarios.language.conditions import Condition
+from rayrig_scenarios.language.node_steps import DrainOf, NodeOf
 from rayrig_scenarios.language.paths import assign, lookup, parse_path, shown
 from rayrig_scenarios.language.steps import ExpectedAnswer
 from rayrig_scenarios.language.world_values import SERVICE_PORT
@@ -286,6 +288,31 @@ class Actions:
             source.stop()
         for source in self.seen.traffic.values():
             await source.settled()
+
+    # Nodes
+
+    async def drain(self, written: DrainOf) -> str:
+        """As `kubectl drain`; answers how it went. Raises `StepFailed` when it ends otherwise than it should."""
+        self.seen.changed_seq = len(self.world.trace)
+        if written.background:
+            return node_actions.start_drain(self.world, written)
+        try:
+            node, outcome = await node_actions.drain(self.world, written)
+        except ApiError as error:
+            return _refused("drain", error, written.refused or None)
+        words = node_actions.in_words(node, outcome)
+        if outcome.is_drained == bool(written.refused) or written.refused not in outcome.error:
+            wanted = f'; wanted an error with "{written.refused}"' if written.refused else ""
+            raise StepFailed(words + wanted)
+        return words
+
+    async def cordon(self, written: NodeOf, wanted: bool) -> str:
+        """As `kubectl cordon`, or `kubectl uncordon` when not `wanted`; answers what it prints."""
+        self.seen.changed_seq = len(self.world.trace)
+        try:
+            return await node_actions.cordon(self.world, written, wanted)
+        except ApiError as error:
+            return _refused("cordon" if wanted else "uncordon", error, None)
 
     async def fault(self, kind: str, params: Mapping[str, Any]) -> str:
         self.seen.changed_seq = len(self.world.trace)

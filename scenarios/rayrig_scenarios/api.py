@@ -41,6 +41,7 @@ from rayrig_scenarios.language.manifests import (
     manifest_file,
 )
 from rayrig_scenarios.language.node_sizing import nodes_for
+from rayrig_scenarios.language.node_steps import DrainOf, NodeOf
 from rayrig_scenarios.language.scenario_file import Nodes, TrafficSource
 from rayrig_scenarios.language.steps import Apply, Fault
 from rayrig_scenarios.language.world_values import body_of, node_spec, traffic_spec
@@ -461,6 +462,29 @@ class Rig:
             raise Broken("\n".join([f"scenario {result.scenario.name}: {result.verdict}", *what_broke(result)]))
         return result
 
+
+    # Nodes
+
+    def drain(self, node: str = "", *, labels: Mapping[str, str] | None = None, **options: Any) -> str:
+        """As `kubectl drain`; answers how it went, raises `Broken` when it cannot.
+
+        The node is that of the first pod with `labels` where it has no name. `options` as in YAML: `ignore_daemonsets`,
+        `delete_emptydir_data`, `force`, `timeout`, `refused`, `background`, ….
+        """
+        __tracebackhide__ = True
+        return self._do(
+            self._act.drain(given_model(DrainOf, {"node": node, "labels": dict(labels or {}), **options}, "drain"))
+        )
+
+    def cordon(self, node: str) -> str:
+        """As `kubectl cordon`: no new pods on the node."""
+        __tracebackhide__ = True
+        return self._do(self._act.cordon(given_model(NodeOf, {"node": node}, "cordon"), True))
+
+    def uncordon(self, node: str) -> str:
+        """As `kubectl uncordon`."""
+        __tracebackhide__ = True
+        return self._do(self._act.cordon(given_model(NodeOf, {"node": node}, "uncordon"), False))
 
 class RigTraffic:
     """Traffic that was started by `Rig.traffic`. As a context manager it is stopped and settled at the end."""

@@ -228,6 +228,13 @@ class Performance:
             case "fault":
                 assert step.fault is not None
                 return await actions.fault(step.fault.kind, step.fault.params)
+            case "drain":
+                assert step.drain is not None
+                return await actions.drain(step.drain)
+            case "cordon" | "uncordon":
+                node = step.cordon or step.uncordon
+                assert node is not None
+                return await actions.cordon(node, step.cordon is not None)
             case "sleep":
                 assert step.sleep is not None
                 await actions.sleep(step.sleep)
@@ -375,6 +382,10 @@ def title_of(step: Step) -> str:
         params = [f"{name}={value}" for name, value in step.fault.params.items() if value != usual[name]]
         return f"fault {step.fault.kind}" + (f" ({', '.join(params)})" if params else "")
     if step.sleep is not None:
+    for verb in ("drain", "cordon", "uncordon"):
+        node = getattr(step, verb)
+        if node is not None:
+            return f"{verb} {node.node or 'the node of a pod'}"
         return f"sleep {step.sleep:g} s"
     if step.request is not None:
         method, _, _ = request_body(step.request)

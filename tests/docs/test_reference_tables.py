@@ -17,7 +17,7 @@ import pytest
 from rayrig_backends.faults import FAULTS, Param, ParamType
 from rayrig_fakes.kubernetes.fault_rules import KINDS
 from rayrig_scenarios.api import Rig, RigTraffic
-from rayrig_scenarios.language import conditions, container_scripts, scenario_file, steps
+from rayrig_scenarios.language import conditions, container_scripts, node_steps, scenario_file, steps
 from rayrig_scenarios.language.model import Model, yaml_name
 from rayrig_scenarios.language.world_values import SERVICE_PORT
 from rayrig_sim.calibration import Calibration, Constant, Exponential, LogNormal, Uniform
@@ -53,6 +53,7 @@ def names(*models: type[Model]) -> list[str]:
         ("wait", names(steps.Wait)),
         ("hold", names(steps.Hold)),
         ("remember", names(steps.ObjectField)),
+        ("drain, cordon, uncordon", names(node_steps.DrainOf)),
         ("request", names(steps.Request) + names(steps.ExpectedAnswer)),
         ("Conditions", [*names(conditions.Condition), "digest", "name"]),
         ("ready, upgrade-started, upgrade-complete, old-cluster-gone", names(conditions.ServiceRef)),

@@ -11,6 +11,7 @@ from rayrig_backends import faults
 from rayrig_core.errors import InputError
 from rayrig_scenarios.language.conditions import Condition, FieldPath, KindName, ObjectRef
 from rayrig_scenarios.language.model import Model, OneOf
+from rayrig_scenarios.language.node_steps import DrainOf, NodeOf
 from rayrig_scenarios.language.remembered import NAME
 from rayrig_scenarios.language.units import Duration, bad, parse_duration
 
@@ -213,6 +214,9 @@ class Step(OneOf):
     hold: Hold | None = None
     remember: Annotated[dict[str, ObjectField] | None, BeforeValidator(_names_to_remember)] = None
     fault: Fault | None = None
+    drain: DrainOf | None = None
+    cordon: NodeOf | None = None
+    uncordon: NodeOf | None = None
     sleep: Duration | None = None
     request: Request | None = None
     start_traffic: Annotated[list[str] | None, BeforeValidator(_one_or_more)] = None
