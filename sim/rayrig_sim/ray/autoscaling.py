@@ -38,16 +38,20 @@ class Group:
     max_replicas: int
     idle_timeout_ns: int
     hosts: int = 1
+    #: Of groups that would do, one of higher priority is grown (Ray 2.56 with autoscaler v2).
+    priority: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Worker:
-    """A worker pod. `available` is None while it is on its way; `idle_ns` is for how long nothing has used it."""
+    """A worker pod. `available` is None while it is on its way; `idle_ns` is for how long nothing has used it; `replica` names
+    the replica of several hosts that it is one of."""
 
     name: str
     group: str
     available: Mapping[str, int] | None
     idle_ns: int = 0
+    replica: str = ""
 
 
 @dataclass(slots=True)
@@ -129,7 +133,7 @@ def _grow(
     """Add replicas, each to the group that uses it best, until all is met or nothing helps."""
     limits = {group.name: min(group.max_replicas, _most(group, counts[group.name], workers, mode)) for group in groups}
     while unmet:
-        best: tuple[tuple[bool, int, float, float], Group, list[Mapping[str, int]]] | None = None
+        best: tuple[tuple[int, bool, int, float, float], Group, list[Mapping[str, int]]] | None = None
         for group in groups:
             if counts[group.name] >= limits[group.name]:
                 continue
@@ -137,7 +141,7 @@ def _grow(
             scores = [_fill(dict(group.per_worker), group.per_worker, rest) for _ in range(group.hosts)]
             if len(rest) == len(unmet):
                 continue
-            score = max(scores)
+            score = (group.priority, *max(scores))
             if best is None or score > best[0]:
                 best = score, group, rest
         if best is None:
@@ -170,19 +174,31 @@ def _fill(left: Amounts, total: Mapping[str, int], unmet: list[Mapping[str, int]
 
 
 def _shrink(group: Group, workers: list[Worker], needed: Mapping[str, None], decision: Decision) -> None:
-    """Idle workers go. A replica of several hosts goes when all of them are idle (they are asked for one by one)."""
-    if group.hosts > 1:
-        return
+    """Idle replicas go, each with all of its hosts: one of several hosts goes when every one of them is idle."""
     count = decision.replicas.get(group.name, group.replicas)
     spare = group.replicas - max(group.min_replicas, 0)
     surplus = group.replicas - count
     gone: list[str] = []
-    for worker in workers:
-        if len(gone) >= max(spare, surplus):
+    replicas = 0
+    for hosts in _replicas_of(workers):
+        if replicas >= max(spare, surplus):
             break
-        is_idle = worker.available is not None and worker.idle_ns >= group.idle_timeout_ns
-        if worker.name not in needed and (is_idle or len(gone) < surplus):
-            gone.append(worker.name)
+        is_idle = len(hosts) >= group.hosts and all(_is_idle(worker, group) for worker in hosts)
+        if not any(worker.name in needed for worker in hosts) and (is_idle or replicas < surplus):
+            gone += [worker.name for worker in hosts]
+            replicas += 1
     if gone:
         decision.delete[group.name] = gone
-        decision.replicas[group.name] = max(group.replicas - len(gone), group.min_replicas)
+        decision.replicas[group.name] = max(group.replicas - replicas, group.min_replicas)
+
+
+def _is_idle(worker: Worker, group: Group) -> bool:
+    return worker.available is not None and worker.idle_ns >= group.idle_timeout_ns
+
+
+def _replicas_of(workers: Iterable[Worker]) -> list[list[Worker]]:
+    """Workers by the replica they are hosts of, in order; a worker without one is a replica of its own."""
+    found: dict[str, list[Worker]] = {}
+    for worker in workers:
+        found.setdefault(worker.replica or worker.name, []).append(worker)
+    return list(found.values())

@@ -97,16 +97,17 @@ class Autoscaler:
             await self._client.patch(RAY_CLUSTER, self._name, patch, self._namespace, patch_type="json")
 
     def _worker(self, pod: JsonObject, cluster: RayCluster) -> Worker:
-        group = labels_of(pod).get("ray.io/group", "")
+        labels = labels_of(pod)
+        group, replica = labels.get("ray.io/group", ""), labels.get("ray.io/worker-group-replica-name", "")
         node = _node_of(pod, cluster)
         if node is None:
-            return Worker(name_of(pod), group, None)
+            return Worker(name_of(pod), group, None, replica=replica)
         now = self._kernel.monotonic_ns()
         if not node.ledger.is_idle:
             self._idle_since.pop(node.node_id, None)
-            return Worker(name_of(pod), group, node.ledger.available)
+            return Worker(name_of(pod), group, node.ledger.available, replica=replica)
         since = self._idle_since.setdefault(node.node_id, now)
-        return Worker(name_of(pod), group, node.ledger.available, now - since)
+        return Worker(name_of(pod), group, node.ledger.available, now - since, replica)
 
 
 def _told(groups: list[Group], decision: Decision) -> str:
@@ -143,6 +144,7 @@ def group_of(group: JsonObject, options: JsonObject) -> Group:
         _MOST if maximum is None else maximum,
         to_ns(IDLE_TIMEOUT_S if idle_s is None else idle_s),
         group.get("numOfHosts") or 1,
+        group.get("priority") or 0,
     )
 
 

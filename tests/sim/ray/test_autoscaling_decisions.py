@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -19,8 +21,8 @@ def group(
     return Group(name, amounts({"CPU": cpu, "GPU": gpu}), now, low, high, IDLE_NS, hosts)
 
 
-def worker(name: str, free: float | None, idle_ns: int = 0, of: str = "w") -> Worker:
-    return Worker(name, of, None if free is None else amounts({"CPU": free}) or {"CPU": 0}, idle_ns)
+def worker(name: str, free: float | None, idle_ns: int = 0, of: str = "w", replica: str = "") -> Worker:
+    return Worker(name, of, None if free is None else amounts({"CPU": free}) or {"CPU": 0}, idle_ns, replica)
 
 
 def cpus(*each: float) -> list[dict[str, int]]:
@@ -89,6 +91,37 @@ def test_a_lowered_maximum_takes_workers_away() -> None:
     decision = decide([group(now=3, high=2)], workers, {}, [])
     assert decision.replicas == {"w": 2}
     assert len(decision.delete["w"]) == 1
+
+
+def slices(*hosts: tuple[str, str, int]) -> list[Worker]:
+    """Hosts with two CPUs each: (name, replica, for how long it is idle; negative: half of it is in use)."""
+    return [worker(name, 2 if idle >= 0 else 1, max(idle, 0), replica=replica) for name, replica, idle in hosts]
+
+
+def test_a_replica_of_several_hosts_goes_when_all_of_them_are_idle() -> None:
+    groups = [group(now=2, hosts=2)]
+    hosts = slices(("a0", "a", IDLE_NS), ("b0", "b", IDLE_NS), ("a1", "a", IDLE_NS), ("b1", "b", -1))
+    assert decide(groups, hosts, {}, []) == Decision({"w": 1}, {"w": ["a0", "a1"]})
+    busy = slices(("a0", "a", IDLE_NS), ("a1", "a", IDLE_NS - 1), ("b0", "b", -1), ("b1", "b", IDLE_NS))
+    assert not decide(groups, busy, {}, [])
+
+
+def test_a_replica_stays_while_one_of_its_hosts_is_on_its_way() -> None:
+    half_there = [*slices(("a0", "a", IDLE_NS)), worker("a1", None, replica="a")]
+    assert not decide([group(hosts=2)], half_there, {}, [])
+    assert not decide([group(hosts=2)], slices(("a0", "a", IDLE_NS)), {}, []), (
+        "the other host's pod is not even made yet"
+    )
+
+
+def test_whole_replicas_above_the_maximum_go_even_when_busy() -> None:
+    hosts = slices(("a0", "a", -1), ("a1", "a", -1), ("b0", "b", -1), ("b1", "b", -1))
+    assert decide([group(now=2, high=1, hosts=2)], hosts, {}, []) == Decision({"w": 1}, {"w": ["a0", "a1"]})
+
+
+def test_a_group_of_higher_priority_is_grown_before_one_that_is_filled_better() -> None:
+    groups = [replace(group("large", cpu=16, now=0), priority=1), group("small", cpu=2, now=0)]
+    assert decide(groups, [], {}, cpus(2)) == Decision({"large": 1})
 
 
 def test_a_replica_of_several_hosts_brings_all_of_them() -> None:
