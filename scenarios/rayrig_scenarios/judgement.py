@@ -8,8 +8,10 @@ from typing import Any
 
 from rayrig_core.objects import JsonObject, condition_of, has_condition, key_of, labels_of, name_of
 from rayrig_core.resource_types import ENDPOINT_SLICE, ResourceType
+from rayrig_core.timestamps import NS
 from rayrig_core.trace import Kind
 from rayrig_scenarios.cluster_readiness import cluster_readiness
+from rayrig_scenarios.endpoint_history import endpoint_counts, ready_over_time
 from rayrig_scenarios.language.conditions import (
     ApplicationOf,
     ClusterRef,
@@ -293,13 +295,28 @@ def _objects(wanted: ObjectsOf, seen: Observations) -> Finding:
 
 def _endpoints(wanted: EndpointsOf, seen: Observations) -> Finding:
     there = seen.endpoints(wanted.name, wanted.namespace)
-    finding = _compare(wanted, {"total": len(there), "ready": sum(there.values())})
+    since_seq = seen.changed_seq if wanted.since == "change" else 0
+    now_ns = seen.world.runtime.monotonic_ns()
+    over_time = ready_over_time(seen.trace, wanted.name, wanted.namespace, since_seq=since_seq, now_ns=now_ns)
+    observed: dict[str, float] = {
+        **endpoint_counts(seen.world, wanted.name, wanted.namespace),
+        "fewest": over_time.fewest,
+        "most": over_time.most,
+        "unavailable": round(over_time.unavailable_ns / NS, 3),
+    }
+    finding = _compare(wanted, observed)
     if wanted.without and wanted.without in there:
         return Finding(False, f"{finding.detail}; {wanted.without} is still among them".removeprefix("; "))
     return Finding(finding.holds, finding.detail or f"{wanted.without} is not among {len(there)}")
 
 
 # Pods
+
+
+def _restarts(pod: JsonObject) -> int:
+    status = pod.get("status") or {}
+    parts = ("initContainerStatuses", "containerStatuses")
+    return sum(each.get("restartCount", 0) for part in parts for each in status.get(part) or ())
 
 
 def _pods(wanted: PodsOf, seen: Observations) -> Finding:
@@ -316,9 +333,8 @@ def _pods(wanted: PodsOf, seen: Observations) -> Finding:
     ready = [pod for pod in pods if has_condition(pod, "Ready")]
     unready = [pod for pod in pods if not has_condition(pod, "Ready")]
     pending = [pod for pod in pods if (pod.get("status") or {}).get("phase", "Pending") == "Pending"]
-    finding = _compare(
-        wanted, {"total": len(pods), "ready": len(ready), "unready": len(unready), "pending": len(pending)}
-    )
+    counts = {"total": len(pods), "ready": len(ready), "unready": len(unready), "pending": len(pending)}
+    finding = _compare(wanted, {**counts, "restarts": sum(_restarts(pod) for pod in pods)})
     if not wanted.reason or not finding.holds:
         return finding
     reasons = [(name_of(pod), seen.world.why_unready(pod)) for pod in unready]
@@ -422,6 +438,8 @@ def _compare(wanted: Any, observed: dict[str, Any]) -> Finding:
 
 
 def _observed(name: str, value: float, bound: Bound, *, seconds: bool = False) -> str:
+    if name == "unavailable":
+        return f"{name} {value:g} s" + ("" if bound.holds(value) else f", wanted {bound} s")
     number = f"{value * 1000:.1f} ms" if seconds else f"{value:g}"
     if bound.holds(value):
         return f"{name} {number}"

@@ -139,7 +139,7 @@ class DeploymentOf(Model):
 
 class PodsOf(Model):
     """Numbers of pods. Which pods: of a RayService's clusters (`service`, and of them the active or pending one) with a role and
-    worker group, or by `labels`. `reason`: each unready pod's reason contains it."""
+    worker group, or by `labels`. `restarts` are those of all their containers; `reason`: each unready pod's contains it."""
 
     service: str = ""
     namespace: str = "default"
@@ -151,28 +151,40 @@ class PodsOf(Model):
     ready: NumberBound | None = None
     unready: NumberBound | None = None
     pending: NumberBound | None = None
+    restarts: NumberBound | None = None
     reason: str = ""
 
     @model_validator(mode="after")
     def _some_number(self) -> Self:
-        if all(bound is None for bound in (self.total, self.ready, self.unready, self.pending)):
-            raise bad("counts nothing", "give one or more of: total, ready, unready, pending")
+        if all(bound is None for bound in (self.total, self.ready, self.unready, self.pending, self.restarts)):
+            raise bad("counts nothing", "give one or more of: total, ready, unready, pending, restarts")
         return self
 
 
 class EndpointsOf(Model):
-    """Endpoints of a Kubernetes Service, as its EndpointSlices have them. `without` is a pod that is not among those."""
+    """Endpoints of a Kubernetes Service, as its EndpointSlices have them. `without` is a pod that is not among those.
+
+    `fewest`, `most` and `unavailable` (the time without any) are of ready endpoints over time: from the first one on, or since the
+    last change: the last apply, patch, delete, drain or fault.
+    """
 
     name: str
     namespace: str = "default"
     total: NumberBound | None = None
     ready: NumberBound | None = None
+    serving: NumberBound | None = None
+    terminating: NumberBound | None = None
     without: str = ""
+    fewest: NumberBound | None = None
+    most: NumberBound | None = None
+    unavailable: DurationBound | None = None
+    since: Literal["start", "change"] = "start"
 
     @model_validator(mode="after")
     def _something(self) -> Self:
-        if self.total is None and self.ready is None and not self.without:
-            raise bad("demands nothing", "give one or more of: total, ready, without")
+        if not self.model_fields_set - {"name", "namespace", "since"}:
+            some = "total, ready, serving, terminating, without, fewest, most, unavailable"
+            raise bad("demands nothing", f"give one or more of: {some}")
         return self
 
 
