@@ -12,6 +12,7 @@ from rayrig_backends.machines import BrokenImages, Machine, TrackedRuntime
 from rayrig_backends.memory_faults import MemoryFaults
 from rayrig_backends.memory_traffic import MemoryTraffic
 from rayrig_backends.readiness import why_unready
+from rayrig_backends.record import Record, changes_of
 from rayrig_backends.usage import UsageMeter
 from rayrig_backends.world import NodeSpec, ObjectTable, Traffic, TrafficSpec, Usage, WorldSpec
 from rayrig_controllers.manager import Manager

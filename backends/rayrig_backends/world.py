@@ -11,6 +11,7 @@ from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, TypeVar
 
+from rayrig_backends.record import Record
 from rayrig_core.objects import Json, JsonObject
 from rayrig_core.ports import HttpClient, KubernetesClient, Runtime, Task
 from rayrig_core.resource_types import ResourceType
@@ -212,7 +213,11 @@ class World(Protocol):
     def usage(self) -> Usage: ...
 
     def why_unready(self, pod: JsonObject) -> str:
-        """Why this pod is not ready, in one line; empty when it is."""
+        """The verdict on a pod that is not ready, in one line; empty when it is. `rayrig_scenarios.why` tells what is behind it."""
+        ...
+
+    def record(self) -> Record:
+        """What became of pods, nodes and Ray's objects so far, and what probes got."""
         ...
 
     def run_until(self, task: Task[Any]) -> None:

@@ -16,12 +16,12 @@ from __future__ import annotations
 from collections.abc import Coroutine, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from rayrig_backends.world import ApplicationSpec, NodeSpec, Traffic, World, WorldFactory, WorldSpec
 from rayrig_core.errors import InputError
 from rayrig_core.http import HttpResponse
-from rayrig_core.objects import Json, JsonObject, copy_json
+from rayrig_core.objects import Json, JsonObject, copy_json, key_of
 from rayrig_core.timestamps import NS
 from rayrig_core.trace import Trace
 from rayrig_scenarios.actions import Actions, StepFailed
@@ -51,6 +51,9 @@ from rayrig_scenarios.runner import memory_world, run
 from rayrig_sim.calibration import Calibration
 from rayrig_sim.kubernetes.kubelet.script_rules import ScriptRule
 from rayrig_sim.traffic.accounting import Accounting
+
+if TYPE_CHECKING:
+    from rayrig_scenarios.why.chain import Chain
 
 T = TypeVar("T")
 
@@ -305,8 +308,19 @@ class Rig:
         return [copy_json(obj) for obj in self.world.objects(KINDS[kind], namespace)]
 
     def why_unready(self, pod: JsonObject) -> str:
-        """Why a pod is not ready, in one line; empty when it is."""
+        """The verdict on a pod that is not ready, in one line; empty when it is."""
         return self.world.why_unready(pod)
+
+    def why(self, pod: str | JsonObject, at: str | float | None = None) -> Chain:
+        """Why a pod is as it is now, or was as it was `at` a time ("95s", seconds), down to the cause. No time passes.
+
+        `pod` is its name, or as much of it as only one pod has; pods that are gone count. Raises `InputError`.
+        """
+        __tracebackhide__ = True
+        from rayrig_scenarios.why.from_run import why
+
+        wanted = pod if isinstance(pod, str) else "/".join(key_of(pod))
+        return why(self.world.record(), self.trace, wanted, given_duration(at, "at") if isinstance(at, str) else at)
 
     # Waiting
 

@@ -5,12 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
+from rayrig_backends.record import Record
 from rayrig_backends.world import ObjectTable, Usage
 from rayrig_core.objects import JsonObject
 from rayrig_core.trace import Trace
 from rayrig_scenarios.language.scenario import Scenario
 from rayrig_sim.traffic.accounting import Accounting
+
+if TYPE_CHECKING:
+    from rayrig_scenarios.why.chain import Chain
 
 
 class Verdict(StrEnum):
@@ -65,7 +70,7 @@ class ExpectationRecord:
 
 @dataclass(frozen=True, slots=True)
 class UnreadyPod:
-    """A pod that is not ready at the end, and why."""
+    """A pod that is not ready at the end, and the verdict on it; `RunResult.why` tells what is behind it."""
 
     name: str
     namespace: str
@@ -96,8 +101,19 @@ class RunResult:
     simulated_ns: int
     wall_s: float
     replay: str
+    record: Record = field(repr=False)
     interrupted: bool = False
     cut_short: str = ""
+
+    def why(self, pod: str, at: str | float | None = None) -> Chain:
+        """Why a pod is as it is at the end, or was as it was `at` a time ("95s", seconds), down to the cause.
+
+        `pod` is its name, or as much of it as only one pod has; pods that are gone count. Raises `InputError`.
+        """
+        from rayrig_scenarios.language.given import given_duration
+        from rayrig_scenarios.why.from_run import why
+
+        return why(self.record, self.trace, pod, given_duration(at, "at") if isinstance(at, str) else at)
 
     @property
     def exit_code(self) -> int:

@@ -352,6 +352,7 @@ class Performance:
             simulated_ns=world.runtime.monotonic_ns(),
             wall_s=wall_s,
             replay=self.scenario.replay_line(seed),
+            record=world.record(),
             interrupted=interrupted,
             cut_short="interrupted" if interrupted else self.cut_short,
         )

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Coroutine, Mapping
 from typing import Any
 
+from rayrig_backends.record import Record, changes_of
 from rayrig_backends.world import NodeSpec, ObjectTable, TrafficSpec, Usage, UsagePoint, WorldSpec
 from rayrig_core.errors import InputError
 from rayrig_core.http import Failure, HttpFailure, HttpResponse
@@ -147,6 +148,10 @@ class ScriptedWorld:
 
     def why_unready(self, pod: JsonObject) -> str:
         return "" if has_condition(pod, "Ready") else UNREADY
+
+    def record(self) -> Record:
+        origin_ns = self.kernel.start_unix_ns
+        return Record(origin_ns, self.kernel.monotonic_ns(), changes_of(self.server.state.store, origin_ns), {})
 
     def run_until(self, task: Task[Any]) -> None:
         self.kernel.run(task)  # type: ignore[arg-type]

@@ -371,10 +371,9 @@ class Kubelet:
         history = self.probe_log.of(self._uids.get((namespace, name), ""))
         return history.observations(_LAST_PROBES) if history is not None else []
 
-    def probe_runs(self, uid: str) -> list[ProbeRun]:
-        """All probes of a pod, also of one that is gone as long as it is remembered, oldest first."""
-        history = self.probe_log.of(uid)
-        return history.runs() if history is not None else []
+    def all_probes(self) -> dict[str, list[ProbeRun]]:
+        """What the probes of its pods got, by uid and oldest first, also of pods that are gone as long as they are remembered."""
+        return self.probe_log.all_runs()
 
     def pods(self) -> list[JsonObject]:
         """Objects of the pods this kubelet looks after, in the order in which it took them."""

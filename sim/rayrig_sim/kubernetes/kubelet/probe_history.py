@@ -140,6 +140,10 @@ class ProbeLog:
     def of(self, uid: str) -> ProbeHistory | None:
         return self._pods.get(uid)
 
+    def all_runs(self) -> dict[str, list[ProbeRun]]:
+        """Of all pods, by uid."""
+        return {uid: history.runs() for uid, history in self._pods.items()}
+
     def begin(self, uid: str) -> ProbeHistory:
         """The pod's history, begun if there is none: a kubelet that comes back goes on with it."""
         found = self._pods.get(uid)
