@@ -225,6 +225,9 @@ def nodes(
     insecure_skip_tls_verify: Annotated[
         bool, typer.Option("--insecure-skip-tls-verify", help="Trust whoever answers.")
     ] = False,
+    script: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="What containers answer and do (docs/scripted-containers.md).")
+    ] = None,
     name: Annotated[str, typer.Option(help="What the nodes' names begin with.")] = "node",
     seed: Annotated[int, typer.Option(help="From which jitter is drawn.", min=0)] = 0,
 ) -> int:
@@ -233,7 +236,7 @@ def nodes(
     from rayrig.cli.reach import Reach
 
     reach = Reach(server, kubeconfig, context, token, certificate_authority, insecure_skip_tls_verify)
-    return nodes_command(reach, sizes, name=name, seed=seed)
+    return nodes_command(reach, sizes, name=name, seed=seed, script=script)
 
 
 @app.command(name="control-plane")

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from rayrig.cli.interrupted import run_until_interrupted
 from rayrig.cli.reach import Reach
 from rayrig_core.errors import InputError
 
 
-def nodes_command(reach: Reach, sizes: Sequence[str], *, name: str, seed: int) -> int:
+def nodes_command(reach: Reach, sizes: Sequence[str], *, name: str, seed: int, script: Path | None = None) -> int:
     """Works until SIGINT or SIGTERM. The exit code. Raises `InputError`."""
+    from rayrig_scenarios.language.script_files import script_file
     from rayrig_scenarios.manifest_checks.capacity import nodes_from
 
+    scripts = () if script is None else script_file(script)
     connection = reach.connection()
     from rayrig_backends.cluster.hollow_nodes import HollowNodes, HollowNodesSettings
     from rayrig_sim.kubernetes.nodes.nodes import NodeSpec
@@ -27,5 +30,5 @@ def nodes_command(reach: Reach, sizes: Sequence[str], *, name: str, seed: int) -
             specs.append(NodeSpec(f"{name}-{number}", capacity=capacity, address=address))
     if not specs:
         raise InputError("no nodes asked for", remedy="such as rayrig nodes 3xcpu=8,memory=32Gi --server URL")
-    nodes = HollowNodes(HollowNodesSettings(connection, specs, seed))
+    nodes = HollowNodes(HollowNodesSettings(connection, specs, seed, scripts))
     return run_until_interrupted(nodes, f"ready {len(specs)} nodes at {connection.server}")

@@ -1,7 +1,7 @@
 """Nodes that are only said to be there: real Node objects and kubelets of ours at any API server, on wall time, over HTTP.
 
-The kubelets are the simulation's. Containers do what their pod's script says (`scripted_containers` in the simulation); without one
-they run until they are stopped and answer nothing. Addresses are of no network: nobody can connect to them.
+The kubelets are the simulation's. Containers do what their pod's script or a rule says (`container_scripts` in the simulation);
+else they run until they are stopped and answer nothing. Addresses are of no network: nobody can connect to them.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from rayrig_core.core_event_recorder import CoreEventRecorder
 from rayrig_core.objects import JsonObject
 from rayrig_sim.kubernetes.kubelet.kubelet import Kubelet
 from rayrig_sim.kubernetes.kubelet.options import KubeletOptions
+from rayrig_sim.kubernetes.kubelet.script_rules import ScriptRule, ScriptRules
 from rayrig_sim.kubernetes.kubelet.scripted_containers import ScriptedContainerRuntime
 from rayrig_sim.kubernetes.nodes.heartbeats import VirtualHeartbeats
 from rayrig_sim.kubernetes.nodes.nodes import NodePresence, NodeSpec
@@ -25,11 +26,12 @@ from rayrig_sim.kubernetes.nodes.nodes import NodePresence, NodeSpec
 
 @dataclass(frozen=True, slots=True)
 class HollowNodesSettings:
-    """`nodes` by their own names; `seed` decides jitter and probe offsets."""
+    """`nodes` by their own names; `seed` decides jitter and probe offsets; `scripts` say what containers do."""
 
     connection: Connection
     nodes: Sequence[NodeSpec]
     seed: int = 0
+    scripts: Sequence[ScriptRule] = ()
 
 
 class HollowNodes:
@@ -62,7 +64,12 @@ class HollowNodes:
             runtime,
             client,
             spec.name,
-            ScriptedContainerRuntime(runtime, allocate_ip=_Addresses(number), is_present=lambda image: True),
+            ScriptedContainerRuntime(
+                runtime,
+                allocate_ip=_Addresses(number),
+                script_of=ScriptRules(self.settings.scripts).script_of,
+                is_present=lambda image: True,
+            ),
             Random(f"{self.settings.seed}/{spec.name}"),
             KubeletOptions(host_ip=spec.address),
             recorder,

@@ -346,6 +346,8 @@ class ScriptedContainerRuntime:
         self._is_present = is_present
         self._ports = ports
         self._pulled: dict[str, None] = {}
+        #: Images that some script has a way to be pulled: they are not there before that.
+        self._to_pull: dict[str, None] = {}
         self._scripts: dict[str, Script] = {}
         #: How often something was done for a pod, by uid and what it was.
         self._times: dict[str, dict[str, int]] = {}
@@ -366,7 +368,7 @@ class ScriptedContainerRuntime:
         return before
 
     def has_image(self, image: str) -> bool:
-        return image in self._pulled or self._is_present(image)
+        return image in self._pulled or (image not in self._to_pull and self._is_present(image))
 
     async def pull_image(self, image: str, pod: JsonObject) -> int | None:
         plays = (self._script(pod).get("images") or {}).get(image) or [{}]
@@ -382,7 +384,9 @@ class ScriptedContainerRuntime:
 
     async def start_sandbox(self, pod: JsonObject) -> str:
         try:
-            play = self._script(pod).get("sandbox") or {}
+            script = self._script(pod)
+            play = script.get("sandbox") or {}
+            self._to_pull.update(dict.fromkeys(script.get("images") or ()))
         except ValueError as error:
             raise SandboxFailed(f"annotation {SCRIPT_ANNOTATION}: {error}") from None
         if play.get("delay"):
