@@ -57,6 +57,11 @@ class InformerCache:
             self._tasks[resource] = self._runtime.spawn(f"{self._actor}/informer/{resource}", informer.run())
         return informer
 
+    @property
+    def version(self) -> int:
+        """Grows with each change in any of them; equal versions of one process show the same objects."""
+        return sum(informer.version for informer in self._informers.values()) + len(self._informers)
+
     def ready(self, resource: ResourceType) -> Informer | None:
         """The informer of a resource if it has its first list."""
         informer = self._informers.get(resource)
@@ -86,9 +91,16 @@ class CachedClient:
 
     def __init__(self, cache: InformerCache, client: KubernetesClient) -> None:
         self.cache = cache
-        #: For reads that must not come from the cache.
-        self.live = client
+        self._live = client
         self.writes = 0
+        #: How often the server was turned to, for writes or reads.
+        self.calls = 0
+
+    @property
+    def live(self) -> KubernetesClient:
+        """The server, for reads that must not come from the cache."""
+        self.calls += 1
+        return self._live
 
     # Reads, from the cache
 

@@ -8,6 +8,7 @@ from random import Random
 from typing import Any, Protocol
 
 from rayrig_controllers.cached_client import CachedClient, InformerCache
+from rayrig_controllers.idle_turns import CountedHttp, IdleTurns
 from rayrig_controllers.options import OperatorOptions
 from rayrig_controllers.reconciler import ReconcileError, ReconcilePanic, Reconciler, Request
 from rayrig_controllers.watches import Watch
@@ -15,13 +16,18 @@ from rayrig_controllers.workqueue import WorkQueue
 from rayrig_core.errors import ApiError
 from rayrig_core.http import HttpFailure
 from rayrig_core.objects import JsonObject
-from rayrig_core.ports import EventRecorder, HttpClient, Runtime, Task, WatchType
+from rayrig_core.ports import EventRecorder, Runtime, Task, WatchType
 from rayrig_core.resource_types import ResourceType
 from rayrig_core.trace import Kind
 
 
 class StoppableRecorder(EventRecorder, Protocol):
     """A recorder whose actors end with the process it belongs to."""
+
+    @property
+    def recorded(self) -> int:
+        """How often it was told of an event."""
+        ...
 
     def tasks(self) -> list[Task[Any]]:
         """The recorder's actors that are running."""
@@ -34,7 +40,7 @@ class ControllerContext:
 
     runtime: Runtime
     client: CachedClient
-    http: HttpClient
+    http: CountedHttp
     rng: Random
     recorder: StoppableRecorder
     options: OperatorOptions
@@ -59,6 +65,7 @@ class Controller:
         self.watches = tuple(watches)
         self.client = context.client
         self.recorder = context.recorder
+        self._http = context.http
         self.queue = WorkQueue(context.runtime)
         self.reconciles = 0
         self.errors = 0
@@ -82,8 +89,18 @@ class Controller:
     async def work(self) -> None:
         """A worker's actor: reconcile key after key."""
         queue, client, reconcile = self.queue, self.client, self.reconciler.reconcile
+        idle = IdleTurns(
+            self._runtime,
+            queue,
+            client,
+            self._http,
+            events_recorded=lambda: self.recorder.recorded,
+            passed=self._pass_over,
+        )
         while True:
-            request = await queue.get()
+            request = await queue.get(idle if self.concurrency == 1 else None)
+            result, was_noted = None, True
+            idle.begin(request)
             writes_before = client.writes
             self.reconciles += 1
             try:
@@ -101,16 +118,22 @@ class Controller:
                 requeue_s = result.requeue_after_s
                 if requeue_s:
                     queue.add_after(request, requeue_s)
-                self._note(request, "ok", round(requeue_s * 1000) if requeue_s else 0, client.writes != writes_before)
+                was_noted = self._note(
+                    request, "ok", round(requeue_s * 1000) if requeue_s else 0, client.writes != writes_before
+                )
+            idle.end(result, was_noted=was_noted)
             queue.done(request)
+
+    def _pass_over(self, count: int) -> None:
+        self.reconciles += count
 
     def _failed(self, request: Request, outcome: str) -> None:
         self.errors += 1
         backoff_s = self.queue.add_rate_limited(request)
         self._note(request, outcome, round(backoff_s * 1000), True)
 
-    def _note(self, request: Request, outcome: str, requeue_ms: int, is_noteworthy: bool) -> None:
-        """Trace a reconcile that failed, wrote something, or ended otherwise than the key's one before."""
+    def _note(self, request: Request, outcome: str, requeue_ms: int, is_noteworthy: bool) -> bool:
+        """Trace a reconcile that failed, wrote something, or ended otherwise than the key's one before; True if it was such."""
         last = self._last_outcome
         if is_noteworthy or last.get(request) != (outcome, requeue_ms):
             last[request] = (outcome, requeue_ms)
@@ -121,3 +144,5 @@ class Controller:
                 outcome,
                 requeue_ms,
             )
+            return True
+        return False

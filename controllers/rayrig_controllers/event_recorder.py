@@ -64,6 +64,8 @@ class EventRecorder:
         self._writer: Task[None] | None = None
         self._housekeeper: Task[None] | None = None
         self._refresh_due_ns = 0
+        #: How often `event` was called.
+        self.recorded = 0
 
     def event(
         self,
@@ -75,6 +77,7 @@ class EventRecorder:
         action: str = "",
     ) -> None:
         runtime = self._runtime
+        self.recorded += 1
         metadata = regarding["metadata"]
         namespace, name = namespace_of(regarding), name_of(regarding)
         key = _SeriesKey(

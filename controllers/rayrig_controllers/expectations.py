@@ -53,6 +53,12 @@ class ScaleExpectations:
                 del self._deleted[key]
         return not created and not deleted
 
+    def awaits_any(self, namespace: str, cluster: str) -> bool:
+        """Something of the cluster has not been struck off."""
+        return any(
+            key[0] == namespace and key[1] == cluster for table in (self._created, self._deleted) for key in table
+        )
+
     def forget_cluster(self, namespace: str, cluster: str) -> None:
         """The cluster is gone, or all its pods were deleted on purpose."""
         for table in (self._created, self._deleted):

@@ -58,6 +58,8 @@ class Informer:
         self._gives_up_when_unserved = gives_up_when_unserved
         self._objects: dict[Key, JsonObject] = {}
         self.has_given_up = False
+        #: Grows with each change of what is read here.
+        self.version = 0
         self._indexes: dict[tuple[str, str], dict[Key, JsonObject]] = {}
         self._handlers: list[Handler] = []
 
@@ -169,6 +171,7 @@ class Informer:
 
     def _apply(self, kind: WatchType, obj: JsonObject) -> None:
         key = key_of(obj)
+        self.version += 1
         before = self._objects.get(key)
         if kind is WatchType.DELETED:
             if before is None:

@@ -12,6 +12,7 @@ from typing import Any
 from rayrig_controllers.cached_client import CachedClient, InformerCache
 from rayrig_controllers.controller import Controller, ControllerContext, StoppableRecorder
 from rayrig_controllers.event_recorder import EventRecorder
+from rayrig_controllers.idle_turns import CountedHttp
 from rayrig_controllers.leader_election import LeaderElector
 from rayrig_controllers.options import OperatorOptions
 from rayrig_core.core_event_recorder import CoreEventRecorder
@@ -49,7 +50,7 @@ class Manager:
         self.is_running = False
         self._runtime = runtime
         self._client = client
-        self._http = http
+        self._http = CountedHttp(http)
         self._rng = rng
         self.cache = InformerCache(
             runtime,

@@ -23,6 +23,8 @@ class Result:
     """A reconcile without error. `requeue_after_s` in seconds; None (or 0): not before the next watch event."""
 
     requeue_after_s: float | None = None
+    #: Nothing in the decision depended on the time: with the same objects and the same answers, the next reconcile does the same.
+    is_settled: bool = False
 
 
 #: Nothing further to do until something changes.

@@ -11,6 +11,7 @@ from heapq import heappop, heappush
 from typing import Any
 
 from rayrig_controllers.reconciler import Request
+from rayrig_core.idle import Recurrence
 from rayrig_core.ports import Runtime, Signal
 from rayrig_core.timestamps import NS, to_ns
 
@@ -70,8 +71,11 @@ class WorkQueue:
         """Failures in a row."""
         return self._failures.get(request, 0)
 
-    async def get(self) -> Request:
-        """The next due key, marked as being processed; the caller's cause becomes the key's. Waits as long as none is due."""
+    async def get(self, idle: Recurrence | None = None) -> Request:
+        """The next due key, marked as being processed; the caller's cause becomes the key's. Waits as long as none is due.
+
+        `idle` is what the only worker of the queue would do with the next ones.
+        """
         runtime, heap = self._runtime, self._heap
         while True:
             now = runtime.monotonic_ns()
@@ -93,7 +97,9 @@ class WorkQueue:
                 return request
             if self._wake is None:
                 self._wake = runtime.signal()
-            if heap:
+            if heap and idle is not None:
+                await runtime.rest((heap[0][0] - now) / NS, idle, self._wake)
+            elif heap:
                 await runtime.wait(self._wake, (heap[0][0] - now) / NS)
             else:
                 await self._wake
@@ -106,6 +112,30 @@ class WorkQueue:
             entry.is_parked = False
             heappush(self._heap, (entry.due_ns, entry.seq, request))
             self._notify()
+
+    # For workers at rest
+
+    def first(self) -> tuple[int, Request] | None:
+        """What comes next, and when it is due."""
+        heap = self._heap
+        while heap:
+            due_ns, seq, request = heap[0]
+            entry = self._entries.get(request)
+            if entry is not None and entry.seq == seq:
+                return due_ns, request
+            heappop(heap)
+        return None
+
+    def waiting(self) -> list[tuple[int, Request]]:
+        """All that waits, in order."""
+        due = ((entry.due_ns, entry.seq, request) for request, entry in self._entries.items())
+        return [(due_ns, request) for due_ns, _, request in sorted(due, key=lambda one: one[:2])]
+
+    def postpone(self, request: Request, due_ns: int) -> None:
+        """A key that waits was done, in effect, and added again for later, with its cause."""
+        self._seq += 1
+        self._entries[request] = _Entry(due_ns, self._seq, self._entries[request].cause)
+        heappush(self._heap, (due_ns, self._seq, request))
 
     @property
     def depth(self) -> int:

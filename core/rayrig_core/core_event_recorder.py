@@ -100,6 +100,8 @@ class CoreEventRecorder:
         self._allowances: dict[tuple[_Who, str], _Allowance] = {}
         self._queue: deque[tuple[_Written, JsonObject, int]] = deque()
         self._sender: Task[None] | None = None
+        #: How often `event` was called.
+        self.recorded = 0
 
     def event(
         self,
@@ -116,6 +118,7 @@ class CoreEventRecorder:
         `field_path` says which part of it, such as `spec.containers{main}`.
         """
         runtime = self._runtime
+        self.recorded += 1
         now_ns = runtime.unix_ns()
         kind = str(regarding.get("kind", ""))
         namespace, name = namespace_of(regarding), name_of(regarding)

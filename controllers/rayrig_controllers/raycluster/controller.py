@@ -101,7 +101,11 @@ class RayClusterReconciler:
         was_written = await self._update_status(cluster, judged.counts, failure)
         if failure is not None:
             raise failure
-        return Result(STATUS_REQUEUE_S if was_written else float(cluster.options.ray_cluster_requeue_s))
+        if was_written:
+            return Result(STATUS_REQUEUE_S)
+        # Only pods that were made and don't show up are given up on after some time.
+        is_settled = not self._pods.expectations.awaits_any(cluster.namespace, cluster.name)
+        return Result(float(cluster.options.ray_cluster_requeue_s), is_settled=is_settled)
 
     # Judging the spec
 

@@ -10,6 +10,7 @@ from rayrig_controllers.rayservice.clusters import must_prepare_new_cluster, rec
 from rayrig_controllers.rayservice.conditions import READY, SUSPENDED, SUSPENDING, VALIDATION_FAILED
 from rayrig_controllers.rayservice.dangling import clean_up_clusters
 from rayrig_controllers.rayservice.gateway import reconcile_gateway_objects
+from rayrig_controllers.rayservice.goal import origin_labels
 from rayrig_controllers.rayservice.head_label import label_head_pod
 from rayrig_controllers.rayservice.initializing_timeout import has_timed_out
 from rayrig_controllers.rayservice.kuberay_1_1 import reconciler as kuberay_1_1
@@ -36,6 +37,7 @@ from rayrig_core.resources.validation import (
 #: Every tick that ends well asks for the next one.
 REQUEUE_S = 2.0
 AGAIN = Result(REQUEUE_S)
+SETTLED = Result(REQUEUE_S, is_settled=True)
 
 
 class RayServiceReconciler:
@@ -79,7 +81,15 @@ class RayServiceReconciler:
         if has_timed_out(tick):
             return AGAIN if clusters_remain else DONE
         await self._reconcile_running(tick)
-        return AGAIN
+        return SETTLED if await self._is_settled(tick) else AGAIN
+
+    async def _is_settled(self, tick: Tick) -> bool:
+        """Ready with one cluster and none on the way: no upgrade, initialisation or deletion, whose steps depend on the time."""
+        if tick.incremental or tick.upgrade_in_progress or tick.status.pending.cluster or not tick.active.is_ready:
+            return False
+        if not tick.conditions.is_true(READY):
+            return False
+        return len(await self.context.client.select(RAY_CLUSTER, tick.namespace, origin_labels(tick.name))) == 1
 
     async def _reconcile_running(self, tick: Tick) -> None:
         """Steps 10 to 18."""
