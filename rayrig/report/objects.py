@@ -9,7 +9,17 @@ from rich.table import Table
 from rayrig_scenarios.results import RunResult
 
 #: Kinds worth a table at the end of a run, with the command that would show them.
-SHOWN = ("rayservices", "rayclusters", "pods", "services")
+SHOWN = (
+    "rayservices",
+    "rayclusters",
+    "deployments",
+    "statefulsets",
+    "daemonsets",
+    "jobs",
+    "pods",
+    "services",
+    "poddisruptionbudgets",
+)
 
 
 def object_tables(result: RunResult) -> Iterator[tuple[str, Table]]:

@@ -17,12 +17,17 @@ from rayrig_core.objects import Json, JsonObject, copy_json, has_condition, key_
 from rayrig_core.ports import Cancelled, Signal
 from rayrig_core.resource_types import (
     CORE_EVENT,
+    DAEMON_SET,
+    DEPLOYMENT,
     ENDPOINT_SLICE,
+    JOB,
     NODE,
     POD,
+    POD_DISRUPTION_BUDGET,
     RAY_CLUSTER,
     RAY_SERVICE,
     SERVICE,
+    STATEFUL_SET,
     ResourceType,
 )
 from rayrig_core.trace import Kind
@@ -56,6 +61,9 @@ FINAL_KINDS: tuple[ResourceType, ...] = (
     NODE,
     CORE_EVENT,
 )
+
+#: Of these the final objects are kept where there are any.
+_WORKLOADS = (DEPLOYMENT, STATEFUL_SET, DAEMON_SET, JOB, POD_DISRUPTION_BUDGET)
 
 _TICK_S = 1.0
 
@@ -336,6 +344,7 @@ class Performance:
             if not has_condition(pod, "Ready"):
                 namespace, name = key_of(pod)
                 unready.append(UnreadyPod(name, namespace, world.why_unready(pod)))
+        kept = (*FINAL_KINDS, *(resource for resource in _WORKLOADS if world.objects(resource)))
         return RunResult(
             scenario=self.scenario,
             seed=seed,
@@ -347,8 +356,8 @@ class Performance:
             requests={name: source.accounting() for name, source in self.actions.seen.traffic.items()},
             usage=world.usage(),
             unready=tuple(unready),
-            objects={resource.plural: world.objects(resource) for resource in FINAL_KINDS},
-            tables={resource.plural: world.object_table(resource) for resource in FINAL_KINDS},
+            objects={resource.plural: world.objects(resource) for resource in kept},
+            tables={resource.plural: world.object_table(resource) for resource in kept},
             simulated_ns=world.runtime.monotonic_ns(),
             wall_s=wall_s,
             replay=self.scenario.replay_line(seed),

@@ -287,7 +287,8 @@ class Source:
         except HttpFailure as failure:
             if exchange in self._in_flight and failure.failure is not Failure.TIMEOUT:
                 fate = Fate.REFUSED if failure.failure is Failure.REFUSED else Fate.RESET
-                self.failed(exchange, fate, str(failure), getattr(server, "ended_by", None))
+                detail = getattr(server, "end", "") or str(failure)
+                self.failed(exchange, fate, detail, getattr(server, "ended_by", None))
             return
         if exchange in self._in_flight:
             self.answered(exchange, True, answer)
@@ -434,7 +435,11 @@ class Source:
         link.cause = self.kernel.cause
         if failure is not Failure.RESET:
             return
+        # A server that ended at the same moment was first; those who wait for its answers have only not had their turn.
+        server = link.server or link.previous
+        detail = getattr(server, "end", "") or "the pod's network was taken down"
+        cause = getattr(server, "ended_by", None) or link.cause
         for exchange in [exchange for exchange in self._in_flight if exchange.link is link]:
             if not exchange.is_done:
                 exchange.abandon()
-            self._broken(exchange, Fate.RESET, "the pod's network was taken down", link.cause)
+            self._broken(exchange, Fate.RESET, detail, cause)

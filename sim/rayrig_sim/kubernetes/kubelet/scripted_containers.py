@@ -107,6 +107,11 @@ class Door:
         """Trace event that led to the end of the container behind it."""
         return self._container.ended_by
 
+    @property
+    def end(self) -> str:
+        """How the container behind it ended, for whoever waits for an answer; empty while it runs."""
+        return self._container.end_in_words
+
     async def handle(self, request: HttpRequest) -> HttpResponse:
         return await self._container.handle(self._port, request)
 
@@ -128,6 +133,7 @@ class ScriptedContainer(AnswersAtOnce):
         self._term_answers: Mapping[str, str] | None = None
         #: Trace event that led to its end.
         self.ended_by: int | None = None
+        self.end_in_words = ""
         self._ports = ports
         self._doors: dict[int, Door] = {}
         if ports is not None and self._script.get("http"):
@@ -153,6 +159,7 @@ class ScriptedContainer(AnswersAtOnce):
         if self._exited.is_set:
             return
         self.ended_by = self._runtime.cause
+        self.end_in_words = f"container {self._name} ended with {code} before it had answered"
         self._exited.set(ContainerExit(code, reason, message, self._script.get("log", "") + log))
         for port, door in self._doors.items():
             if self._ports is not None and self._ports.listener(self._ip, port) is door:
@@ -203,7 +210,7 @@ class ScriptedContainer(AnswersAtOnce):
         elif not answer.delay_s or not await self._runtime.wait(self._exited, answer.delay_s):
             return answer.response()
         self._runtime.cause = self.ended_by
-        raise HttpFailure(Failure.RESET, f"container {self._name} ended before it had answered")
+        raise HttpFailure(Failure.RESET, self.end_in_words)
 
     def _answer_to(self, spec: Mapping[str, Any], path: str) -> Answer:
         text: str | None = None
