@@ -54,7 +54,9 @@ class InProcessClient:
         watch_lag_s: float = 0.0,
         shares_answers: bool = False,
     ) -> None:
-        """`shares_answers`: what is answered is the server's own, and this client's user changes none of it. `latency` gives seconds for a verb; `on_crash` is told the actor's name before a crash fault raises `Cancelled`;
+        """`shares_answers`: what is answered is the server's own, and this client's user changes none of it.
+
+        `latency` gives seconds for a verb; `on_crash` is told the actor's name before a crash fault raises `Cancelled`;
         watch events arrive `watch_lag_s` seconds after their write."""
         self.actor = actor
         self.server = server

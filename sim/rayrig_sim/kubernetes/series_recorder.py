@@ -13,7 +13,7 @@ from typing import Literal
 
 from rayrig_core.errors import ApiError
 from rayrig_core.event_names import EventNames, event_subject
-from rayrig_core.objects import JsonObject, name_of, namespace_of, uid_of
+from rayrig_core.objects import JsonObject, Vouched, name_of, namespace_of, uid_of
 from rayrig_core.ports import KubernetesClient, Runtime
 from rayrig_core.resource_types import EVENT
 from rayrig_core.timestamps import NS, rfc3339_micro
@@ -107,7 +107,7 @@ class SeriesEventRecorder:
                     if name:
                         await self._client.patch(EVENT, name, body, namespace, patch_type="merge")
                     else:
-                        await self._client.create(EVENT, body, namespace)
+                        await self._client.create(EVENT, Vouched(body), namespace)
                 except ApiError:
                     continue
         finally:

@@ -1,9 +1,9 @@
 """Writes whose makers vouch for them (`rayrig_core.objects.Vouched`): what nobody need look through is taken as it is.
 
-The controllers, kubelets and recorders of a simulation write by the hundred thousand, and what they write comes from types of ours.
-Here such a body is neither decoded nor copied nor validated: parts of it become parts of what is stored. All that depends on what is
-there is looked at as ever: names, versions, uids, finalizers, generation. Whatever is out of the ordinary is left to the writer
-that looks through everything (the answer is None then).
+The controllers, kubelets and recorders of a simulation write by the hundred thousand, and what they write comes from types of
+ours. Here such a body is neither decoded nor copied nor validated: parts of it become parts of what is stored. All that depends on
+what is there is looked at as ever: names, versions, uids, finalizers, generation. Whatever is out of the ordinary is left to the
+writer that looks through everything (the answer is None then).
 """
 
 from __future__ import annotations

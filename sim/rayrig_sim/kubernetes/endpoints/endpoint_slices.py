@@ -12,6 +12,7 @@ from random import Random
 from rayrig_core.errors import ApiError
 from rayrig_core.objects import (
     JsonObject,
+    Vouched,
     has_condition,
     is_being_deleted,
     key_of,
@@ -220,7 +221,7 @@ class EndpointSliceController:
             return
         self._tell(followed, wanted)
         for slice_, endpoints in plan.update:
-            body = {**slice_, "endpoints": endpoints or None}
+            body = Vouched(slice_, endpoints=endpoints or None)
             body["metadata"] = {**slice_["metadata"], "labels": labels}
             written = await self._client.update(ENDPOINT_SLICE, body)
             followed.slices[name_of(written)] = written

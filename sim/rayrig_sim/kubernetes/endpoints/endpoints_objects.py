@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from rayrig_core.errors import NotFound
 from rayrig_core.objects import (
     JsonObject,
+    Vouched,
     annotations_of,
     condition_of,
     has_condition,
@@ -114,7 +115,7 @@ class EndpointsController:
         if current is None:
             written = await self._client.create(ENDPOINTS, body, namespace)
         else:
-            written = await self._client.update(ENDPOINTS, body)
+            written = await self._client.update(ENDPOINTS, Vouched(body))
         self._endpoints.wrote(written)
 
     def _first_change(self, key: Key, service: JsonObject, pods: Sequence[JsonObject]) -> int | None:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from rayrig_core.errors import ApiError, NotFound
-from rayrig_core.objects import JsonObject, name_of, namespace_of, uid_of
+from rayrig_core.objects import JsonObject, Vouched, name_of, namespace_of, uid_of
 from rayrig_core.ports import KubernetesClient, Preconditions, Runtime
 from rayrig_core.resource_types import POD
 from rayrig_core.timestamps import rfc3339
@@ -195,7 +195,7 @@ class StatusManager:
         body = self._to_write(uid, entry, status)
         try:
             if not _covers(entry.api_status, body):
-                patch = {"metadata": {"uid": uid}, "status": body}
+                patch = Vouched({"metadata": {"uid": uid}, "status": body})
                 answer = await self._client.patch(
                     POD, name, patch, namespace, patch_type="strategic", subresource="status"
                 )

@@ -11,7 +11,16 @@ from dataclasses import dataclass, field
 from random import Random
 
 from rayrig_core.errors import ApiError, NotFound
-from rayrig_core.objects import JsonObject, condition_of, is_being_deleted, labels_of, name_of, namespace_of, uid_of
+from rayrig_core.objects import (
+    JsonObject,
+    Vouched,
+    condition_of,
+    is_being_deleted,
+    labels_of,
+    name_of,
+    namespace_of,
+    uid_of,
+)
 from rayrig_core.ports import EventRecorder, KubernetesClient, Runtime, WatchType
 from rayrig_core.resource_types import NODE, POD, SERVICE
 from rayrig_core.timestamps import NS, rfc3339
@@ -211,7 +220,7 @@ class Scheduler:
             "target": {"kind": "Node", "name": node},
         }
         try:
-            await self._client.create_subresource(POD, needs.name, "binding", body, needs.namespace)
+            await self._client.create_subresource(POD, needs.name, "binding", Vouched(body), needs.namespace)
         except ApiError as error:
             is_gone = isinstance(error, NotFound)
             self._unassign(entry, f'running Bind plugin "DefaultBinder": {error.message}', is_gone=is_gone)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from rayrig_core.errors import ApiError, NotFound
 from rayrig_core.objects import (
     JsonObject,
-    copy_json,
+    Vouched,
     is_being_deleted,
     key_of,
     name_of,
@@ -97,14 +97,14 @@ class ReplicaSetController:
     async def _create(self, owner: JsonObject, count: int) -> tuple[str, ApiError] | None:
         """In batches of 1, 2, 4, …: when the API server refuses, it is not asked for all of them."""
         template = owner["spec"].get("template") or {}
-        body = pod_of(owner, REPLICA_SET, template)
+        body = Vouched(pod_of(owner, REPLICA_SET, template))
         body["metadata"]["generateName"] = f"{name_of(owner)}-"
         left, batch = count, 1
         while left > 0:
             refusal: ApiError | None = None
             for _ in range(min(batch, left)):
                 try:
-                    pod = await self._client.create(POD, copy_json(body), namespace_of(owner))
+                    pod = await self._client.create(POD, body, namespace_of(owner))
                 except ApiError as refused:
                     if _is_of_terminating_namespace(refused):
                         return None
@@ -168,7 +168,7 @@ class ReplicaSetController:
         if conditions:
             status["conditions"] = conditions
         if status != before:
-            written = await self._client.update(REPLICA_SET, {**found, "status": status}, subresource="status")
+            written = await self._client.update(REPLICA_SET, Vouched(found, status=status), subresource="status")
             self._sets.wrote(written)
         if counts.next_available_s is not None:
             self._work.touch_after(key_of(found), counts.next_available_s)

@@ -13,6 +13,7 @@ from typing import TypeAlias
 from rayrig_core.errors import AlreadyExists, ApiError, NotFound
 from rayrig_core.objects import (
     JsonObject,
+    Vouched,
     annotations_of,
     controller_of,
     copy_json,
@@ -297,9 +298,9 @@ class DeploymentController:
         annotations = with_sizes(annotations_of(replica_set), limits.replicas, limits.replicas + limits.surge)
         if before == size and annotations == annotations_of(replica_set):
             return False
-        body = copy_json(replica_set)
-        body["spec"]["replicas"] = size
-        body["metadata"]["annotations"] = annotations
+        body = Vouched(replica_set)
+        body["spec"] = {**replica_set["spec"], "replicas": size}
+        body["metadata"] = {**replica_set["metadata"], "annotations": annotations}
         await self._write_set(work, body)
         if before == size:
             return False
@@ -373,7 +374,7 @@ class DeploymentController:
     async def _write_status(
         self, work: _Rollout, status: JsonObject, annotations: dict[str, str] | None = None
     ) -> None:
-        body = {**work.deployment, "status": status}
+        body = Vouched(work.deployment, status=status)
         if annotations is not None:
             body["metadata"] = {**body["metadata"], "annotations": annotations}
         written = await self._client.update(DEPLOYMENT, body, subresource="status")
