@@ -58,6 +58,45 @@ def run(
 
 
 @app.command()
+def why(
+    pod: Annotated[
+        str,
+        typer.Argument(help="Its name, or as much of it as only one pod has. Left out: each pod that is not ready, in short."),
+    ] = "",
+    scenario: Annotated[
+        str, typer.Option(metavar="NAME|FILE", help="The run to ask, which is repeated; the last run when left out.")
+    ] = "",
+    at: Annotated[str, typer.Option(metavar="TIME", help="Virtual time, as 95s; the end of the run when left out.")] = "",
+    seed: Annotated[int | None, typer.Option(help="Of the run; the scenario's own when left out.", min=0)] = None,
+    feature_gates: Annotated[str, typer.Option(help="The operator's, as they were in the run.")] = "",
+    server: Annotated[str, typer.Option(metavar="URL", help="Instead of a run: a cluster's API server.")] = "",
+    kubeconfig: Annotated[Path | None, typer.Option(metavar="FILE", help="Instead of --server.")] = None,
+    context: Annotated[str, typer.Option(help="Of the kubeconfig; its current one when left out.")] = "",
+    token: Annotated[str, typer.Option(help="Bearer token for --server.", envvar="RAYRIG_TOKEN")] = "",
+    certificate_authority: Annotated[Path | None, typer.Option(metavar="FILE", help="For --server by https.")] = None,
+    insecure_skip_tls_verify: Annotated[
+        bool, typer.Option("--insecure-skip-tls-verify", help="Trust whoever answers.")
+    ] = False,
+    namespace: Annotated[str, typer.Option("--namespace", "-n", help="Of the pod; default on a cluster.")] = "",
+    json: Annotated[bool, typer.Option("--json", help="Print the chain as JSON.")] = False,
+) -> int:
+    """Say why a pod is not ready, or was not at some time of a run: from the verdict down to the cause, with each probe.
+
+    Exit code 0: the pod is ready; 1: it is not; 2: it cannot be told.
+    """
+    from rayrig.cli.reach import Reach
+    from rayrig.cli.why import RunOptions, why_command
+
+    return why_command(
+        pod,
+        RunOptions(scenario, seed, feature_gates, at),
+        Reach(server, kubeconfig, context, token, certificate_authority, insecure_skip_tls_verify),
+        namespace,
+        as_json=json,
+    )
+
+
+@app.command()
 def verify(
     targets: Annotated[
         list[str] | None, typer.Argument(help="Scenarios or manifests; all bundled scenarios when left out.")

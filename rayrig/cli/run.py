@@ -20,6 +20,7 @@ def run_command(
     feature_gates: str = "",
 ) -> int:
     """The exit code. Raises `InputError`."""
+    from rayrig.cli.last_run import LastRun, remember
     from rayrig.report.console import error_console
     from rayrig_scenarios.language.load import load
     from rayrig_scenarios.runner import run
@@ -38,6 +39,7 @@ def run_command(
     if trace_file is not None:
         with trace_file.open("w", encoding="utf-8") as out:
             out.writelines(event.line() + "\n" for event in result.trace)
+    remember(LastRun(target, result.seed, feature_gates))
     try:
         _report(result, as_json=as_json)
     except BrokenPipeError:

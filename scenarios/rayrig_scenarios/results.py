@@ -115,6 +115,17 @@ class RunResult:
 
         return why(self.record, self.trace, pod, given_duration(at, "at") if isinstance(at, str) else at)
 
+    def why_each(self, at: str | float | None = None) -> list[Chain]:
+        """The same for each pod that is there at the end, or was there at that time."""
+        from rayrig_scenarios.language.given import given_duration
+        from rayrig_scenarios.why.from_run import why_each
+
+        return why_each(self.record, self.trace, given_duration(at, "at") if isinstance(at, str) else at)
+
+    def why_command(self, pod: str) -> str:
+        """The command that tells why a pod is as it is at the end of this run."""
+        return self.replay.replace("rayrig run ", f"rayrig why {pod} --scenario ", 1)
+
     @property
     def exit_code(self) -> int:
         """0 held, 1 broken, 2 could not be told."""

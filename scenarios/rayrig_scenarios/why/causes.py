@@ -25,7 +25,7 @@ def causes_of(evidence: Evidence, seq: int) -> list[Link]:
         if event.kind is Kind.STEP:
             # A step without a name of its own says only which fault it is.
             if links and not str(event["detail"]).startswith("fault "):
-                links.append(Link(f"the scenario's step: {event['detail']}", event.t_ns, (), event.seq))
+                links.append(Link(f"the scenario took the step: {event['detail']}", event.t_ns, (), event.seq))
             break
         if _is_worth_naming(event):
             links.append(as_link(event))

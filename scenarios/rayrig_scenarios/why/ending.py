@@ -165,7 +165,7 @@ def _step_that_changed(service: str, created: TraceEvent, evidence: Evidence) ->
     ]
     for cause in evidence.trace.causes_of(writes[-1].seq) if writes else ():
         if cause.kind is Kind.STEP:
-            return [Link(f"the scenario's step: {cause['detail']}", cause.t_ns, (), cause.seq)]
+            return [Link(f"the scenario took the step: {cause['detail']}", cause.t_ns, (), cause.seq)]
     return []
 
 

@@ -114,7 +114,9 @@ class Evidence:
         return min(heads, key=lambda head: bool(head["metadata"].get("deletionTimestamp")), default=None)
 
     def since(self, versions: Sequence[Version], holds: Callable[[JsonObject], bool]) -> int | None:
-        """Since when it holds, if it does."""
+        """Since when it holds, if it does and that is known: on a real cluster only the present is."""
+        if self.clock.is_live:
+            return None
         since: int | None = None
         for version in reversed(versions):
             if version.is_gone or not holds(version.object):

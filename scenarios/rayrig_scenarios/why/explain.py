@@ -9,7 +9,7 @@ from rayrig_scenarios.why.containers import noun, why_image_is_missing, why_it_e
 from rayrig_scenarios.why.ending import why_deleted, why_ended
 from rayrig_scenarios.why.evidence import Evidence, key_text
 from rayrig_scenarios.why.nodes import is_looked_after, why_node_is_not_ready
-from rayrig_scenarios.why.probing import asked, told_runs, why_probe_has_not_passed
+from rayrig_scenarios.why.probing import asked, started_at, told_runs, why_probe_has_not_passed
 from rayrig_scenarios.why.scheduling import why_unscheduled
 from rayrig_scenarios.why.serve_reasons import (
     GCS_WAIT,
@@ -88,6 +88,8 @@ def _of_container(pod: JsonObject, found: Standing, evidence: Evidence, explain_
     container = found.container
     versions = evidence.versions(key_text(pod))
     since_ns = evidence.since(versions, lambda obj: standing(obj) == found)
+    if since_ns is None:
+        since_ns = started_at(pod, container, evidence) or evidence.condition_since(versions, "Ready")
     match found.stage:
         case Stage.IMAGE:
             return why_image_is_missing(pod, container, evidence, since_ns)

@@ -7,7 +7,7 @@ from rayrig_core.errors import InputError
 from rayrig_core.timestamps import NS, to_ns
 from rayrig_core.trace import Trace
 from rayrig_scenarios.why.chain import Chain, Clock
-from rayrig_scenarios.why.evidence import Evidence, Version
+from rayrig_scenarios.why.evidence import Evidence, Version, key_text
 from rayrig_scenarios.why.explain import explain
 from rayrig_scenarios.why.names import born_later, chosen_pod
 
@@ -28,6 +28,13 @@ def evidence_of(record: Record, trace: Trace, at_s: float | None = None) -> Evid
                 break
             versions.setdefault(change.key, []).append(Version(change.t_ns, change.object, change.is_deletion))
     return Evidence(at_ns, histories, Clock(origin_unix_ns=record.origin_unix_ns), record.probes, trace)
+
+
+def why_each(record: Record, trace: Trace, at_s: float | None = None) -> list[Chain]:
+    """Why each pod that is there is as it is, by namespace and name. Raises `InputError` for a time the run has not seen."""
+    evidence = evidence_of(record, trace, at_s)
+    chains = [explain(key_text(pod), evidence) for pod in evidence.pods]
+    return [chain for chain in chains if chain is not None]
 
 
 def why(record: Record, trace: Trace, pod: str, at_s: float | None = None) -> Chain:
