@@ -16,11 +16,13 @@ import pytest
 from rayrig_controllers.manager import Manager
 from rayrig_controllers.options import OperatorOptions
 from rayrig_controllers.rayservice.controller import controller
+from rayrig_core.faultpoints import ErrorBefore, Reaction
 from rayrig_core.http import Failure, HttpFailure, HttpResponse
 from rayrig_core.objects import JsonObject, condition_of, labels_of, name_of
 from rayrig_core.ports import WatchType
 from rayrig_core.resource_types import (
     ENDPOINT_SLICE,
+    ENDPOINTS,
     EVENT,
     GATEWAY,
     HTTP_ROUTE,
@@ -55,6 +57,7 @@ class Request:
     path: str
     body: Any = None
     headers: Mapping[str, str] = field(default_factory=dict)
+    timeout_s: float = 0.0
 
 
 @dataclass
@@ -144,11 +147,26 @@ class Ray:
         cluster = self.stage.cluster_at(host)
         path = parts.path + (f"?{parts.query}" if parts.query else "")
         dashboard = self[cluster]
-        seen = Request(self.stage.now_s, method, path, json.loads(body) if body else None, headers or {})
+        seen = Request(self.stage.now_s, method, path, json.loads(body) if body else None, headers or {}, timeout_s)
         dashboard.requests.append(seen)
         if dashboard.failure is Failure.TIMEOUT and parts.path != "/-/healthz":
             await self.stage.kernel.sleep(timeout_s)
         return dashboard.answer(method, parts.path if "/-/healthz" not in parts.path else "/-/healthz", body)
+
+
+class Refusals:
+    """Port `Faults` of the operator's client: calls of a verb on a resource that are refused, and how often still."""
+
+    def __init__(self) -> None:
+        self.left: dict[tuple[str, str], int] = {}
+        self.reaction: Reaction = ErrorBefore(500, "InternalError", "no luck")
+
+    def pass_through(self, actor: str, verb: str, target: str) -> Reaction | None:
+        for (refused, prefix), left in self.left.items():
+            if verb == refused and target.startswith(prefix) and left > 0:
+                self.left[refused, prefix] = left - 1
+                return self.reaction
+        return None
 
 
 class Stage:
@@ -157,9 +175,10 @@ class Stage:
     def __init__(self, options: OperatorOptions | None = None) -> None:
         self.kernel = Kernel(seed=1)
         self.server = ApiServer(self.kernel.unix_ns, self.kernel.streams.stream("server"), trace=self.kernel.trace)
-        self.server.add_definitions(custom_resource_definitions())
         self.options = options or OperatorOptions()
+        self.server.add_definitions(custom_resource_definitions(self.options.release.version))
         self.ray = Ray(self)
+        self.refusals = Refusals()
         #: Seconds from a cluster's creation until its head pod exists and until it is ready; None: never.
         self.head_after_s: float | None = 0.0
         self.ready_after_s: float | None = 0.0
@@ -194,7 +213,7 @@ class Stage:
     # The operator
 
     def start_operator(self) -> None:
-        client = InProcessClient(self.server, self.kernel, actor="operator")
+        client = InProcessClient(self.server, self.kernel, actor="operator", faults=self.refusals)
         manager = Manager(
             self.kernel, client, http=self.ray, rng=self.kernel.streams.stream("operator"), options=self.options
         )
@@ -274,6 +293,14 @@ class Stage:
         found = [e for e in self.all(EVENT) if e["regarding"]["kind"] == "RayService"]
         found.sort(key=lambda e: (e["eventTime"], e["metadata"]["name"]))
         return [(e["reason"], e["note"]) for e in found if not reasons or e["reason"] in reasons]
+
+    def told(self, *reasons: str) -> list[tuple[float, str]]:
+        """(second, reason) of everything the operator told of the RayService, also what was counted only."""
+        return [
+            (event.t_s, event["reason"])
+            for event in self.kernel.trace.select(Kind.EVENT)
+            if event.subject.startswith("rayservices/") and (not reasons or event["reason"] in reasons)
+        ]
 
     def writes(self, since_s: float = 0.0) -> list[tuple[float, str]]:
         """The operator's writes other than events: (second, `verb object`)."""
@@ -414,6 +441,27 @@ class Stage:
             for service in self.all(SERVICE):
                 if "ray.io/serve" in (service["spec"].get("selector") or {}):
                     await self._write_slice(service)
+                    if self.options.profile == "1.1":
+                        await self._write_endpoints(service)
+
+    async def _write_endpoints(self, service: JsonObject) -> None:
+        """The Endpoints object of a Service, for operators that read those."""
+        selector = service["spec"]["selector"]
+        addresses = [
+            {"ip": pod["status"]["podIP"], "targetRef": {"kind": "Pod", "name": name_of(pod)}}
+            for pod in self.all(POD)
+            if (pod.get("status") or {}).get("podIP")
+            and pod["status"]["conditions"][0]["status"] == "True"
+            and all(labels_of(pod).get(key) == value for key, value in selector.items())
+        ]
+        subsets = [{"addresses": addresses, "ports": [{"port": 8000}]}] if addresses else []
+        metadata = {"name": name_of(service), "namespace": "default"}
+        body = {"apiVersion": "v1", "kind": "Endpoints", "metadata": metadata, "subsets": subsets}
+        found = self.get(ENDPOINTS, name_of(service))
+        if found is None:
+            await self.client.create(ENDPOINTS, body, "default")
+        elif (found.get("subsets") or []) != subsets:
+            await self.client.update(ENDPOINTS, {**found, "subsets": subsets})
 
     async def _write_slice(self, service: JsonObject) -> None:
         selector = service["spec"]["selector"]
