@@ -16,6 +16,7 @@ from rayrig_core.http import HttpFailure
 from rayrig_core.objects import JsonObject, is_being_deleted, labels_of, name_of
 from rayrig_core.ports import KubernetesClient, Signal
 from rayrig_core.resource_types import POD, RAY_CLUSTER
+from rayrig_core.resources.quantities import parse_quantity
 from rayrig_core.timestamps import to_ns
 from rayrig_sim.kernel import Kernel
 from rayrig_sim.kubernetes.kubelet.scripted_containers import ScriptedContainer
@@ -31,6 +32,8 @@ IDLE_TIMEOUT_S = 60
 _MOST = 2_147_483_647
 #: How many CPUs a worker is taken to offer that states none.
 _CPUS_UNSTATED = 1.0
+#: Accelerators by the resource of the container and that of Ray (kuberay-operator 3.16).
+_ACCELERATORS = (("google.com/tpu", "TPU"), ("aws.amazon.com/neuroncore", "neuron_cores"))
 
 
 class AutoscalerContainer(ScriptedContainer):
@@ -158,6 +161,10 @@ def worker_resources(group: JsonObject) -> Amounts:
     resources = containers[0].get("resources") or {}
     limits = {**(resources.get("requests") or {}), **(resources.get("limits") or {})}
     found = node_resources(StartCommand(False, "", params), {"resources": {"limits": limits}}, host_cpus=_CPUS_UNSTATED)
+    # KubeRay puts these into the start parameters of pods only.
+    found |= {
+        ray: float(parse_quantity(limits[name])) for name, ray in _ACCELERATORS if name in limits and ray not in found
+    }
     found |= {name: float(amount) for name, amount in (group.get("resources") or {}).items()}
     return amounts(found)
 
