@@ -66,7 +66,10 @@ class ApplicationSpec:
 
 @dataclass(frozen=True, slots=True)
 class WorldSpec:
-    """All that a world is built from: equal specs give equal runs."""
+    """All that a world is built from: equal specs give equal runs.
+
+    `elide_idle`: turns of actors that nobody would notice are passed over (docs/design/idle-time.md); off or on, runs are equal.
+    """
 
     seed: int = 0
     nodes: tuple[NodeSpec, ...] = (NodeSpec(),)
@@ -76,6 +79,7 @@ class WorldSpec:
     scripts: tuple[ScriptRule, ...] = ()
     #: The operator's.
     gates: FeatureGates = DEFAULT_GATES
+    elide_idle: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,9 +15,13 @@ NO_INSTANCE: JsonObject = {"controller_info": {}, "proxies": {}, "applications":
 
 
 def instance_details(
-    controller: ServeController, http_options: JsonObject, grpc_options: JsonObject, sources: Sequence[str]
+    controller: ServeController,
+    http_options: JsonObject,
+    grpc_options: JsonObject,
+    sources: Sequence[str],
+    as_of_ns: int,
 ) -> JsonObject:
-    """Everything that is shown of a running instance."""
+    """Everything that is shown of a running instance, with statistics as of that time."""
     actor = controller.actor
     node = actor.node
     return {
@@ -39,7 +43,7 @@ def instance_details(
         },
         "target_capacity": controller.target_capacity,
         "target_groups": _target_groups(controller, int(http_options["port"])),
-        "controller_health_metrics": _health_metrics(controller),
+        "controller_health_metrics": _health_metrics(controller, as_of_ns),
         "restores_unset_config_options": True,
     }
 
@@ -68,10 +72,9 @@ def _target_groups(controller: ServeController, port: int) -> list[JsonObject]:
     ]
 
 
-def _health_metrics(controller: ServeController) -> JsonObject:
+def _health_metrics(controller: ServeController, as_of_ns: int) -> JsonObject:
     """Loop statistics; the modelled loop takes no time."""
-    kernel = controller.context.kernel
-    now_s = kernel.unix_ns() / NS
+    now_s = max((controller.context.kernel.start_unix_ns + as_of_ns) / NS, controller.began_unix_s)
     nothing: dict[str, Any] = {"mean": 0.0, "std": 0.0, "min": 0.0, "max": 0.0}
     uptime_s = now_s - controller.began_unix_s
     return {

@@ -47,8 +47,8 @@ _GRPC_OPTIONS: JsonObject = {
     "request_timeout_s": None,
     "enable_reflection": True,
 }
-#: The GET answer is composed anew when something in it changed, and for its statistics after this long.
-_DETAILS_KEPT_NS = to_ns(30)
+#: The statistics in the GET answer are those of the last multiple of this, so that they don't depend on who asked when.
+_STATISTICS_NS = to_ns(30)
 _ALL_SOURCES = ("declarative", "imperative")
 
 
@@ -100,12 +100,12 @@ class SimulatedServe:
         self.context.kernel.cause = max(
             (app.seq for app in controller.applications.values() if app.seq is not None), default=None
         )
-        now_ns = self.context.now_ns
+        as_of_ns = self.context.now_ns // _STATISTICS_NS * _STATISTICS_NS
         wanted = tuple(sources)
         kept = self._kept.get(wanted)
-        if kept is None or kept[0] != controller.revision or now_ns - kept[1] >= _DETAILS_KEPT_NS:
-            body = instance_details(controller, self.context.http_options, self._grpc_options, wanted)
-            kept = self._kept[wanted] = (controller.revision, now_ns, body)
+        if kept is None or kept[0] != controller.revision or kept[1] != as_of_ns:
+            body = instance_details(controller, self.context.http_options, self._grpc_options, wanted, as_of_ns)
+            kept = self._kept[wanted] = (controller.revision, as_of_ns, body)
         return kept[2]
 
     def version(self) -> object | None:
