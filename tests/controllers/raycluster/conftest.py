@@ -76,9 +76,9 @@ class Rig:
     def __init__(self, **options: Any) -> None:
         self.kernel = Kernel(seed=1)
         self.server = ApiServer(self.kernel.unix_ns, self.kernel.streams.stream("server"), trace=self.kernel.trace)
-        self.server.add_definitions(custom_resource_definitions())
         self.watch_lag_s = options.pop("watch_lag_s", 0.0)
         self.options = OperatorOptions(**options)
+        self.server.add_definitions(custom_resource_definitions(self.options.release.version))
         self.manager = self.start()
 
     def start(self) -> Manager:
