@@ -295,7 +295,7 @@ class Actions:
         """As `kubectl drain`; answers how it went. Raises `StepFailed` when it ends otherwise than it should."""
         self.seen.changed_seq = len(self.world.trace)
         if written.background:
-            return node_actions.start_drain(self.world, written)
+            return await node_actions.start_drain(self.world, written)
         try:
             node, outcome = await node_actions.drain(self.world, written)
         except ApiError as error:

@@ -7,15 +7,19 @@ from rayrig_core.errors import ApiError, InputError, NotFound
 from rayrig_core.objects import labels_of, name_of
 from rayrig_core.remedies import closest
 from rayrig_core.resource_types import NODE, POD
+from rayrig_core.timestamps import to_ns
 from rayrig_scenarios.language.node_steps import DrainOf, NodeOf, drain_options
 from rayrig_sim.kubernetes.nodes.drain import Drain, DrainOutcome, set_unschedulable
 
 _CLIENT = "kubectl"
+#: By then every node of a world is there.
+_ALL_REGISTERED_NS = to_ns(5)
+_LOOK_AGAIN_S = 0.01
 
 
 async def cordon(world: World, written: NodeOf, wanted: bool) -> str:
     """No new pods on the node (`wanted`), or again. Answers what kubectl prints. Raises `ApiError`, `InputError`."""
-    node = node_of(world, written)
+    node = await _registered(world, written)
     try:
         return await set_unschedulable(world.client(_CLIENT), world.runtime, node, wanted)
     except NotFound:
@@ -24,18 +28,16 @@ async def cordon(world: World, written: NodeOf, wanted: bool) -> str:
 
 async def drain(world: World, written: DrainOf) -> tuple[str, DrainOutcome]:
     """Drain a node; its name, and how it went. Raises `ApiError`, `InputError`."""
-    node = node_of(world, written)
+    node = await _registered(world, written)
     try:
         return node, await Drain(world.runtime, world.client(_CLIENT), node, drain_options(written)).run()
     except NotFound:
         raise _no_node(world, node) from None
 
 
-def start_drain(world: World, written: DrainOf) -> str:
+async def start_drain(world: World, written: DrainOf) -> str:
     """Drain a node in the background. Answers what was begun. Raises `InputError`."""
-    node = node_of(world, written)
-    if node not in [name_of(each) for each in world.objects(NODE)]:
-        raise _no_node(world, node)
+    node = await _registered(world, written)
     world.spawn(
         f"kubectl/drain/{node}", _drain_aside(Drain(world.runtime, world.client(_CLIENT), node, drain_options(written)))
     )
@@ -48,6 +50,16 @@ async def _drain_aside(work: Drain) -> None:
     except ApiError as error:
         # Nobody waits for it; the trace has the refusal.
         work.outcome.errors.append(error.message)
+
+
+async def _registered(world: World, written: NodeOf) -> str:
+    """The node that is meant, which may be about to register when a run begins."""
+    node, runtime = node_of(world, written), world.runtime
+    while node not in [name_of(each) for each in world.objects(NODE)]:
+        if runtime.monotonic_ns() >= _ALL_REGISTERED_NS:
+            raise _no_node(world, node)
+        await runtime.sleep(_LOOK_AGAIN_S)
+    return node
 
 
 def node_of(world: World, written: NodeOf) -> str:

@@ -121,10 +121,12 @@ class _Loader:
             reference=reference,
             document=self.document,
             manifests=tuple(manifests),
-            nodes=tuple(node_spec(nodes) for nodes in file.nodes) or nodes_for(everything),
+            nodes=nodes,
             applications=tuple(
                 self.application(import_path, behaviour) for import_path, behaviour in file.applications.items()
             ),
+        nodes = tuple(node_spec(nodes) for nodes in file.nodes) or nodes_for(everything)
+        self.check_nodes([name for spec in nodes for name in spec.names()])
             traffic=traffic,
             extra_manifests=extra,
             calibration=self.calibration(),
@@ -253,6 +255,15 @@ class _Loader:
         if source:
             self.check_traffic(source, traffic, (*inner, "traffic"))
         if "service" not in getattr(type(value), "model_fields", {}):
+    def check_nodes(self, nodes: list[str]) -> None:
+        """The nodes that steps drain and cordon; others may be made by an apply."""
+        for index, step in enumerate(self.file.steps):
+            of = step.drain or step.cordon or step.uncordon
+            if of is None or not of.node or of.node in nodes or "$(" in of.node:
+                continue
+            where = self.document.where(("steps", index, step.chosen))
+            raise InputError(f'no node is called "{of.node}"', where=where, remedy=closest(of.node, nodes))
+
             return
         if value.service:
             # What is remembered is known only when the scenario runs.
