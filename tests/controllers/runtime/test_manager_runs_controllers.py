@@ -10,11 +10,13 @@ from rayrig_controllers.expectations import ScaleExpectations
 from rayrig_controllers.manager import Manager
 from rayrig_controllers.options import OperatorOptions
 from rayrig_controllers.reconciler import DONE, ReconcileError, Request, Result
+from rayrig_controllers.releases import profile_of
 from rayrig_controllers.watches import generation_or_metadata_changed, owns, reconciles
 from rayrig_core.errors import InputError
 from rayrig_core.faultpoints import CrashBefore
 from rayrig_core.objects import JsonObject
 from rayrig_core.resource_types import CONFIG_MAP, RAY_CLUSTER
+from rayrig_core.resources.feature_gates import FeatureGates
 from rayrig_core.timestamps import NS
 from rayrig_core.trace import Kind
 from rayrig_sim.kernel import ActorFailed
@@ -237,5 +239,30 @@ def test_options_are_read_from_the_operators_environment() -> None:
     assert options.random_pod_delete
     assert options.inject_probes
     assert (options.cluster_domain, options.ray_cluster_requeue_s, options.profile) == ("example.org", 60, "1.1")
+    assert options.kuberay_version == "v1.1.0"
     with pytest.raises(InputError, match="RAYCLUSTER_DEFAULT_REQUEUE_SECONDS_ENV"):
         OperatorOptions.from_environment({"RAYCLUSTER_DEFAULT_REQUEUE_SECONDS_ENV": "soon"})
+
+
+def test_an_operator_of_1_1_has_no_gates() -> None:
+    options = OperatorOptions(profile="1.1", gates=FeatureGates(ray_cluster_network_policy=True))
+    assert options.gates == FeatureGates(
+        ray_cluster_status_conditions=False,
+        ray_service_incremental_upgrade=False,
+        ray_multi_host_indexing=False,
+        ray_job_deletion_policy=False,
+        ray_cluster_network_policy=False,
+    )
+    assert OperatorOptions().gates == FeatureGates()
+    assert OperatorOptions().kuberay_version == "v1.7.0"
+    assert OperatorOptions(kuberay_version="v1.6.0").kuberay_version == "v1.6.0"
+
+
+@pytest.mark.parametrize(("name", "profile"), [("1.1", "1.1"), ("v1.1.0", "1.1"), ("1.7", "1.7"), ("v1.7.0", "1.7")])
+def test_a_profile_goes_by_its_number_or_its_version(name: str, profile: str) -> None:
+    assert profile_of(name) == profile
+
+
+def test_an_unknown_profile_is_told_with_its_remedy() -> None:
+    with pytest.raises(InputError, match=r"--kuberay: there is no profile '1\.2' \(one of 1\.7, 1\.1\)"):
+        profile_of("1.2", "--kuberay")
