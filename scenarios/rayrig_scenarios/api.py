@@ -463,20 +463,6 @@ class Rig:
         fault = given_model(Fault, {"kind": kind, **params}, "fault")
         return self._do(self._act.fault(fault.kind, fault.params))
 
-    # Whole scenarios
-
-    def run(self, scenario: str | Path, *, seed: int | None = None, check: bool = True) -> RunResult:
-        """Run a scenario, by name or path, in a world of its own. With `check`, raises `Broken` unless everything held."""
-        __tracebackhide__ = True
-        path = scenario
-        if isinstance(path, str) and path.endswith((".yaml", ".yml")):
-            path = self._folder / path
-        result = run(load(path), seed=self.seed if seed is None else seed, world_factory=self._world_factory)
-        if check and result.verdict is not Verdict.PASS:
-            raise Broken("\n".join([f"scenario {result.scenario.name}: {result.verdict}", *what_broke(result)]))
-        return result
-
-
     # Nodes
 
     def drain(self, node: str = "", *, labels: Mapping[str, str] | None = None, **options: Any) -> str:
@@ -499,6 +485,20 @@ class Rig:
         """As `kubectl uncordon`."""
         __tracebackhide__ = True
         return self._do(self._act.cordon(given_model(NodeOf, {"node": node}, "uncordon"), False))
+
+    # Whole scenarios
+
+    def run(self, scenario: str | Path, *, seed: int | None = None, check: bool = True) -> RunResult:
+        """Run a scenario, by name or path, in a world of its own. With `check`, raises `Broken` unless everything held."""
+        __tracebackhide__ = True
+        path = scenario
+        if isinstance(path, str) and path.endswith((".yaml", ".yml")):
+            path = self._folder / path
+        result = run(load(path), seed=self.seed if seed is None else seed, world_factory=self._world_factory)
+        if check and result.verdict is not Verdict.PASS:
+            raise Broken("\n".join([f"scenario {result.scenario.name}: {result.verdict}", *what_broke(result)]))
+        return result
+
 
 class RigTraffic:
     """Traffic that was started by `Rig.traffic`. As a context manager it is stopped and settled at the end."""

@@ -391,11 +391,11 @@ def title_of(step: Step) -> str:
         usual = {name: param.default for name, param in FAULTS[step.fault.kind].params.items()}
         params = [f"{name}={value}" for name, value in step.fault.params.items() if value != usual[name]]
         return f"fault {step.fault.kind}" + (f" ({', '.join(params)})" if params else "")
-    if step.sleep is not None:
     for verb in ("drain", "cordon", "uncordon"):
         node = getattr(step, verb)
         if node is not None:
             return f"{verb} {node.node or 'the node of a pod'}"
+    if step.sleep is not None:
         return f"sleep {step.sleep:g} s"
     if step.request is not None:
         method, _, _ = request_body(step.request)

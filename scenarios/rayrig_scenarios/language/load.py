@@ -116,6 +116,8 @@ class _Loader:
         self.check_references(list(services), traffic)
         # Of an object that is applied several times, the last form counts.
         everything = {obj.key: obj.object for obj in (*manifests, *applied)}.values()
+        nodes = tuple(node_spec(nodes) for nodes in file.nodes) or nodes_for(everything)
+        self.check_nodes([name for spec in nodes for name in spec.names()])
         return Scenario(
             file=file,
             reference=reference,
@@ -125,8 +127,6 @@ class _Loader:
             applications=tuple(
                 self.application(import_path, behaviour) for import_path, behaviour in file.applications.items()
             ),
-        nodes = tuple(node_spec(nodes) for nodes in file.nodes) or nodes_for(everything)
-        self.check_nodes([name for spec in nodes for name in spec.names()])
             traffic=traffic,
             extra_manifests=extra,
             calibration=self.calibration(),
@@ -246,15 +246,6 @@ class _Loader:
             if expectation.digest is None:
                 self.check_condition(expectation, services, traffic, ("expect", index))
 
-    def check_condition(
-        self, condition: Condition, services: list[str], traffic: Mapping[str, TrafficSpec], place: Place
-    ) -> None:
-        inner = (*place, condition.chosen.replace("_", "-"))
-        value = getattr(condition, condition.chosen)
-        source = getattr(value, "traffic", "")
-        if source:
-            self.check_traffic(source, traffic, (*inner, "traffic"))
-        if "service" not in getattr(type(value), "model_fields", {}):
     def check_nodes(self, nodes: list[str]) -> None:
         """The nodes that steps drain and cordon; others may be made by an apply."""
         for index, step in enumerate(self.file.steps):
@@ -264,6 +255,15 @@ class _Loader:
             where = self.document.where(("steps", index, step.chosen))
             raise InputError(f'no node is called "{of.node}"', where=where, remedy=closest(of.node, nodes))
 
+    def check_condition(
+        self, condition: Condition, services: list[str], traffic: Mapping[str, TrafficSpec], place: Place
+    ) -> None:
+        inner = (*place, condition.chosen.replace("_", "-"))
+        value = getattr(condition, condition.chosen)
+        source = getattr(value, "traffic", "")
+        if source:
+            self.check_traffic(source, traffic, (*inner, "traffic"))
+        if "service" not in getattr(type(value), "model_fields", {}):
             return
         if value.service:
             # What is remembered is known only when the scenario runs.
