@@ -28,15 +28,19 @@ from rayrig_core.trace import Kind
 from rayrig_sim.calibration import Distribution
 from rayrig_sim.kubernetes.endpoints.endpoints import (
     SERVICE_NAME_LABEL,
+    SLICE_CAPACITY,
     Ports,
+    SlicePlan,
     endpoint_of,
     is_listed,
     is_terminal,
     plan_slices,
     pod_ip,
     ports_json,
+    ports_of_slice,
     resolve_ports,
 )
+from rayrig_sim.kubernetes.endpoints.services_by_label import ServicesByLabel
 from rayrig_sim.kubernetes.object_cache import Key, ObjectCaches
 from rayrig_sim.kubernetes.selectors import LabelSelector, equality_selector
 
@@ -50,18 +54,50 @@ _FIRST_RETRY_NS = 1 * NS
 class _Followed:
     """One service: its selector, its pods, its slices as last written or seen, and whether a write is on its way."""
 
-    __slots__ = ("cause", "failures", "is_busy", "is_dirty", "members", "selector", "service", "slices", "states")
+    __slots__ = (
+        "cause",
+        "changed",
+        "count",
+        "failures",
+        "is_busy",
+        "is_dirty",
+        "is_whole",
+        "listed",
+        "members",
+        "places",
+        "ports",
+        "ready",
+        "selector",
+        "service",
+        "slices",
+        "states",
+    )
 
     def __init__(self, service: JsonObject) -> None:
         self.service = service
         self.selector: LabelSelector = equality_selector((service.get("spec") or {}).get("selector"))
-        self.members: dict[Key, None] = {}
+        #: Pods that are selected, each with its number in the order in which they came.
+        self.members: dict[Key, int] = {}
+        self.count = 0
         self.slices: dict[str, JsonObject] = {}
         self.states: dict[str, str] = {}
         self.is_dirty = False
         self.is_busy = False
         self.failures = 0
         self.cause: int | None = None
+        #: All members are to be looked at, not only those that changed.
+        self.is_whole = True
+        self.changed: dict[Key, None] = {}
+        #: What is written of the members, and in which slice, when all of them have the same ports.
+        self.listed: dict[Key, JsonObject] = {}
+        self.places: dict[Key, str] = {}
+        self.ports: Ports | None = None
+        self.ready = 0
+
+    def select(self, key: Key) -> None:
+        """One more member."""
+        self.count += 1
+        self.members[key] = self.count
 
 
 class EndpointSliceController:
@@ -76,6 +112,7 @@ class EndpointSliceController:
         self._delay = delay
         self._rng = rng
         self._services: dict[str, dict[str, _Followed]] = {}
+        self._selected = ServicesByLabel()
         self._early_slices: dict[Key, dict[str, JsonObject]] = {}
         #: Services with pods on a node that is not known: they are looked at again when it comes.
         self._waiting_for_node: dict[str, dict[Key, None]] = {}
@@ -94,11 +131,13 @@ class EndpointSliceController:
         followed = services.get(name)
         if type_ is WatchType.DELETED:
             services.pop(name, None)
+            self._selected.drop(namespace, name)
             if followed is not None:
                 followed.is_dirty = False
             return
         if not (new.get("spec") or {}).get("selector"):
             services.pop(name, None)
+            self._selected.drop(namespace, name)
             return
         if followed is None or uid_of(followed.service) != uid_of(new):
             followed = services[name] = _Followed(new)
@@ -108,11 +147,11 @@ class EndpointSliceController:
             return
         followed.service = new
         followed.selector = equality_selector(new["spec"]["selector"])
-        followed.members = {
-            key_of(pod): None
-            for pod in self._pods
-            if namespace_of(pod) == namespace and followed.selector.matches(labels_of(pod))
-        }
+        self._selected.put(namespace, name, new["spec"]["selector"])
+        followed.members = {}
+        for pod in self._pods:
+            if namespace_of(pod) == namespace and followed.selector.matches(labels_of(pod)):
+                followed.select(key_of(pod))
         self._touch(followed, cause)
 
     def _on_pod(self, type_: WatchType, old: JsonObject | None, new: JsonObject, cause: int | None) -> None:
@@ -121,25 +160,34 @@ class EndpointSliceController:
         if not services:
             return
         if type_ is WatchType.DELETED:
-            for followed in services.values():
+            for name in self._selected.of(key[0], labels_of(old or new)):
+                followed = services[name]
                 if key in followed.members:
                     del followed.members[key]
-                    self._touch(followed, cause)
-            return
-        relabelled = old is None or labels_of(old) != labels_of(new)
-        visible = old is None or _shown(old) != _shown(new)
-        if not relabelled and not visible:
+                    self._touch(followed, cause, key)
             return
         labels = labels_of(new)
-        for followed in services.values():
+        relabelled = old is None or labels_of(old) != labels
+        visible = old is None or _shown(old) != _shown(new)
+        if not relabelled and not visible:
+            if is_terminal(new):
+                # Nobody is woken by that, but who looks next sees it.
+                for name in self._selected.of(key[0], labels):
+                    services[name].changed[key] = None
+            return
+        names = self._selected.of(key[0], labels)
+        for name in names:
+            followed = services[name]
             was = key in followed.members
-            now = followed.selector.matches(labels) if relabelled else was
-            if now and not was:
-                followed.members[key] = None
-            elif was and not now:
-                del followed.members[key]
-            if (now and (visible or not was)) or (was and not now):
-                self._touch(followed, cause)
+            if not was:
+                followed.select(key)
+            if visible or not was:
+                self._touch(followed, cause, key)
+        if relabelled and old is not None:
+            for name in self._selected.of(key[0], labels_of(old)):
+                if name not in names and key in services[name].members:
+                    del services[name].members[key]
+                    self._touch(services[name], cause, key)
 
     def _on_slice(self, type_: WatchType, old: JsonObject | None, new: JsonObject, cause: int | None) -> None:
         labels = labels_of(new)
@@ -169,13 +217,22 @@ class EndpointSliceController:
                 self._touch(followed, cause)
 
     def _on_node(self, type_: WatchType, old: JsonObject | None, new: JsonObject, cause: int | None) -> None:
+        if old is not None and labels_of(old) != labels_of(new):
+            for services in self._services.values():
+                for followed in services.values():
+                    followed.is_whole = True
         if type_ is WatchType.ADDED:
             for namespace, name in self._waiting_for_node.pop(name_of(new), {}):
                 followed = self._services.get(namespace, {}).get(name)
                 if followed is not None:
                     self._touch(followed, cause)
 
-    def _touch(self, followed: _Followed, cause: int | None) -> None:
+    def _touch(self, followed: _Followed, cause: int | None, member: Key | None = None) -> None:
+        """Something about a member is new, or about all there is."""
+        if member is None:
+            followed.is_whole = True
+        else:
+            followed.changed[member] = None
         followed.cause = cause
         followed.is_dirty = True
         if not followed.is_busy:
@@ -199,6 +256,7 @@ class EndpointSliceController:
                     await self._write(followed)
                     followed.failures = 0
                 except ApiError as error:
+                    followed.is_whole = True
                     if error.code == 404 or is_being_deleted(followed.service):
                         return
                     followed.failures += 1
@@ -208,8 +266,13 @@ class EndpointSliceController:
             followed.is_busy = False
 
     async def _write(self, followed: _Followed) -> None:
+        plan = None if followed.is_whole else self._plan_changes(followed)
+        if plan is not None:
+            await self._carry_out(followed, plan)
+            return
         service = followed.service
-        namespace = namespace_of(service)
+        followed.is_whole, followed.ports = True, None
+        followed.changed.clear()
         wanted = self._wanted(followed)
         plan = plan_slices(list(followed.slices.values()), wanted)
         labels = _labels_of_slices(service)
@@ -217,9 +280,15 @@ class EndpointSliceController:
         for name, slice_ in followed.slices.items():
             if labels_of(slice_) != labels and name not in touched:
                 plan.update.append((slice_, slice_.get("endpoints") or []))
-        if plan.is_empty:
-            return
-        self._tell(followed, wanted)
+        if not plan.is_empty:
+            self._tell_all(followed, wanted)
+            await self._carry_out(followed, plan)
+        if not followed.changed and not self._has_unplaced(followed, wanted):
+            self._settle(followed, wanted)
+
+    async def _carry_out(self, followed: _Followed, plan: SlicePlan) -> None:
+        service = followed.service
+        namespace, labels = namespace_of(service), _labels_of_slices(service)
         for slice_, endpoints in plan.update:
             body = Vouched(slice_, endpoints=endpoints or None)
             body["metadata"] = {**slice_["metadata"], "labels": labels}
@@ -252,7 +321,111 @@ class EndpointSliceController:
             groups.setdefault(resolve_ports(service, pod), []).append(endpoint_of(service, pod, node))
         return groups
 
-    def _tell(self, followed: _Followed, wanted: dict[Ports, list[JsonObject]]) -> None:
+    # Members that changed, when nothing else did
+
+    def _settle(self, followed: _Followed, wanted: dict[Ports, list[JsonObject]]) -> None:
+        """All that is wanted is written. From now on only members that change are looked at, if all have the same ports."""
+        if len(wanted) != 1:
+            return
+        (ports, endpoints), *_ = wanted.items()
+        if any(ports_of_slice(slice_) != ports for slice_ in followed.slices.values()):
+            return
+        namespace = namespace_of(followed.service)
+        followed.listed = {(namespace, each["targetRef"]["name"]): each for each in endpoints}
+        followed.places = {
+            (namespace, each["targetRef"]["name"]): name
+            for name, slice_ in followed.slices.items()
+            for each in slice_.get("endpoints") or ()
+        }
+        if followed.places.keys() != followed.listed.keys():
+            return
+        followed.ready = sum(each["conditions"]["ready"] for each in endpoints)
+        followed.states = {each["targetRef"]["name"]: _word(each["conditions"]) for each in endpoints}
+        followed.ports, followed.is_whole = ports, False
+
+    def _has_unplaced(self, followed: _Followed, wanted: dict[Ports, list[JsonObject]]) -> bool:
+        """A member that has no node yet is looked at with all others when its node comes."""
+        namespace, name = key_of(followed.service)
+        return any((namespace, name) in waiting for waiting in self._waiting_for_node.values())
+
+    def _plan_changes(self, followed: _Followed) -> SlicePlan | None:
+        """As `plan_slices`, for the members that changed; None when a slice is to come or to go. Tells of it, too."""
+        service, slices, places = followed.service, followed.slices, followed.places
+        now: dict[Key, JsonObject | None] = {}
+        drafts: dict[str, list[JsonObject]] = {}
+        fresh: list[tuple[int, Key, JsonObject]] = []
+        for key in followed.changed:
+            endpoint: JsonObject | None = None
+            pod = self._pods.get(key[1], key[0]) if key in followed.members else None
+            if pod is not None and is_listed(pod):
+                node = self._nodes.get((pod.get("spec") or {}).get("nodeName") or "")
+                if node is None or resolve_ports(service, pod) != followed.ports:
+                    return None
+                endpoint = endpoint_of(service, pod, node)
+            before = followed.listed.get(key)
+            if before == endpoint:
+                continue
+            now[key] = endpoint
+            if before is None:
+                assert endpoint is not None
+                fresh.append((followed.members[key], key, endpoint))
+                continue
+            place = places[key]
+            draft = drafts.get(place)
+            if draft is None:
+                draft = drafts[place] = list(slices[place].get("endpoints") or ())
+            index = next((n for n, each in enumerate(draft) if each["targetRef"]["name"] == key[1]), None)
+            if index is None or (endpoint is not None and _identity(draft[index]) != _identity(endpoint)):
+                return None
+            if endpoint is None:
+                del draft[index]
+            else:
+                draft[index] = endpoint
+        fresh.sort(key=_number)
+        filled: dict[Key, str] = {}
+        left = 0
+        for place, slice_ in slices.items():
+            if left == len(fresh):
+                break
+            room = SLICE_CAPACITY - len(drafts.get(place) or slice_.get("endpoints") or ())
+            if room > 0:
+                draft = drafts.setdefault(place, list(slice_.get("endpoints") or ()))
+                for _, key, endpoint in fresh[left : left + room]:
+                    draft.append(endpoint)
+                    filled[key] = place
+                left += room
+        if left < len(fresh) or not all(drafts.values()):
+            return None
+        followed.changed.clear()
+        plan = SlicePlan(update=[(slice_, drafts[name]) for name, slice_ in slices.items() if name in drafts])
+        if now:
+            self._tell_changes(followed, now)
+        for key, found in now.items():
+            if found is None:
+                del followed.listed[key], places[key]
+            else:
+                followed.listed[key] = found
+        places.update(filled)
+        return plan
+
+    def _tell_changes(self, followed: _Followed, now: dict[Key, JsonObject | None]) -> None:
+        told: list[tuple[int, str]] = []
+        gone: list[str] = []
+        for key, endpoint in now.items():
+            before = followed.listed.get(key)
+            followed.ready -= before is not None and before["conditions"]["ready"]
+            if endpoint is None:
+                gone.append(f"{key[1]} removed")
+                followed.states.pop(key[1], None)
+                continue
+            followed.ready += endpoint["conditions"]["ready"]
+            word = _word(endpoint["conditions"])
+            if followed.states.get(key[1]) != word:
+                followed.states[key[1]] = word
+                told.append((followed.members[key], f"{key[1]} {word}"))
+        self._tell(followed, followed.ready, [text for _, text in sorted(told)] + gone)
+
+    def _tell_all(self, followed: _Followed, wanted: dict[Ports, list[JsonObject]]) -> None:
         """One trace event: how many are ready, and which endpoints changed to what."""
         states: dict[str, str] = {}
         ready = 0
@@ -265,10 +438,21 @@ class EndpointSliceController:
         changes = [f"{name} {state}" for name, state in states.items() if before.get(name) != state]
         changes += [f"{name} removed" for name in before if name not in states]
         followed.states = states
+        self._tell(followed, ready, changes)
+
+    def _tell(self, followed: _Followed, ready: int, changes: list[str]) -> None:
         namespace, name = key_of(followed.service)
         self._runtime.cause = self._runtime.trace.emit(
             Kind.ENDPOINTS, f"services/{namespace}/{name}", ready, ", ".join(changes)
         )
+
+
+def _number(entry: tuple[int, Key, JsonObject]) -> int:
+    return entry[0]
+
+
+def _identity(endpoint: JsonObject) -> tuple[str, str]:
+    return endpoint["targetRef"].get("uid", ""), endpoint["addresses"][0]
 
 
 def _word(conditions: JsonObject) -> str:

@@ -1,0 +1,55 @@
+"""Which Services select a pod, without asking each of them: by one of the labels each selector wants."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+#: Namespace, label, value.
+_Home = tuple[str, str, str]
+
+
+class ServicesByLabel:
+    """An index of the selectors of Services."""
+
+    def __init__(self) -> None:
+        self._by_label: dict[_Home, dict[str, tuple[int, Mapping[str, str]]]] = {}
+        self._homes: dict[tuple[str, str], tuple[int, _Home]] = {}
+        self._count = 0
+
+    def put(self, namespace: str, name: str, selector: Mapping[str, str]) -> None:
+        """A Service has that selector, which is not empty, in place of what it had before."""
+        had = self._homes.get((namespace, name))
+        self.drop(namespace, name)
+        if had is None:
+            self._count += 1
+        number = had[0] if had is not None else self._count
+        # The last label is often the one that tells most.
+        label = next(reversed(list(selector)))
+        home = (namespace, label, selector[label])
+        self._homes[namespace, name] = (number, home)
+        self._by_label.setdefault(home, {})[name] = (number, selector)
+
+    def drop(self, namespace: str, name: str) -> None:
+        """It selects nothing any more. Nothing when it didn't."""
+        _, home = self._homes.pop((namespace, name), (0, None))
+        if home is not None:
+            services = self._by_label[home]
+            del services[name]
+            if not services:
+                del self._by_label[home]
+
+    def of(self, namespace: str, labels: Mapping[str, str]) -> list[str]:
+        """Names of the Services that select a pod with those labels, oldest first."""
+        by_label = self._by_label
+        found: list[tuple[int, str]] = []
+        for label, value in labels.items():
+            services = by_label.get((namespace, label, value))
+            if services is not None:
+                found += [
+                    (number, name)
+                    for name, (number, selector) in services.items()
+                    if all(labels.get(key) == wanted for key, wanted in selector.items())
+                ]
+        if len(found) > 1:
+            found.sort()
+        return [name for _, name in found]
