@@ -46,6 +46,17 @@ copy_src_dir()
 copy_also_copy_files()
 create_mutants(1)
 """
+_SHOW = """
+import json, sys
+from pathlib import Path
+from mutmut.mutation.diff_apply import get_diff_for_mutant
+def path(name):
+    found = Path("src", *name.rpartition(".")[0].split("."))
+    return found / "__init__.py" if found.is_dir() else found.with_suffix(".py")
+def body(diff):
+    return diff.partition("+++")[2].partition("\\n")[2].rstrip()
+print(json.dumps([body(get_diff_for_mutant(name, path=path(name))) for name in sys.stdin.read().split()]))
+"""
 
 
 @dataclass(frozen=True)
@@ -127,10 +138,13 @@ class Line:
         if names:
             self._mutmut("run", "--max-children", str(processes), *names)
 
-    def show(self, name: str) -> str:
-        """The difference that the mutant is."""
-        told = subprocess.run([_MUTMUT, "show", name], cwd=self.folder, check=True, capture_output=True, text=True)
-        return told.stdout.partition("+++")[2].partition("\n")[2].rstrip()
+    def show(self, names: list[str]) -> dict[str, str]:
+        """The difference that each mutant is."""
+        command = [sys.executable, "-c", _SHOW]
+        told = subprocess.run(
+            command, cwd=self.folder, check=True, capture_output=True, text=True, input="\n".join(names)
+        )
+        return dict(zip(names, json.loads(told.stdout), strict=True))
 
     def _mutmut(self, *arguments: str) -> None:
         subprocess.run([_MUTMUT, *arguments], cwd=self.folder, check=True)
@@ -173,6 +187,7 @@ def _report(lines: list[Line], scopes: list[str], *, show: bool) -> None:
     codes = [line.results() for line in lines]
     names = [name for name in codes[0] if _wanted(name, scopes)]
     tally: Counter[tuple[str, str]] = Counter()
+    unnoticed: dict[str, str] = {}
     for name in names:
         told = [of_line.get(name) for of_line in codes]
         killers = [line.name for line, code in zip(lines, told, strict=True) if code in _KILLED]
@@ -184,9 +199,12 @@ def _report(lines: list[Line], scopes: list[str], *, show: bool) -> None:
             verdict = "no tests" if _UNTESTED.issuperset(told) else "survived"
         tally[name.rpartition(".")[0].removeprefix("rayrig_controllers."), verdict] += 1
         if verdict in ("survived", "no tests"):
-            print(f"{verdict}: {readable(name)}")
-            if show:
-                print(lines[0].show(name), end="\n\n")
+            unnoticed[name] = verdict
+    changes = lines[0].show(list(unnoticed)) if show and unnoticed else {}
+    for name, verdict in unnoticed.items():
+        print(f"{verdict}: {readable(name)}")
+        if name in changes:
+            print(changes[name], end="\n\n")
     print(f"\n{'module':34} {'mutants':>7} {'killed':>7} {'left':>5} {'not run':>7}  score")
     for module in [*dict.fromkeys(module for module, _ in tally), ""]:
         counts: Counter[str] = Counter()
