@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 _RIG: pytest.StashKey[Rig] = pytest.StashKey()
 _LAST_ROWS = 60
+#: Pods of which the whole chain is told.
+_MOST_UNREADY = 8
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -91,7 +93,7 @@ def pytest_runtest_makereport(
 def _story(rig: Rig, nodeid: str) -> str:
     """What happened, which pods are not ready, which requests were lost, and the line that repeats it."""
     from rayrig.report.timeline import timeline
-    from rayrig_core.objects import has_condition, name_of
+    from rayrig.report.why import plain_lines
 
     rows = timeline(rig.trace)
     lines = [f"virtual time {rig.now_s:.3f} s, digest {rig.digest}"]
@@ -100,9 +102,12 @@ def _story(rig: Rig, nodeid: str) -> str:
     for row in rows[-_LAST_ROWS:]:
         why = f"  (because {row.why})" if row.why else ""
         lines.append(f"{row.t_ns / 1e9:10.3f} s  {row.text}{why}")
-    for pod in rig.objects("Pod"):
-        if not has_condition(pod, "Ready"):
-            lines.append(f"pod {name_of(pod)} is not ready: {rig.why_unready(pod) or 'no reason known'}")
+    unready = [chain for chain in rig.why_each() if not chain.is_ready]
+    for chain in unready[:_MOST_UNREADY]:
+        lines.append(f"pod {chain.pod} is not ready:")
+        lines += [f"    {line}" for line in plain_lines(chain)]
+    for chain in unready[_MOST_UNREADY:]:
+        lines.append(f"pod {chain.pod} is not ready: {chain.short()}")
     for name, accounting in rig.traffics.items():
         fates = ", ".join(f"{count} {fate}" for fate, count in accounting.fates.items())
         lines.append(f"traffic {name}: {accounting.sent} sent, {fates}")

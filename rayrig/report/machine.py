@@ -6,7 +6,7 @@ from typing import Any
 
 from rayrig.report.timeline import timeline
 from rayrig_core.timestamps import seconds
-from rayrig_scenarios.results import RunResult
+from rayrig_scenarios.results import RunResult, UnreadyPod
 from rayrig_sim.traffic.accounting import Accounting
 
 
@@ -52,7 +52,10 @@ def as_json_value(result: RunResult) -> dict[str, Any]:
             "memoryBytes": usage.capacity_memory_bytes,
             "gpus": usage.capacity_gpus,
         },
-        "unreadyPods": [{"namespace": p.namespace, "name": p.name, "reason": p.reason} for p in result.unready],
+        "unreadyPods": [
+            {"namespace": p.namespace, "name": p.name, "reason": p.reason, "why": _why(result, p)}
+            for p in result.unready
+        ],
         "timeline": [
             {
                 "at": seconds(row.t_ns),
@@ -65,6 +68,10 @@ def as_json_value(result: RunResult) -> dict[str, Any]:
         ],
         "objects": result.objects,
     }
+
+
+def _why(result: RunResult, pod: UnreadyPod) -> dict[str, Any]:
+    return result.why(f"{pod.namespace}/{pod.name}").as_json_value()
 
 
 def _requests(accounting: Accounting) -> dict[str, Any]:

@@ -9,7 +9,6 @@ from rich.table import Table
 from rich.text import Text
 
 from rayrig.report.objects import object_tables
-from rayrig.report.serve_proxies import ServeProxies
 from rayrig.report.timeline import Row, Tone, timeline
 from rayrig_backends.world import Usage
 from rayrig_core.timestamps import seconds
@@ -29,6 +28,7 @@ _STEP_MARKS = {
 _TONES = {Tone.STEP: "bold cyan", Tone.PLAIN: "", Tone.GOOD: "green", Tone.BAD: "red"}
 #: Narrower than this, reasons go below what they explain instead of beside it.
 _WIDE = 110
+_MOST_UNREADY = 20
 
 
 def print_result(console: Console, result: RunResult) -> None:
@@ -41,6 +41,7 @@ def print_result(console: Console, result: RunResult) -> None:
         _section(console, title, table)
     if result.unready:
         _section(console, "Pods that are not ready", _unready_table(result))
+        console.print(Text("`rayrig why POD` tells all of it, with --at of any time of the run", "dim"))
     if any(accounting.sent for accounting in result.requests.values()):
         _section(console, "Requests", _requests_table(result))
         causes = _causes_table(result.requests.values())
@@ -116,11 +117,15 @@ def _shortened(row: Row, clusters: list[str]) -> tuple[str, str]:
 
 
 def _unready_table(result: RunResult) -> Table:
-    proxies = ServeProxies.of(result.trace)
+    """Each with its chain in short; alike ones are told once."""
     table = _table("pod", "why", whole=(0,))
-    for pod in result.unready:
-        proxy = proxies.why_unready(pod.namespace, pod.name)
-        table.add_row(pod.name, f"{proxy}; {pod.reason}" if proxy else pod.reason)
+    said = ""
+    for pod in result.unready[:_MOST_UNREADY]:
+        why = result.why(f"{pod.namespace}/{pod.name}").short()
+        table.add_row(pod.name, '"' if why == said else why)
+        said = why
+    if len(result.unready) > _MOST_UNREADY:
+        table.add_row(f"… and {len(result.unready) - _MOST_UNREADY} more", "")
     return table
 
 

@@ -311,6 +311,13 @@ class Rig:
         """The verdict on a pod that is not ready, in one line; empty when it is."""
         return self.world.why_unready(pod)
 
+    def why_each(self, at: str | float | None = None) -> list[Chain]:
+        """The same for each pod that is there now, or was there at that time."""
+        __tracebackhide__ = True
+        from rayrig_scenarios.why.from_run import why_each
+
+        return why_each(self.world.record(), self.trace, given_duration(at, "at") if isinstance(at, str) else at)
+
     def why(self, pod: str | JsonObject, at: str | float | None = None) -> Chain:
         """Why a pod is as it is now, or was as it was `at` a time ("95s", seconds), down to the cause. No time passes.
 

@@ -132,12 +132,21 @@ class RunResult:
         return {Verdict.PASS: 0, Verdict.FAIL: 1, Verdict.UNKNOWN: 2}[self.verdict]
 
 
+#: Pods of which a failure tells.
+_MOST_UNREADY = 3
+
+
 def what_broke(result: RunResult) -> list[str]:
-    """A line for each step that failed and each expectation that did not hold, and the one that repeats the run."""
+    """A line for each step that failed, each expectation that did not hold, and the first pods that are not ready; the last repeats
+    the run."""
     lines = [f"step {s.index} {s.title}: {s.detail}" for s in result.steps if s.state is StepState.FAILED]
     lines += [
         f"{record.verdict}: {record.title}: {record.detail}"
         for record in result.expectations
         if record.verdict is not Verdict.PASS
     ]
+    for pod in result.unready[:_MOST_UNREADY]:
+        lines.append(f"pod {pod.name} is not ready: {result.why(f'{pod.namespace}/{pod.name}').short()}")
+    if result.unready:
+        lines.append(f"all of it: {result.why_command(result.unready[0].name)}")
     return [*lines, f"replay: {result.replay}"]

@@ -93,7 +93,8 @@ def test_a_failing_test_tells_timeline_unready_pods_and_replay_line(project: pyt
             "*Broken: not within 30 s: ready 2, wanted 9*",
             "*- rayrig -*",
             "virtual time 30.002 s, digest *",
-            "pod orchard-* is not ready: Readiness probe failed: no proxy",
+            "pod orchard-* is not ready:",
+            "    *: the kubelet of its node node-0 has not reported yet",
             "replay: pytest '*::test_hopeless' --rayrig-seed=11",
         ]
     )

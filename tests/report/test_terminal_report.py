@@ -67,7 +67,8 @@ def test_an_unready_pod_is_explained_by_what_its_probe_asks_for(unready_worker: 
     lines = report(unready_worker)
     start = lines.index("Pods that are not ready")
     assert unready_worker.unready[0].name in lines[start + 2]
-    assert "no Serve proxy on it, for it has no replica; ray-worker: Readiness probe" in lines[start + 2]
+    assert "the readiness probe of ray-worker fails, because no Serve proxy runs on it" in lines[start + 2]
+    assert "`rayrig why POD` tells all of it, with --at of any time of the run" in lines
 
 
 def test_what_a_scenario_writes_is_printed_as_it_is(unready_worker: RunResult, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -116,6 +116,9 @@ def _of_container(pod: JsonObject, found: Standing, evidence: Evidence, explain_
                 text = f"its kubelet reports {reason}: {one_line(ready.get('message'))}".rstrip(": ")
             return [Link(text, evidence.condition_since(versions, "Ready"))]
         case _:
+            ready = condition_of(pod, "Ready") or {}
+            if ready.get("message") or ready.get("reason"):
+                return [Link(f"{ready.get('reason') or ''}: {one_line(ready.get('message'))}".strip(": "), since_ns)]
             bound_ns = evidence.since(versions, lambda obj: bool(obj["spec"].get("nodeName")))
             return [Link(f"the kubelet of its node {pod['spec'].get('nodeName')} has not reported yet", bound_ns)]
 

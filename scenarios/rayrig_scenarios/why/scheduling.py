@@ -16,6 +16,8 @@ from rayrig_sim.kubernetes.scheduling.filters import Filter, Rejection, fit
 from rayrig_sim.kubernetes.scheduling.needs import PodNeeds, pod_needs
 from rayrig_sim.kubernetes.taints import NO_EXECUTE, NO_SCHEDULE, tolerated
 
+#: What stands between a scheduler's reasons and what it says of preemption.
+_PREEMPTION = " no new claims to deallocate, preemption:"
 DEFAULT_SCHEDULER = "default-scheduler"
 #: Groups of nodes that are told one by one, and names in a group.
 _MOST_LINES, _MOST_NAMES = 8, 3
@@ -39,7 +41,9 @@ def why_unscheduled(pod: JsonObject, evidence: Evidence) -> list[Link]:
         return [Link(f"its scheduling gates are closed: {gates}", since_ns)]
     told = evidence.trace_events(f"pods/{key_text(pod)}", Kind.UNSCHEDULABLE)
     message = str(condition.get("message") or condition.get("reason") or "")
-    verdict = Link("no node takes it", since_ns, (message,), told[-1].seq if told else None)
+    text, _, more = message.partition(_PREEMPTION)
+    details = (f"preemption:{more}",) if more else ()
+    verdict = Link(f"no node takes it: {text}".rstrip(". "), since_ns, details, told[-1].seq if told else None)
     links = [verdict, *_per_node(pod, evidence)]
     nominated = (pod.get("status") or {}).get("nominatedNodeName")
     if nominated:
@@ -66,9 +70,10 @@ def _per_node(pod: JsonObject, evidence: Evidence) -> list[Link]:
     lines = [f"{_names(names)}: {what}" if names else what for what, names in groups.items()]
     if len(lines) > _MOST_LINES:
         lines = [*lines[:_MOST_LINES], f"… and {len(lines) - _MOST_LINES} more kinds of nodes"]
-    asks = _asked(needs)
-    text = f"it asks for {asks}, and each node lacks something" if asks else "each node stands in the way"
-    return [Link(text, None, tuple(lines))] if lines else []
+    asks = f"it asks for {_asked(needs)}" if needs.requests.amounts else "it fits nowhere"
+    if len(lines) == 1:
+        return [Link(f"{asks}; {lines[0]}")]
+    return [Link(f"{asks}, and each node lacks something", None, tuple(lines))] if lines else []
 
 
 def _cluster_state(evidence: Evidence) -> ClusterState:

@@ -252,7 +252,7 @@ def why_no_replica(pod: JsonObject, picture: RayPicture, evidence: Evidence, exp
         assert controller is not None
         return [Link("Serve has no applications yet", controller.t_ns, (), controller.seq)]
     troubled = [event for event in picture.deployments.values() if event["status"] in ("UNHEALTHY", "DEPLOY_FAILED")]
-    troubled += [event for event in picture.deployments.values() if event["message"] and event not in troubled]
+    troubled += [event for event in picture.deployments.values() if _has_trouble(event) and event not in troubled]
     if troubled:
         links = [_link(event) for event in troubled[:_MOST_LINES]]
         first, *others = links
@@ -262,6 +262,11 @@ def why_no_replica(pod: JsonObject, picture: RayPicture, evidence: Evidence, exp
     if failed:
         return [_link(failed[0])]
     return [_where_replicas_are(picture)]
+
+
+def _has_trouble(deployment: TraceEvent) -> bool:
+    """Whether its replicas do not come up; the message of one that is on its way says only where to."""
+    return any(words in str(deployment["message"]) for words in ("failed to start", "taken more than"))
 
 
 def _where_replicas_are(picture: RayPicture) -> Link:
