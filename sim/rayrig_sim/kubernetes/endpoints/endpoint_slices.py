@@ -219,8 +219,8 @@ class EndpointSliceController:
     def _on_node(self, type_: WatchType, old: JsonObject | None, new: JsonObject, cause: int | None) -> None:
         if old is not None and labels_of(old) != labels_of(new):
             for services in self._services.values():
-                for followed in services.values():
-                    followed.is_whole = True
+                for each in services.values():
+                    each.is_whole = True
         if type_ is WatchType.ADDED:
             for namespace, name in self._waiting_for_node.pop(name_of(new), {}):
                 followed = self._services.get(namespace, {}).get(name)

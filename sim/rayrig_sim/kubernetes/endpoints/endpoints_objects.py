@@ -5,6 +5,7 @@ Pods on their way out are left out at once, other than in slices. Source: kubern
 
 from __future__ import annotations
 
+from bisect import bisect_left, insort
 from collections.abc import Sequence
 
 from rayrig_core.errors import NotFound
@@ -27,15 +28,81 @@ from rayrig_core.timestamps import parse_rfc3339, rfc3339
 from rayrig_sim.kubernetes.controlled_objects import ControlledObjects
 from rayrig_sim.kubernetes.endpoints.endpoint_slices import HEADLESS_LABEL
 from rayrig_sim.kubernetes.endpoints.endpoints import is_terminal, pod_ip, target_port
+from rayrig_sim.kubernetes.endpoints.services_by_label import ServicesByLabel
 from rayrig_sim.kubernetes.keyed_work import KeyedWork
 from rayrig_sim.kubernetes.object_cache import Key, ObjectCaches
-from rayrig_sim.kubernetes.selectors import LabelSelector, equality_selector
+from rayrig_sim.kubernetes.selectors import equality_selector
 
 MANAGED_BY = "endpoints.kubernetes.io/managed-by"
 _MANAGER = "endpoint-controller"
 _CHANGED = "endpoints.kubernetes.io/last-change-trigger-time"
 #: (name, number, protocol, application protocol).
 _Port = tuple[str, int, str, str]
+#: (address, uid, what is written of it): no two are of one pod.
+_Shown = tuple[str, str, JsonObject]
+
+
+class _Followed:
+    """A Service with a selector: its pods, and when it and they last changed, in nanoseconds, by uid."""
+
+    __slots__ = ("addresses", "changed", "is_whole", "members", "ports", "ready", "seen", "service", "unready")
+
+    def __init__(self, service: JsonObject) -> None:
+        self.service = service
+        self.members: dict[Key, None] = {}
+        self.seen: dict[str, int] = {}
+        #: Members that changed since the last look; all of them are looked at when it is whole.
+        self.changed: dict[Key, None] = {}
+        self.is_whole = True
+        #: Addresses of members when all of them have the same ports, in order, and what is shown of each member.
+        self.ports: tuple[_Port, ...] = ()
+        self.ready: list[_Shown] = []
+        self.unready: list[_Shown] = []
+        self.addresses: dict[Key, tuple[bool, _Shown]] = {}
+
+    def take(self, key: Key, pod: JsonObject | None) -> bool:
+        """Look at a member, or at one that went. False when its ports are not those of the others."""
+        had = self.addresses.pop(key, None)
+        if had is not None:
+            order = self.ready if had[0] else self.unready
+            del order[bisect_left(order, had[1])]
+        entry = _entry(self.service, pod) if pod is not None else None
+        if entry is None:
+            return True
+        ports, is_ready, shown = entry
+        if not self.addresses:
+            self.ports = ports
+        elif ports != self.ports:
+            return False
+        insort(self.ready if is_ready else self.unready, shown)
+        self.addresses[key] = (is_ready, shown)
+        return True
+
+    def subsets(self) -> list[JsonObject]:
+        """As `subsets_of`, of what was taken."""
+        subset: JsonObject = {}
+        if self.ready:
+            subset["addresses"] = [address for _, _, address in self.ready]
+        if self.unready:
+            subset["notReadyAddresses"] = [address for _, _, address in self.unready]
+        if subset:
+            subset["ports"] = [_port_json(port) for port in self.ports]
+        return [subset] if subset else []
+
+
+def _entry(service: JsonObject, pod: JsonObject) -> tuple[tuple[_Port, ...], bool, _Shown] | None:
+    """Ports, readiness and address of a pod that is to be listed."""
+    spec = service["spec"]
+    always = bool(spec.get("publishNotReadyAddresses"))
+    ip = pod_ip(pod)
+    if not ip or is_terminal(pod) or (is_being_deleted(pod) and not always):
+        return None
+    ports = []
+    for port in spec.get("ports") or ():
+        number = target_port(port, pod)
+        if number is not None:
+            ports.append((port.get("name") or "", number, port.get("protocol") or "TCP", port.get("appProtocol") or ""))
+    return tuple(ports), always or has_condition(pod, "Ready"), (ip, uid_of(pod), _address(service, pod))
 
 
 class EndpointsController:
@@ -48,9 +115,8 @@ class EndpointsController:
         self._pods = pods
         self._services = caches.of(SERVICE)
         self._endpoints = ControlledObjects(caches, ENDPOINTS)
-        self._selectors: dict[str, dict[Key, LabelSelector]] = {}
-        #: When the Service and its pods last changed, in nanoseconds, by uid.
-        self._seen: dict[Key, dict[str, int]] = {}
+        self._selected = ServicesByLabel()
+        self._followed: dict[Key, _Followed] = {}
         self._work = KeyedWork(runtime, caches, "endpoints-controller", self._sync)
         self._services.on_change(self._on_service)
         caches.of(POD).on_change(self._on_pod)
@@ -58,31 +124,46 @@ class EndpointsController:
 
     def _on_service(self, type_: WatchType, old: JsonObject | None, new: JsonObject, cause: int | None) -> None:
         key = key_of(new)
-        selectors = self._selectors.setdefault(key[0], {})
-        if type_ is WatchType.DELETED:
-            selectors.pop(key, None)
+        selector = (new.get("spec") or {}).get("selector")
+        if type_ is WatchType.DELETED or not selector:
+            self._selected.drop(*key)
+            self._followed.pop(key, None)
         else:
-            selectors[key] = equality_selector((new.get("spec") or {}).get("selector"))
+            followed = self._followed.get(key)
+            if followed is None or uid_of(followed.service) != uid_of(new):
+                followed = self._followed[key] = _Followed(new)
+            if old is None or old.get("spec") != new.get("spec") or not followed.members:
+                self._selected.put(*key, selector)
+                wanted = equality_selector(selector)
+                within = self._pods.within(key[0])
+                followed.members = {key_of(pod): None for pod in within if wanted.matches(labels_of(pod))}
+            followed.service, followed.is_whole = new, True
         self._work.touch(key, cause)
 
     def _on_pod(self, type_: WatchType, old: JsonObject | None, new: JsonObject, cause: int | None) -> None:
-        selectors = self._selectors.get(namespace_of(new))
-        if not selectors or (old is not None and type_ is WatchType.MODIFIED and _shown(old) == _shown(new)):
+        if not self._followed or (old is not None and type_ is WatchType.MODIFIED and _shown(old) == _shown(new)):
             return
-        labels = labels_of(new)
-        for key, selector in selectors.items():
-            if selector.matches(labels) or (old is not None and selector.matches(labels_of(old))):
-                self._work.touch(key, cause)
+        pod, labels = key_of(new), labels_of(new)
+        names = self._selected.of(pod[0], labels)
+        before = names if old is None or labels_of(old) == labels else self._selected.of(pod[0], labels_of(old))
+        for name in sorted({*names, *before}) if before != names else names:
+            key = (pod[0], name)
+            followed = self._followed[key]
+            if type_ is WatchType.DELETED or name not in names:
+                followed.members.pop(pod, None)
+            else:
+                followed.members[pod] = None
+            followed.changed[pod] = None
+            self._work.touch(key, cause)
 
     def _on_endpoints(self, type_: WatchType, old: JsonObject | None, new: JsonObject, cause: int | None) -> None:
-        if type_ is WatchType.DELETED and key_of(new) in self._selectors.get(namespace_of(new), {}):
+        if type_ is WatchType.DELETED and key_of(new) in self._followed:
             self._work.touch(key_of(new), cause)
 
     async def _sync(self, key: Key) -> None:
         namespace, name = key
         service, current = self._services.get(name, namespace), self._endpoints.get(key)
         if service is None:
-            self._seen.pop(key, None)
             if current is not None:
                 try:
                     await self._client.delete(ENDPOINTS, name, namespace)
@@ -93,13 +174,14 @@ class EndpointsController:
         spec = service.get("spec") or {}
         if spec.get("type") == "ExternalName" or not spec.get("selector"):
             return
-        selector = equality_selector(spec["selector"])
-        pods = [pod for pod in self._pods.within(namespace) if selector.matches(labels_of(pod))]
-        subsets = subsets_of(service, pods)
+        followed = self._followed.get(key)
+        if followed is None:
+            return
+        changed_ns = self._first_change(followed)
+        subsets = self._subsets(followed)
         labels = {**labels_of(service), MANAGED_BY: _MANAGER}
         if spec.get("clusterIP") == "None":
             labels[HEADLESS_LABEL] = ""
-        changed_ns = self._first_change(key, service, pods)
         if current is not None and (current.get("subsets") or []) == subsets and labels_of(current) == labels:
             return
         annotations = {name: value for name, value in annotations_of(current or service).items() if name != _CHANGED}
@@ -108,7 +190,10 @@ class EndpointsController:
         if changed_ns is not None:
             annotations[_CHANGED] = rfc3339(changed_ns)
         metadata = dict(current["metadata"]) if current is not None else {"name": name, "namespace": namespace}
-        metadata |= {"labels": labels, "annotations": annotations}
+        metadata["labels"] = labels
+        metadata.pop("annotations", None)
+        if annotations:
+            metadata["annotations"] = annotations
         body = {"apiVersion": "v1", "kind": "Endpoints", "metadata": metadata}
         if subsets:
             body["subsets"] = subsets
@@ -118,18 +203,45 @@ class EndpointsController:
             written = await self._client.update(ENDPOINTS, Vouched(body))
         self._endpoints.wrote(written)
 
-    def _first_change(self, key: Key, service: JsonObject, pods: Sequence[JsonObject]) -> int | None:
+    def _members(self, followed: _Followed) -> list[JsonObject]:
+        return [pod for pod in map(self._pods.get, followed.members) if pod is not None]
+
+    def _subsets(self, followed: _Followed) -> list[JsonObject]:
+        """What is to be written, from the members that changed if that is enough."""
+        if followed.is_whole:
+            followed.ready.clear()
+            followed.unready.clear()
+            followed.addresses.clear()
+        looked_at = dict(followed.members if followed.is_whole else followed.changed)
+        followed.changed.clear()
+        followed.is_whole = True
+        if not followed.service["spec"].get("ports"):
+            return subsets_of(followed.service, self._members(followed))
+        for key in looked_at:
+            pod = self._pods.get(key) if key in followed.members else None
+            if not followed.take(key, pod):
+                return subsets_of(followed.service, self._members(followed))
+        if followed.addresses and not followed.ports:
+            return subsets_of(followed.service, self._members(followed))
+        followed.is_whole = False
+        return followed.subsets()
+
+    def _first_change(self, followed: _Followed) -> int | None:
         """The earliest of the changes since the last look that led to this one."""
-        before, now = (
-            self._seen.get(key, {}),
-            {uid_of(service): parse_rfc3339(service["metadata"]["creationTimestamp"])},
-        )
+        service, seen = followed.service, followed.seen
+        now = {uid_of(service): parse_rfc3339(service["metadata"]["creationTimestamp"])}
+        if followed.is_whole:
+            followed.seen = now
+            pods = self._members(followed)
+        else:
+            pods = [pod for key in followed.changed if key in followed.members and (pod := self._pods.get(key))]
         for pod in pods:
             since = (condition_of(pod, "Ready") or {}).get("lastTransitionTime")
             if since:
                 now[uid_of(pod)] = parse_rfc3339(since)
-        self._seen[key] = now
-        return min((at for uid, at in now.items() if before.get(uid, -1) < at), default=None)
+        first = min((at for uid, at in now.items() if seen.get(uid, -1) < at), default=None)
+        followed.seen.update(now)
+        return first
 
 
 def subsets_of(service: JsonObject, pods: Sequence[JsonObject]) -> list[JsonObject]:
