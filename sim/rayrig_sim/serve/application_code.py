@@ -9,7 +9,7 @@ own.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias, cast
 
@@ -22,6 +22,18 @@ class Child:
     """In `init_args`: the handle of another deployment of the same application."""
 
     name: str
+
+
+def _children_in(value: Any) -> Iterator[Child]:
+    """Also in lists, tuples and dictionaries."""
+    if isinstance(value, Child):
+        yield value
+    elif isinstance(value, (list, tuple)):
+        for each in value:
+            yield from _children_in(each)
+    elif isinstance(value, dict):
+        for each in value.values():
+            yield from _children_in(each)
 
 
 Behaviour: TypeAlias = "type[Any] | Callable[..., Any] | Distribution"
@@ -47,6 +59,8 @@ class DeploymentCode:
     init_kwargs: Mapping[str, Any] = field(default_factory=dict)
     options: JsonObject = field(default_factory=dict)
     constructor_error: str = ""
+    #: Written for asyncio and blocking calls, as code for a real Ray is (`asyncio_code`).
+    is_asyncio: bool = False
 
     @property
     def children(self) -> tuple[str, ...]:
@@ -54,7 +68,7 @@ class DeploymentCode:
         arguments.
         """
         arguments = (*self.init_args, *self.init_kwargs.values())
-        return tuple(dict.fromkeys(argument.name for argument in arguments if isinstance(argument, Child)))
+        return tuple(dict.fromkeys(child.name for child in _children_in(arguments)))
 
     @property
     def is_timed_only(self) -> bool:

@@ -124,6 +124,8 @@ class Call:
         "target",
     )
 
+    #: The multiplexed model it wants; empty when none.
+    model_id = ""
     callbacks: Any
     candidate: Place
     #: Where it runs; None while it waits and after its end.

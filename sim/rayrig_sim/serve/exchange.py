@@ -43,6 +43,12 @@ class HttpExchange(Call):
         self.app = ""
         self.timer = None
 
+    @property
+    def model_id(self) -> str:  # type: ignore[override]
+        """From the request's header."""
+        headers = self.http.headers
+        return headers.get("serve_multiplexed_model_id", "") if headers else ""
+
     def arguments(self) -> tuple[tuple[Any, ...], dict[str, Any]]:
         return (ServeRequest(self.http, self.route_prefix),), {}
 

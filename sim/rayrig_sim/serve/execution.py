@@ -8,7 +8,7 @@ driven in place; it costs an event only where it really waits. Source: reference
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sized
+from collections.abc import Callable, Collection, Iterable, Mapping, Sized
 from dataclasses import replace
 from enum import Enum
 from heapq import heappush
@@ -25,6 +25,7 @@ from rayrig_sim.serve.user_instance import UserInstance
 
 if TYPE_CHECKING:
     from rayrig_sim.kernel import Kernel, KernelSignal
+    from rayrig_sim.serve.asyncio_code.instance import AsyncioInstance
 
 
 class HealthFault(Enum):
@@ -55,6 +56,7 @@ class ReplicaExecution:
     """
 
     __slots__ = (
+        "_asyncio",
         "_context",
         "_env",
         "_health_fault",
@@ -129,7 +131,15 @@ class ReplicaExecution:
         self._line: deque[Call] = deque()
         self._working = 0
         self._methods: dict[str, Callable[..., Any]] = {}
-        self._user = UserInstance(code, self._context, handles)
+        self._asyncio: AsyncioInstance | None = None
+        self._user: UserInstance | AsyncioInstance
+        if code.is_asyncio:
+            # Other code does not wait for its import.
+            from rayrig_sim.serve.asyncio_code.instance import AsyncioInstance
+
+            self._user = self._asyncio = AsyncioInstance(code, self._context, handles, self._asyncio_ended)
+        else:
+            self._user = UserInstance(code, self._context, handles)
         self._is_constructed = False
         self._is_initialized = False
         self._is_accepting = False
@@ -145,6 +155,11 @@ class ReplicaExecution:
     def ongoing(self) -> int:
         """Accepted calls that have not ended."""
         return len(self._running)
+
+    @property
+    def models(self) -> Collection[str]:
+        """Multiplexed models that are loaded."""
+        return self._asyncio.models if self._asyncio is not None else ()
 
     @property
     def is_alive(self) -> bool:
@@ -163,7 +178,9 @@ class ReplicaExecution:
             await self.kernel.sleep_ns(code.startup.draw_ns(self._context.rng))
         if code.constructor_error:
             raise RuntimeError(code.constructor_error)
-        if not self._is_timed_only:
+        if self._asyncio is not None:
+            await self._asyncio.construct()
+        elif isinstance(self._user, UserInstance) and not self._is_timed_only:
             self._user.construct()
         self._is_constructed = True
         if user_config is not None:
@@ -331,6 +348,9 @@ class ReplicaExecution:
             self._release(call)
             call.finished(True, self._result)
             return
+        if not isinstance(self._user, UserInstance):
+            self._user.begin(call)
+            return
         context_before, call_before = running.context, running.call
         running.context, running.call = self._context, call
         try:
@@ -391,6 +411,12 @@ class ReplicaExecution:
         if call.execution is self:
             self._end(call, error is None, value if error is None else _escaped(error))
 
+    def _asyncio_ended(self, call: Call, ok: bool, value: Any) -> None:
+        if isinstance(value, ProcessExit):
+            self._exit(value.code)
+        else:
+            self._end(call, ok, value if ok else _escaped(value))
+
     def _slept(self, call: Call) -> None:
         if call.execution is self:
             self._step(call, None, None)
@@ -426,6 +452,8 @@ class ReplicaExecution:
 
     def _abandon(self, call: Call) -> None:
         """Take the user's task down where it waits, and the calls that it made."""
+        if self._asyncio is not None:
+            self._asyncio.cancel(call)
         coroutine, call.coroutine = call.coroutine, None
         if coroutine is not None:
             target = call.target

@@ -6,11 +6,13 @@ arguments are awaited first. A call that is made in user code is cancelled when 
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections import deque
+from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING, Any
 
+from rayrig_core.timestamps import to_ns
 from rayrig_sim.serve.calls import Call, CallCancelled
-from rayrig_sim.serve.user_code import running
+from rayrig_sim.serve.user_code import running, until
 
 if TYPE_CHECKING:
     from rayrig_sim.serve.router import Router
@@ -19,12 +21,15 @@ if TYPE_CHECKING:
 class HandleCall(Call):
     """A call through a handle."""
 
-    __slots__ = ("args", "kwargs", "response")
+    __slots__ = ("args", "kwargs", "model_id", "response")
 
-    def __init__(self, method: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    model_id: str
+
+    def __init__(self, method: str, args: tuple[Any, ...], kwargs: dict[str, Any], model_id: str = "") -> None:
         Call.__init__(self, method)
         self.args = args
         self.kwargs = kwargs
+        self.model_id = model_id
         self.response = DeploymentResponse(self)
 
     def arguments(self) -> tuple[tuple[Any, ...], dict[str, Any]]:
@@ -60,7 +65,7 @@ class DeploymentResponse:
             if self._ok:
                 return self._value
             raise self._value
-        return (yield self)
+        return (yield from until(self))
 
     def cancel(self) -> None:
         """Cancel the call; awaiting it raises `CallCancelled`. Nothing when it has ended."""
@@ -70,39 +75,178 @@ class DeploymentResponse:
             call.finished(False, CallCancelled())
 
     def result(self, timeout_s: float | None = None) -> Any:
-        """Refused inside the simulation, as inside any event loop (SV-162)."""
-        raise RuntimeError(
-            "Sync methods should not be called from within an `asyncio` event loop. Use `await response` instead."
-        )
+        """Block until it is there. Raises `RuntimeError` inside an event loop, where one must await it (SV-162), and
+        `TimeoutError` when it takes longer, which leaves the call running.
+        """
+        thread = running.thread
+        if thread is None:
+            raise RuntimeError(
+                "Sync methods should not be called from within an `asyncio` event loop. Use `await response` instead."
+            )
+        if self.callbacks is not None:
+            thread.block(lambda go_on: _first_of(self, timeout_s, go_on))
+        if self.callbacks is not None:
+            raise TimeoutError(f"no result within {timeout_s} s")
+        if self._ok:
+            return self._value
+        raise self._value
+
+
+def _first_of(response: DeploymentResponse, timeout_s: float | None, go_on: Callable[[], None]) -> None:
+    """Go on, once, when the response is there or the time has passed."""
+    is_over = False
+
+    def once(_: object) -> None:
+        nonlocal is_over
+        if not is_over:
+            is_over = True
+            go_on()
+
+    context = running.context
+    assert response.callbacks is not None
+    response.callbacks.append(once)
+    if timeout_s is not None and context is not None:
+        context.kernel.call_later(to_ns(timeout_s), once)
+
+
+class StreamingCall(HandleCall):
+    """A call of a generator: values come before its end."""
+
+    __slots__ = ("stream",)
+
+    def __init__(self, method: str, args: tuple[Any, ...], kwargs: dict[str, Any], model_id: str = "") -> None:
+        super().__init__(method, args, kwargs, model_id)
+        self.stream = DeploymentResponseGenerator(self)
+
+    def yielded(self, value: Any) -> None:
+        """The replica hands on a value."""
+        self.stream.received(value)
+
+    def finished(self, ok: bool, value: Any) -> None:
+        super().finished(ok, value)
+        self.stream.ended()
+
+
+class DeploymentResponseGenerator:
+    """What a call with `stream=True` gives: iterate over it with `async for`, or with `for` where code may block."""
+
+    __slots__ = ("_call", "_values", "_waiting")
+
+    def __init__(self, call: StreamingCall) -> None:
+        self._call = call
+        self._values: deque[Any] = deque()
+        #: Whoever waits for the next value, as an event.
+        self._waiting: _Next | None = None
+
+    def received(self, value: Any) -> None:
+        self._values.append(value)
+        self.ended()
+
+    def ended(self) -> None:
+        """There is something to see."""
+        waiting, self._waiting = self._waiting, None
+        if waiting is not None:
+            waiting.happen()
+
+    def __aiter__(self) -> DeploymentResponseGenerator:
+        return self
+
+    async def __anext__(self) -> Any:
+        while True:
+            if self._values:
+                return self._values.popleft()
+            self._raise_if_over(StopAsyncIteration)
+            self._waiting = _Next()
+            await self._waiting
+
+    def __iter__(self) -> DeploymentResponseGenerator:
+        return self
+
+    def __next__(self) -> Any:
+        while True:
+            if self._values:
+                return self._values.popleft()
+            self._raise_if_over(StopIteration)
+            thread = running.thread
+            if thread is None:
+                raise RuntimeError("Use `async for` inside an `asyncio` event loop.")
+            waiting = self._waiting = _Next()
+            thread.block(waiting.then)
+
+    def _raise_if_over(self, end: type[Exception]) -> None:
+        response = self._call.response
+        if response.callbacks is None:
+            if response._ok:
+                raise end
+            raise response._value
+
+    def cancel(self) -> None:
+        """The generator is cancelled where it waits. Nothing when it has ended."""
+        self._call.response.cancel()
+
+
+class _Next:
+    """An event that has no value."""
+
+    __slots__ = ("_defused", "_ok", "_value", "callbacks")
+
+    def __init__(self) -> None:
+        self._ok = True
+        self._value = None
+        self._defused = False
+        self.callbacks: list[Callable[[Any], None]] | None = []
+
+    def __await__(self) -> Generator[Any, Any, None]:
+        yield from until(self)
+
+    def then(self, go_on: Callable[[], None]) -> None:
+        assert self.callbacks is not None
+        self.callbacks.append(lambda _: go_on())
+
+    def happen(self) -> None:
+        callbacks, self.callbacks = self.callbacks, None
+        for callback in callbacks or ():
+            callback(self)
 
 
 class HandleMethod:
     """`handle.method`."""
 
-    __slots__ = ("_name", "_router")
+    __slots__ = ("_model_id", "_name", "_router", "_stream")
 
-    def __init__(self, router: Router, name: str) -> None:
+    def __init__(self, router: Router, name: str, *, stream: bool = False, model_id: str = "") -> None:
         self._router = router
         self._name = name
+        self._stream = stream
+        self._model_id = model_id
 
-    def remote(self, *args: Any, **kwargs: Any) -> DeploymentResponse:
-        call = HandleCall(self._name, args, kwargs)
+    def options(self, *, stream: bool | None = None, multiplexed_model_id: str | None = None, **_: Any) -> HandleMethod:
+        """The same method, called otherwise."""
+        return HandleMethod(
+            self._router,
+            self._name,
+            stream=self._stream if stream is None else stream,
+            model_id=self._model_id if multiplexed_model_id is None else multiplexed_model_id,
+        )
+
+    def remote(self, *args: Any, **kwargs: Any) -> Any:
+        """A `DeploymentResponse`; with `stream` a `DeploymentResponseGenerator`, which no call takes (`RuntimeError`)."""
+        call = (StreamingCall if self._stream else HandleCall)(self._name, args, kwargs, self._model_id)
+        answer = call.stream if isinstance(call, StreamingCall) else call.response
         parent = running.call
         if parent is not None:
             if parent.children is None:
                 parent.children = [call]
             else:
                 parent.children.append(call)
-        for argument in args:
+        for argument in (*args, *kwargs.values()) if kwargs else args:
             if type(argument) is DeploymentResponse:
                 _Gathering(self._router, call)
-                return call.response
-        for argument in kwargs.values():
-            if type(argument) is DeploymentResponse:
-                _Gathering(self._router, call)
-                return call.response
+                return answer
+            if type(argument) is DeploymentResponseGenerator:
+                raise RuntimeError("Streaming deployment handle results cannot be passed to downstream handle calls.")
         self._router.assign(call)
-        return call.response
+        return answer
 
 
 class DeploymentHandle:
@@ -110,10 +254,13 @@ class DeploymentHandle:
     a method.
     """
 
-    __slots__ = ("_methods", "_router")
+    __slots__ = ("_methods", "_model_id", "_name", "_router", "_stream")
 
-    def __init__(self, router: Router) -> None:
+    def __init__(self, router: Router, *, name: str = "__call__", stream: bool = False, model_id: str = "") -> None:
         self._router = router
+        self._name = name
+        self._stream = stream
+        self._model_id = model_id
         self._methods: dict[str, HandleMethod] = {}
 
     @property
@@ -124,16 +271,35 @@ class DeploymentHandle:
     def app_name(self) -> str:
         return self._router.deployment.app
 
+    def options(
+        self,
+        *,
+        method_name: str | None = None,
+        stream: bool | None = None,
+        multiplexed_model_id: str | None = None,
+        **_: Any,
+    ) -> DeploymentHandle:
+        """The same deployment, called otherwise. Options that only change how Ray sends are ignored."""
+        return DeploymentHandle(
+            self._router,
+            name=self._name if method_name is None else method_name,
+            stream=self._stream if stream is None else stream,
+            model_id=self._model_id if multiplexed_model_id is None else multiplexed_model_id,
+        )
+
     def __getattr__(self, name: str) -> HandleMethod:
         if name.startswith("__"):
             raise AttributeError(name)
         found = self._methods.get(name)
         if found is None:
-            found = self._methods[name] = HandleMethod(self._router, name)
+            found = self._methods[name] = HandleMethod(self._router, name, stream=self._stream, model_id=self._model_id)
         return found
 
-    def remote(self, *args: Any, **kwargs: Any) -> DeploymentResponse:
-        return HandleMethod(self._router, "__call__").remote(*args, **kwargs)
+    def remote(self, *args: Any, **kwargs: Any) -> Any:
+        """As `HandleMethod.remote`."""
+        return HandleMethod(self._router, self._name, stream=self._stream, model_id=self._model_id).remote(
+            *args, **kwargs
+        )
 
 
 class _Gathering:

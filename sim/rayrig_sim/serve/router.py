@@ -264,9 +264,20 @@ class Router:
 
     def _place(self, call: Call) -> bool:
         """A fresh search without pauses: own node once, all, all again. True when a replica has accepted the call."""
+        if call.model_id:
+            return self._place_model(call)
         if self._local and self._attempt(self._local, call):
             return True
         return self._attempt(self._all, call) or self._attempt(self._all, call)
+
+    def _place_model(self, call: Call) -> bool:
+        """Replicas that hold the model first, then those with the fewest models, then any; nodes do not count (7.4)."""
+        holders = [each for each in self._all if call.model_id in each.execution.models]
+        if holders and self._attempt(holders, call):
+            return True
+        fewest = min((len(each.execution.models) for each in self._all), default=0)
+        emptiest = [each for each in self._all if len(each.execution.models) == fewest]
+        return self._attempt(emptiest, call) or self._attempt(self._all, call)
 
     def _attempt(self, candidates: list[Candidate], call: Call) -> bool:
         """Two distinct candidates, the shorter believed queue wins; a rejection or a dead replica starts the attempt

@@ -7,7 +7,7 @@ be in a real process.
 
 from __future__ import annotations
 
-from collections.abc import Coroutine, Generator, Mapping
+from collections.abc import Callable, Coroutine, Generator, Mapping
 from dataclasses import dataclass, field
 from random import Random
 from typing import TYPE_CHECKING, Any, Protocol
@@ -28,7 +28,12 @@ class sleep:  # noqa: N801 - used as a function: `await sleep(1)`
         self.duration_ns = max(0, to_ns(duration_s))
 
     def __await__(self) -> Generator[Any, Any, None]:
-        yield self
+        if running.loop is None:
+            yield self
+            return
+        context = running.context
+        assert context is not None
+        yield from until(context.kernel.sleep_ns(self.duration_ns))
 
 
 class ProcessExit(BaseException):
@@ -65,17 +70,55 @@ class ReplicaContext:
     machine: Machine | None = None
 
 
-class _Running:
-    """The replica and the call whose user code is on the stack."""
+class FutureFactory(Protocol):
+    """An event loop, as far as a wait needs it."""
 
-    __slots__ = ("call", "context")
+    def create_future(self) -> Any: ...
+
+
+class Blocker(Protocol):
+    """Code in a thread's place, which may stop until something calls it back."""
+
+    def block(self, register: Callable[[Callable[[], None]], None], /) -> None: ...
+
+
+class _Running:
+    """The replica and the call whose user code is on the stack, and the event loop or the thread's place it runs in, if any."""
+
+    __slots__ = ("call", "context", "loop", "thread")
 
     def __init__(self) -> None:
         self.context: ReplicaContext | None = None
         self.call: Call | None = None
+        self.loop: FutureFactory | None = None
+        self.thread: Blocker | None = None
 
 
 running = _Running()
+
+
+def until(event: Any) -> Generator[Any, Any, Any]:
+    """Wait for an event of the kernel, or what has its face, wherever the code runs: its value, or what it failed with."""
+    loop = running.loop
+    if loop is None:
+        return (yield event)
+    if event.callbacks is None:
+        if event._ok:
+            return event._value
+        raise event._value
+    future = loop.create_future()
+
+    def happened(event: Any) -> None:
+        if future.done():
+            return
+        if event._ok:
+            future.set_result(event._value)
+        else:
+            event._defused = True
+            future.set_exception(event._value)
+
+    event.callbacks.append(happened)
+    return (yield from future)
 
 
 def replica_context() -> ReplicaContext:

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from rayrig_core.objects import JsonObject
+from rayrig_sim.ray_api.modules import ray_modules
 from tests.conformance.ray_serve.comparer import compare_step
 from tests.conformance.ray_serve.player import CasePlayer
 
@@ -38,7 +39,8 @@ def _failures(found: dict[int, list[str]]) -> int:
 
 
 def _judge_one(case: JsonObject, seed: int, timing: float | None) -> dict[int, list[str]]:
-    seen = CasePlayer(case, seed=seed).play()
+    with ray_modules():
+        seen = CasePlayer(case, seed=seed).play()
     return {
         step["n"]: compare_step(step, got, timing=timing)
         for step, got in zip(case["steps"], seen, strict=True)

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from rayrig_core.objects import JsonObject
 from rayrig_core.ports import HttpClient
 from rayrig_fakes.dashboard import DashboardAgent
+from rayrig_sim.applications.registry import default_registry
 from rayrig_sim.calibration import Calibration
 from rayrig_sim.kernel import Kernel
 from rayrig_sim.kubernetes.endpoints.service_proxy import ServiceTable
 from rayrig_sim.network import Network
+from rayrig_sim.ray_api.registry import AppDirRegistry
 from rayrig_sim.ray_pods.container import RayContainer
 from rayrig_sim.ray_pods.head import HeadContainer
 from rayrig_sim.ray_pods.platform import RayPlatform
@@ -24,8 +27,9 @@ from rayrig_sim.ray_pods.start_command import (
 )
 from rayrig_sim.ray_pods.worker import WorkerContainer
 from rayrig_sim.serve.instance import SimulatedServe
-from tests.conformance.ray_serve.apps import registry
 
+#: The user code of the recordings. The fruit stand and the calculator come with the model.
+APPS = Path(__file__).parent / "apps"
 _PROXY_PORT = 8000
 _CLUSTER = "golden"
 
@@ -38,7 +42,11 @@ class RecordingWorld:
         calibration = Calibration()
         self.network = Network(kernel, ServiceTable(), kernel.streams, calibration)
         self.platform = RayPlatform(
-            kernel, self.network, calibration, registry=registry(), dashboard_factory=self._dashboard
+            kernel,
+            self.network,
+            calibration,
+            registry=AppDirRegistry(APPS, default_registry()),
+            dashboard_factory=self._dashboard,
         )
         self._containers: dict[str, RayContainer] = {}
         self._addresses = {name: self.network.allocate_pod_ip(name) for name in ("head", *workers)}

@@ -1,0 +1,285 @@
+"""The object of user code in a replica, run as it would be in a process of its own (see `user_instance` for the light way).
+
+`async def` runs on the replica's event loop, everything else in a thread's place, so that both may wait. Errors of user code leave
+as they were raised; a `ProcessExit` among them is the end of the process. Source: ray-serve.md 9.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Coroutine
+from contextlib import AsyncExitStack
+from contextvars import ContextVar, copy_context
+from functools import partial
+from typing import TYPE_CHECKING, Any, Protocol
+
+from rayrig_sim.serve.application_code import Child, DeploymentCode
+from rayrig_sim.serve.asyncio_code.blocking import Blocking
+from rayrig_sim.serve.asyncio_code.http_calls import ASGI_APP, AsgiApp, answer_of, ask_asgi, request_of
+from rayrig_sim.serve.asyncio_code.virtual_loop import CALL, VirtualLoop
+from rayrig_sim.serve.calls import Call
+from rayrig_sim.serve.exchange import HttpExchange
+from rayrig_sim.serve.user_code import ReplicaContext
+
+if TYPE_CHECKING:
+    import asyncio
+
+    from rayrig_sim.kernel import KernelSignal
+
+
+#: The replica's object that the current task belongs to.
+INSTANCE: ContextVar[AsyncioInstance | None] = ContextVar("instance", default=None)
+
+
+class StreamCall(Protocol):
+    """A call whose caller wants what a generator yields, one by one."""
+
+    def yielded(self, value: Any) -> None: ...
+
+
+class AsyncioInstance:
+    """`handles` gives what the constructor gets for a child; `ended` hears the end of each call that was begun."""
+
+    def __init__(
+        self,
+        code: DeploymentCode,
+        context: ReplicaContext,
+        handles: Callable[[str], object] | None,
+        ended: Callable[[Call, bool, Any], None],
+    ) -> None:
+        self.loop = VirtualLoop(context)  # type: ignore[abstract]
+        #: The user's object; None before its constructor has returned.
+        self.object: Any = None
+        self._code = code
+        self._context = context
+        self._children_of = handles
+        self._ended = ended
+        self.context = context
+        self._running: dict[Call, Callable[[], None]] = {}
+        self._lifespan = AsyncExitStack()
+        #: Multiplexed models that are loaded, the one used longest ago first.
+        self.models: dict[str, None] = {}
+
+    # Life
+
+    async def construct(self) -> None:
+        """The constructor, sync or async, then the start of an ASGI application. A function is its own instance."""
+        behaviour: Any = self._code.behaviour
+        if not isinstance(behaviour, type):
+            self.object = behaviour
+            return
+        args = [self._argument(argument) for argument in self._code.init_args]
+        kwargs = {name: self._argument(argument) for name, argument in self._code.init_kwargs.items()}
+        constructor: Any = inspect.getattr_static(behaviour, "__init__")
+        if inspect.iscoroutinefunction(constructor):
+            made: Any = object.__new__(behaviour)
+            await self._call(constructor, made, *args, **kwargs)
+        else:
+            made = await self._call(behaviour, *args, **kwargs)
+        self.object = made
+        app = self._asgi_app()
+        lifespan = getattr(getattr(app, "router", None), "lifespan_context", None)
+        if lifespan is not None:
+            await self._call(partial(self._lifespan.enter_async_context, lifespan(app)))
+
+    def handle(self, deployment: str) -> Any:
+        """Of another deployment of the application. Raises `RuntimeError` where there are none."""
+        return self._argument(Child(deployment))
+
+    async def reconfigure(self, user_config: Any) -> None:
+        """Raises `ValueError` when the class has no `reconfigure`."""
+        method = getattr(self.object, "reconfigure", None)
+        if method is None:
+            raise ValueError(
+                f"user_config specified but deployment {self._context.deployment} missing reconfigure method."
+            )
+        await self._call(method, user_config)
+
+    async def check_health(self) -> None:
+        """Nothing when there is no `check_health`."""
+        method = getattr(self.object, "check_health", None)
+        if method is not None:
+            await self._call(method)
+
+    def finalize(self) -> None:
+        """`__del__`, once the replica has stopped in order."""
+        finalizer = getattr(self._code.behaviour, "__del__", None)
+        if finalizer is not None and self.object is not None:
+            finalizer(self.object)
+
+    def forget(self) -> None:
+        """The process has ended."""
+        for cancel in list(self._running.values()):
+            cancel()
+        self._running.clear()
+        self.loop.end()
+        self.object = None
+
+    # Calls
+
+    def begin(self, call: Call) -> None:
+        """Run the method of a call; its end comes by `ended`."""
+        try:
+            function = self._function_of(call)
+        except AttributeError as error:
+            self._ended(call, False, error)
+            return
+        self._running[call] = self._start(function, partial(self._call_ended, call), call)
+
+    def cancel(self, call: Call) -> None:
+        """The caller left: an asynchronous method gets `CancelledError` where it waits; one in a thread is not disturbed."""
+        cancel = self._running.pop(call, None)
+        if cancel is not None:
+            cancel()
+
+    def _call_ended(self, call: Call, ok: bool, value: Any) -> None:
+        if self._running.pop(call, None) is not None:
+            self._ended(call, ok, value)
+
+    def _function_of(self, call: Call) -> Callable[[], Any]:
+        """What to run for it. Raises `AttributeError` for a method that is not there."""
+        app = self._asgi_app()
+        if isinstance(call, HttpExchange):
+            if app is not None:
+                return partial(ask_asgi, app, call.http, call.route_prefix)
+            method = self._method("__call__")
+            arguments = (request_of(call.http, call.route_prefix),) if _takes_an_argument(method) else ()
+            return partial(_answered, method, arguments)
+        args, kwargs = call.arguments()
+        method = self._method(call.method)
+        if hasattr(call, "yielded"):
+            return partial(_streamed, method, args, kwargs, call)
+        return partial(method, *args, **kwargs)
+
+    def _method(self, name: str) -> Callable[..., Any]:
+        if not isinstance(self._code.behaviour, type) and name == "__call__":
+            function: Callable[..., Any] = self.object
+            return function
+        method: Callable[..., Any] = getattr(self.object, name)
+        return method
+
+    def _asgi_app(self) -> AsgiApp | None:
+        app: AsgiApp | None = getattr(self._code.behaviour, ASGI_APP, None)
+        return app
+
+    # Running
+
+    async def _call(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        """Its result, for an actor of the control plane."""
+        done: KernelSignal[tuple[bool, Any]] = self._context.kernel.signal()
+        self._start(partial(function, *args, **kwargs), lambda ok, value: done.set((ok, value)), None)
+        ok, value = await done
+        if not ok:
+            raise value
+        return value
+
+    def _start(
+        self, function: Callable[[], Any], finished: Callable[[bool, Any], None], call: Call | None
+    ) -> Callable[[], None]:
+        """Begin; what cancels it."""
+        if is_async(function):
+            return self._start_task(function(), finished, call)
+        cancels: list[Callable[[], None]] = []
+
+        def returned(ok: bool, value: Any) -> None:
+            if ok and inspect.iscoroutine(value):
+                cancels.append(self._start_task(value, finished, call))
+            else:
+                finished(ok, value)
+
+        thread = Blocking(self._context, function, returned, call=call)
+        thread.go()
+        # A thread cannot be cancelled; what it made may be.
+        return lambda: cancels[-1]() if cancels else None
+
+    def _start_task(
+        self, coroutine: Coroutine[Any, Any, Any], finished: Callable[[bool, Any], None], call: Call | None
+    ) -> Callable[[], None]:
+        context = copy_context()
+        context.run(CALL.set, call)
+        context.run(INSTANCE.set, self)
+        task = self.loop.create_task(coroutine, context=context)
+        task.add_done_callback(partial(_task_done, finished))
+        return lambda: _cancel(task)
+
+    def _argument(self, argument: Any) -> Any:
+        if isinstance(argument, Child):
+            if self._children_of is None:
+                raise RuntimeError(f"replica {self._context.replica_id} was made without handles")
+            return self._children_of(argument.name)
+        if isinstance(argument, (list, tuple)):
+            return type(argument)(self._argument(each) for each in argument)
+        if isinstance(argument, dict):
+            return {name: self._argument(each) for name, each in argument.items()}
+        return argument
+
+
+def is_async(function: Callable[..., Any]) -> bool:
+    """Whether a call of it makes a coroutine."""
+    while isinstance(function, partial):
+        function = function.func
+    if inspect.iscoroutinefunction(function):
+        return True
+    return not isinstance(function, type) and inspect.iscoroutinefunction(type(function).__call__)
+
+
+def _takes_an_argument(method: Callable[..., Any]) -> bool:
+    try:
+        parameters = inspect.signature(method).parameters
+    except (TypeError, ValueError):
+        return True
+    return bool(parameters)
+
+
+async def _answered(method: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
+    """The ingress's own answer."""
+    value = await _awaited(method, arguments, {})
+    return await answer_of(value)
+
+
+async def _awaited(method: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """A synchronous method runs in a thread's place."""
+    import asyncio
+
+    if is_async(method):
+        return await method(*args, **kwargs)
+    if inspect.isasyncgenfunction(method) or inspect.isgeneratorfunction(method):
+        return method(*args, **kwargs)
+    value = await asyncio.get_running_loop().run_in_executor(None, partial(method, *args, **kwargs))
+    return await value if inspect.isawaitable(value) else value
+
+
+async def _streamed(
+    method: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], call: StreamCall
+) -> None:
+    """Hand on what a generator yields."""
+    values = await _awaited(method, args, kwargs)
+    if inspect.isasyncgen(values):
+        async for value in values:
+            call.yielded(value)
+    elif inspect.isgenerator(values):
+        for value in values:
+            call.yielded(value)
+    else:
+        raise TypeError(f"Called method '{_name(method)}' with stream=True but it did not return a generator.")
+
+
+def _name(method: Callable[..., Any]) -> str:
+    return getattr(method, "__name__", type(method).__name__)
+
+
+def _task_done(finished: Callable[[bool, Any], None], task: asyncio.Task[Any]) -> None:
+    if task.cancelled():
+        import asyncio
+
+        finished(False, asyncio.CancelledError())
+        return
+    error = task.exception()
+    if error is not None:
+        finished(False, error)
+    else:
+        finished(True, task.result())
+
+
+def _cancel(task: asyncio.Task[Any]) -> None:
+    task.cancel()
