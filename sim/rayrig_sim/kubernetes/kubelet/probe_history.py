@@ -69,12 +69,11 @@ class ProbeRun:
 class _OpenRun:
     __slots__ = ("answer", "count", "first_ns", "last_ns", "step_ns")
 
-    def __init__(self, answer: ProbeAnswer, first_ns: int, last_ns: int, count: int) -> None:
+    def __init__(self, answer: ProbeAnswer, t_ns: int) -> None:
         self.answer = answer
-        self.first_ns = first_ns
-        self.last_ns = last_ns
-        self.count = count
-        self.step_ns = (last_ns - first_ns) // (count - 1) if count > 1 else 0
+        self.first_ns = self.last_ns = t_ns
+        self.count = 1
+        self.step_ns = 0
 
 
 class ProbeHistory:
@@ -87,27 +86,46 @@ class ProbeHistory:
 
     def add(self, t_ns: int, container: str, kind: ProbeKind, answer: ProbeAnswer) -> None:
         """One probe, which ended at `t_ns`."""
-        self.add_run(t_ns, t_ns, 1, container, kind, answer)
+        self._add(t_ns, container, kind, answer)
 
     def add_run(
         self, first_ns: int, last_ns: int, count: int, container: str, kind: ProbeKind, answer: ProbeAnswer
     ) -> None:
-        """`count` probes at equal distances, the first of which ended at `first_ns` and the last at `last_ns`."""
+        """`count` probes at equal distances, the first of which ended at `first_ns` and the last at `last_ns`. As if each had been
+        added."""
+        step_ns = (last_ns - first_ns) // (count - 1) if count > 1 else 0
+        for left in range(count - 1, -1, -1):
+            run = self._add(last_ns - left * step_ns, container, kind, answer)
+            if left and run.count > 1 and abs(run.step_ns - step_ns) <= _TOLERANCE_NS:
+                run.last_ns = last_ns
+                run.count += left
+                return
+
+    def _add(self, t_ns: int, container: str, kind: ProbeKind, answer: ProbeAnswer) -> _OpenRun:
+        """The run it belongs to: the last one, if it goes on with that."""
         runs = self._runs.get((container, kind))
         if runs is None:
             runs = self._runs[container, kind] = deque(maxlen=_RUNS)
         if runs:
             last = runs[-1]
             if last.answer == answer:
-                gap_ns = first_ns - last.last_ns
+                gap_ns = t_ns - last.last_ns
                 step_ns = last.step_ns or gap_ns
-                own_ns = (last_ns - first_ns) // (count - 1) if count > 1 else step_ns
-                if gap_ns > 0 and abs(gap_ns - step_ns) <= _TOLERANCE_NS and abs(own_ns - step_ns) <= _TOLERANCE_NS:
+                if gap_ns > 0 and abs(gap_ns - step_ns) <= _TOLERANCE_NS:
                     last.step_ns = step_ns
-                    last.last_ns = last_ns
-                    last.count += count
-                    return
-        runs.append(_OpenRun(answer, first_ns, last_ns, count))
+                    last.last_ns = t_ns
+                    last.count += 1
+                    return last
+                if gap_ns > 0 and last.count == 2:
+                    # Two make no rhythm: the second begins another, with this one.
+                    run = _OpenRun(answer, last.last_ns)
+                    last.last_ns, last.count, last.step_ns = last.first_ns, 1, 0
+                    run.last_ns, run.count, run.step_ns = t_ns, 2, gap_ns
+                    runs.append(run)
+                    return run
+        run = _OpenRun(answer, t_ns)
+        runs.append(run)
+        return run
 
     def runs(self) -> list[ProbeRun]:
         """Oldest first."""
