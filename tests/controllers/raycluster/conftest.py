@@ -11,6 +11,7 @@ from rayrig_controllers.manager import Manager
 from rayrig_controllers.options import OperatorOptions
 from rayrig_controllers.raycluster.cluster import Cluster
 from rayrig_controllers.raycluster.controller import controller
+from rayrig_core.faultpoints import ErrorBefore, Reaction
 from rayrig_core.objects import JsonObject
 from rayrig_core.resource_types import EVENT, POD, RAY_CLUSTER, ResourceType
 from rayrig_core.resources.crds import custom_resource_definitions
@@ -68,6 +69,25 @@ def values() -> Values:
     return Values(container, group, ray_cluster)
 
 
+class Refusals:
+    """Calls of the operator that the API server answers with an error: by verb and beginning of `plural/namespace/name`."""
+
+    def __init__(self) -> None:
+        self._rules: list[tuple[str, str, ErrorBefore]] = []
+
+    def add(self, verb: str, target: str, code: int, reason: str, message: str) -> None:
+        self._rules.append((verb, target, ErrorBefore(code, reason, message)))
+
+    def clear(self) -> None:
+        self._rules.clear()
+
+    def pass_through(self, actor: str, verb: str, target: str) -> Reaction | None:
+        for refused, start, reaction in self._rules:
+            if verb == refused and target.startswith(start):
+                return reaction
+        return None
+
+
 class Rig:
     """The RayCluster controller alone in a world where pods change only as the test says."""
 
@@ -79,10 +99,13 @@ class Rig:
         self.watch_lag_s = options.pop("watch_lag_s", 0.0)
         self.options = OperatorOptions(**options)
         self.server.add_definitions(custom_resource_definitions(self.options.release.version))
+        self.refusals = Refusals()
         self.manager = self.start()
 
     def start(self) -> Manager:
-        client = InProcessClient(self.server, self.kernel, actor="operator", watch_lag_s=self.watch_lag_s)
+        client = InProcessClient(
+            self.server, self.kernel, actor="operator", watch_lag_s=self.watch_lag_s, faults=self.refusals
+        )
         rng = self.kernel.streams.stream("operator")
         manager = Manager(self.kernel, client, http=None, rng=rng, options=self.options)  # type: ignore[arg-type]
         for name, make in self.controllers.items():
@@ -139,6 +162,12 @@ class Rig:
             pod["status"].setdefault("conditions", [condition])
         self.server.call(ApiCall("update", POD, "default", name, "status", body=pod))
 
+    def set_status(self, name: str = "rc", **fields: Any) -> None:
+        """Write into a cluster's status what the operator did not."""
+        obj = self.get(name)
+        obj["status"] = {**(obj.get("status") or {}), **fields}
+        self.server.call(ApiCall("update", RAY_CLUSTER, "default", name, "status", body=obj))
+
     def all_ready(self) -> None:
         for name in self.names():
             self.set_pod(name)
@@ -165,6 +194,27 @@ class Rig:
     def events(self, reason: str = "") -> list[str]:
         """Notes of the stored Events (of one reason)."""
         return [event["note"] for event in self.objects(EVENT) if not reason or event["reason"] == reason]
+
+    def told(self, reason: str) -> list[tuple[str, str, str]]:
+        """Type, action and note of the stored Events of a reason, each once."""
+        found = [
+            (each["type"], each["action"], each["note"]) for each in self.objects(EVENT) if each["reason"] == reason
+        ]
+        return list(dict.fromkeys(found))
+
+    def refuse(
+        self, verb: str, target: str, code: int = 403, reason: str = "Forbidden", message: str = "not today"
+    ) -> None:
+        """From now on the API server refuses the operator's calls of that verb whose target begins so."""
+        self.refusals.add(verb, target, code, reason, message)
+
+    def outcomes(self, since_s: float = 0.0) -> list[str]:
+        """How the reconciles ended."""
+        return [str(event["outcome"]) for event in self.kernel.trace.select(Kind.RECONCILE) if event.t_s >= since_s]
+
+    def requeues_ms(self, since_s: float = 0.0) -> list[Any]:
+        """After how many milliseconds each reconcile asked to be run again."""
+        return [event["requeue_ms"] for event in self.kernel.trace.select(Kind.RECONCILE) if event.t_s >= since_s]
 
     def writes(self, since_s: float = 0.0) -> list[str]:
         """The operator's own writes as `verb plural`."""
