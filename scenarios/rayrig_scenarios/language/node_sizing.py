@@ -1,8 +1,9 @@
-"""Nodes for a scenario that names none: enough for two clusters of each RayService at once, as an upgrade needs."""
+"""Nodes for a scenario that names none: enough for two clusters of each RayService at once, as an upgrade needs, and for the
+pods of all other workloads."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from rayrig_backends.world import NodeSpec
@@ -14,6 +15,17 @@ _GIB = 1 << 30
 _NODE_CPU_MILLIS, _NODE_MEMORY, _NODE_DEVICES = 16_000, 64 * _GIB, 8
 #: A host of these has as many as one pod asks for, and is its alone: a TPU slice is made of such hosts.
 _WHOLE_HOSTS = ("google.com/tpu",)
+_NODE_PODS = 110
+#: Kinds with pods, and the field that says how many (of a DaemonSet one goes with each node).
+_PODS: Mapping[str, str | None] = {
+    "Pod": None,
+    "Deployment": "replicas",
+    "ReplicaSet": "replicas",
+    "StatefulSet": "replicas",
+    "DaemonSet": None,
+    "Job": "parallelism",
+}
+_MOST_PODS = 5000
 #: An autoscaled group counts with at most this many workers.
 _AUTOSCALED_WORKERS = 10
 
@@ -59,9 +71,9 @@ def _pool(name: str, needs: list[PodNeed], guests: list[PodNeed]) -> NodeSpec:
         for device, _ in needs[0].devices
     }
     free: list[list[int]] = []
-    whole_node = [cpu, memory, *devices.values()]
+    whole_node = [cpu, memory, _NODE_PODS, *devices.values()]
     for need in sorted(needs, key=lambda n: (n.cpu_millis, n.memory), reverse=True):
-        asked = [need.cpu_millis, need.memory, *(dict(need.devices)[device] for device in devices)]
+        asked = [need.cpu_millis, need.memory, 1, *(dict(need.devices)[device] for device in devices)]
         node = next((left for left in free if all(a <= b for a, b in zip(asked, left, strict=True))), None)
         if node is None:
             node = list(whole_node)
@@ -85,14 +97,14 @@ def _pool(name: str, needs: list[PodNeed], guests: list[PodNeed]) -> NodeSpec:
 
 
 def pod_needs(obj: JsonObject, *, clusters: int = 1) -> Iterator[PodNeed]:
-    """What the pods of a RayService (so many clusters of it), a RayCluster or a Pod ask for; nothing for other kinds."""
+    """What the pods of a RayService (so many clusters of it), a RayCluster, a Pod or a workload ask for; nothing for others."""
     spec = obj.get("spec") or {}
     if obj.get("kind") == "RayService":
         spec = spec.get("rayClusterConfig") or {}
     elif obj.get("kind") == "RayCluster":
         clusters = 1
-    elif obj.get("kind") == "Pod":
-        yield _pod_need(spec)
+    elif obj.get("kind") in _PODS:
+        yield from _workload_needs(str(obj["kind"]), spec)
         return
     else:
         return
@@ -108,6 +120,22 @@ def pod_needs(obj: JsonObject, *, clusters: int = 1) -> Iterator[PodNeed]:
             need = _pod_need((group.get("template") or {}).get("spec") or {})
             for _ in range(workers * (group.get("numOfHosts") or 1)):
                 yield need
+
+
+def _workload_needs(kind: str, spec: JsonObject) -> Iterator[PodNeed]:
+    """Of a Pod and of workloads. Their manifests have met no schema yet: what makes no sense, the API server will say."""
+    try:
+        field = _PODS[kind]
+        written = None if field is None else spec.get(field)
+        count = 1 if written is None else int(written)
+        if kind == "Deployment":
+            # A rolling update brings a quarter more before it takes the old ones away.
+            count += -(-count // 4)
+        need = _pod_need(spec if kind == "Pod" else spec["template"]["spec"])
+    except (AttributeError, KeyError, TypeError, ValueError):
+        return
+    for _ in range(min(count, _MOST_PODS)):
+        yield need
 
 
 def _pod_need(spec: JsonObject) -> PodNeed:
