@@ -66,7 +66,7 @@ def _links_table(chain: Chain) -> Table:
     for index, link in enumerate(chain.links):
         at = "" if link.t_ns is None else chain.clock.tell(link.t_ns)
         style = "bold" if index in (0, last) else ""
-        table.add_row(Text(at), Text.assemble(("because ", "dim") if index else "", (link.text, style)))
+        table.add_row(Text(at), Text.assemble((chain.word(index), "dim"), (link.text, style)))
         for detail in link.details:
             table.add_row("", Padding(Text(detail, "dim"), (0, 0, 0, 4)))
     return table
@@ -129,7 +129,7 @@ def plain_lines(chain: Chain) -> list[str]:
     lines = []
     for index, link in enumerate(chain.links):
         at = "" if link.t_ns is None else f"{chain.clock.tell(link.t_ns)}: "
-        lines.append(f"{at}{'because ' if index else ''}{link.text}")
+        lines.append(f"{at}{chain.word(index)}{link.text}")
         lines += [f"    {detail}" for detail in link.details]
     return lines
 

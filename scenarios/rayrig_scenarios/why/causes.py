@@ -21,13 +21,15 @@ def causes_of(evidence: Evidence, seq: int) -> list[Link]:
     if trace is None:
         return []
     links: list[Link] = []
+    origin = trace[seq]
     for event in trace.causes_of(seq):
         if event.kind is Kind.STEP:
             # A step without a name of its own says only which fault it is.
             if links and not str(event["detail"]).startswith("fault "):
                 links.append(Link(f"the scenario took the step: {event['detail']}", event.t_ns, (), event.seq))
             break
-        if _is_worth_naming(event):
+        # Earlier states of the same thing are its history, not its cause.
+        if _is_worth_naming(event) and (event.subject, event.kind) != (origin.subject, origin.kind):
             links.append(as_link(event))
         if len(links) == _MOST:
             break
@@ -45,12 +47,12 @@ def fault_before(evidence: Evidence, t_ns: int, *subjects: str) -> list[Link]:
     return with_causes(evidence, max(found, key=lambda event: event.seq)) if found else []
 
 
-def lasting_fault(evidence: Evidence, *kinds: str, subjects: tuple[str, ...]) -> list[Link]:
-    """A fault of these kinds that lasts on one of the subjects."""
+def lasting_fault(evidence: Evidence, *kinds: str, subjects: tuple[str, ...], after: int = -1) -> list[Link]:
+    """A fault of these kinds that lasts on one of the subjects; `after` is the trace event that began what it struck."""
     lasting: dict[tuple[str, str], TraceEvent] = {}
     for subject in subjects:
         for event in evidence.trace_events(subject, Kind.FAULT):
-            if event["kind"] in kinds:
+            if event["kind"] in kinds and event.seq > after:
                 if event["detail"] == "over":
                     lasting.pop((subject, str(event["kind"])), None)
                 else:
@@ -99,4 +101,7 @@ def _told(event: TraceEvent) -> str:
     if event.kind is Kind.FAULT:
         detail = one_line(event["detail"])
         return f"fault {event['kind']} struck {subject_text((event.subject,))}" + (f": {detail}" if detail else "")
+    if event.kind is Kind.NODE:
+        reason = f" ({event['reason']})" if event["reason"] else ""
+        return f"{subject_text((event.subject,))} is {event['state']}{reason}"
     return f"{subject_text((event.subject,))}: {tell(event) or event['detail']}"

@@ -88,10 +88,14 @@ class Chain:
 
     def short(self) -> str:
         """One line: the verdict, what is behind it, and the end of the chain."""
-        texts = [link.text for link in self.links]
-        if len(texts) > 3:
-            texts = [*texts[:2], texts[-1]]
-        return ", because ".join(texts)
+        links = list(enumerate(self.links))
+        if len(links) > 3:
+            links = [*links[:2], links[-1]]
+        return ", ".join(f"{self.word(index)}{link.text}" for index, link in links)
+
+    def word(self, index: int) -> str:
+        """What joins a link to the one before it. What follows on "it is ready" does not explain that."""
+        return "" if not index else "but " if self.is_ready and index == 1 else "because "
 
     def as_json_value(self) -> dict[str, Any]:
         value = self.clock.value

@@ -31,6 +31,7 @@ _ACTORS = {
     "scenario": "the scenario",
     "test": "the test",
     "kubelet": "its kubelet",
+    "drain": "a drain",
 }
 _EVENT_NEAR_NS = NS
 #: Actors that write what a user asks for.

@@ -22,7 +22,8 @@ from rayrig_scenarios.why.serve_reasons import (
 from rayrig_scenarios.why.stages import Stage, Standing, of_container, standing, status_of_container
 from rayrig_scenarios.why.unready_times import unready_times
 from rayrig_scenarios.wording import one_line
-from rayrig_sim.kubernetes.kubelet.probes import ProbeKind, ProbeSettings
+from rayrig_sim.kubernetes.kubelet.probe_history import ProbeRun
+from rayrig_sim.kubernetes.kubelet.probes import ProbeKind, ProbeSettings, Verdict
 
 #: A worker's chain goes on with its head's, which has no other pod to blame.
 _DEPTH = 1
@@ -183,6 +184,7 @@ def _why_ready(pod: JsonObject, evidence: Evidence) -> list[Link]:
     versions = evidence.versions(key_text(pod))
     since_ns = evidence.condition_since(versions, "Ready")
     details: list[str] = []
+    failing: list[Link] = []
     for container in pod["spec"]["containers"]:
         probe = container.get("readinessProbe")
         if not probe:
@@ -191,6 +193,8 @@ def _why_ready(pod: JsonObject, evidence: Evidence) -> list[Link]:
         runs = evidence.probes(pod, container["name"], ProbeKind.READINESS)
         details.append(f"{noun(pod, container['name'])}: {asked(probe, ProbeSettings.of(probe))}")
         details += told_runs(runs[-2:], evidence)
+        if runs and runs[-1].verdict is Verdict.FAILURE and not failing and evidence.has_all_probes:
+            failing = _still_ready(pod, container, runs, evidence)
     verdict = Link("it is ready", since_ns, tuple(details))
     ends = [
         event
@@ -201,4 +205,20 @@ def _why_ready(pod: JsonObject, evidence: Evidence) -> list[Link]:
         how = f"container {ends[-1]['container']} has just ended with code {ends[-1]['exit_code']}"
         text = f"{how}, which its status does not show yet"
         return [verdict, Link(text, ends[-1].t_ns, (), ends[-1].seq)]
-    return [verdict]
+    return [verdict, *failing]
+
+
+def _still_ready(pod: JsonObject, container: JsonObject, runs: list[ProbeRun], evidence: Evidence) -> list[Link]:
+    """Its probe fails, not often enough yet to make it unready."""
+    failures = 0
+    for run in reversed(runs):
+        if run.verdict is not Verdict.FAILURE:
+            break
+        failures, first_ns = failures + run.count, run.first_ns
+    threshold = ProbeSettings.of(container["readinessProbe"]).failure_threshold
+    times = "once" if failures == 1 else f"{failures} times in a row"
+    link = Link(f"the readiness probe of {container['name']} has failed {times}; {threshold} make it unready", first_ns)
+    return [
+        link,
+        *why_ray_probe_fails(pod, container["name"], runs[-1], evidence, lambda head: [Link("it is not ready")]),
+    ]

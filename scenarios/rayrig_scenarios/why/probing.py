@@ -17,6 +17,7 @@ from rayrig_sim.kubernetes.kubelet.probes import ProbeKind, ProbeSettings, Verdi
 
 #: So many of the latest runs of equal answers are told.
 _MOST_RUNS = 6
+_TIMED_OUT = 'command timed out: "'
 _WORDS = {
     Verdict.SUCCESS: "succeeded",
     Verdict.WARNING: "succeeded with a warning",
@@ -102,6 +103,9 @@ def told_runs(runs: list[ProbeRun], evidence: Evidence) -> list[str]:
 def told_run(run: ProbeRun, evidence: Evidence) -> str:
     """`51.27 to 91.27 s, every 5 s: failed 9 times, it printed "success"`."""
     printed = one_line(run.text)
+    if printed.startswith(_TIMED_OUT):
+        # The command stands above.
+        printed = f"timed out{printed.rpartition(' timed out')[2]}"
     answer = f', "{printed}"' if printed and run.verdict is not Verdict.SUCCESS else ""
     word = _WORDS[run.verdict]
     if run.count == 1:

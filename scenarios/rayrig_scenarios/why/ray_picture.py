@@ -19,6 +19,8 @@ class RayPicture:
         self._serve = f"serve/{namespace}/{cluster}/"
         #: What became of the GCS and its head: "running", "recovered", "gone".
         self.gcs: TraceEvent | None = None
+        #: The last loss of a head.
+        self.lost_head: TraceEvent | None = None
         self.dashboard: TraceEvent | None = None
         self.controller: TraceEvent | None = None
         #: By the name of the pod.
@@ -64,7 +66,7 @@ class RayPicture:
             self.gcs = event
         elif component == "head":
             # GCS, dashboard and Serve's controller die with it.
-            self.gcs = self.dashboard = self.controller = event
+            self.gcs = self.dashboard = self.controller = self.lost_head = event
         elif component == "dashboard":
             self.dashboard = event
         elif component == "serve controller":

@@ -87,7 +87,8 @@ def why_ray_probe_fails(
     if check.path == PROXY_PATH:
         if picture is None:
             return _proxy_from_statuses(pod, evidence, explain_pod)
-        return _why_proxy_does_not_answer(pod, picture, evidence, explain_pod)
+        left_over = _why_raylet_is_left_over(pod, picture, evidence)
+        return left_over or _why_proxy_does_not_answer(pod, run, check, picture, evidence, explain_pod)
     if picture is None:
         return [] if is_head(pod) else _why_head(pod, evidence, explain_pod)
     if is_head(pod):
@@ -193,7 +194,7 @@ def why_gcs_was_lost(pod: JsonObject, ended_ns: int, evidence: Evidence) -> list
 
 
 def _why_proxy_does_not_answer(
-    pod: JsonObject, picture: RayPicture, evidence: Evidence, explain_pod: ExplainPod
+    pod: JsonObject, run: ProbeRun, check: Check, picture: RayPicture, evidence: Evidence, explain_pod: ExplainPod
 ) -> list[Link]:
     proxy = picture.proxy(name_of(pod))
     if proxy is None:
@@ -217,13 +218,41 @@ def _why_proxy_does_not_answer(
             link = Link(f"its Serve proxy is unhealthy: {proxy['detail']}", proxy.t_ns, (), proxy.seq)
             return [link, *causes_of(evidence, proxy.seq)]
         case _:
-            faults = lasting_fault(evidence, "proxy-hang", subjects=(f"pods/{key_text(pod)}",))
-            text = (
-                "its Serve proxy does not answer"
-                if faults
-                else "its Serve proxy is healthy now; the next probe will tell"
-            )
-            return [Link(text, None if faults else proxy.t_ns, (), None if faults else proxy.seq), *faults]
+            return _why_healthy_proxy_fails(pod, proxy, run, check, picture, evidence)
+
+
+def _why_healthy_proxy_fails(
+    pod: JsonObject, proxy: TraceEvent, run: ProbeRun, check: Check, picture: RayPicture, evidence: Evidence
+) -> list[Link]:
+    """Serve's controller holds it healthy: it has become so since the last probe, or something befell it unnoticed."""
+    subjects = (f"pods/{key_text(pod)}",)
+    if proxy.t_ns > run.last_ns:
+        return [Link("its Serve proxy has become healthy since; the next probe will tell", proxy.t_ns, (), proxy.seq)]
+    unnoticed = ("Serve's controller checks its proxies each 10 s, and believes the third failure",)
+    if check.got.endswith("refused"):
+        killed = lasting_fault(evidence, "proxy-kill", subjects=subjects, after=proxy.seq)
+        text = "nothing listens on its Serve proxy's port: the process has ended, which Serve's controller has not noticed yet"
+        return [Link(text, killed[0].t_ns if killed else None, unnoticed), *killed]
+    if check.got.startswith("answered"):
+        text = f"its Serve proxy {check.got}: it has no replica to send requests to yet"
+        return [Link(text, run.first_ns), *_why_no_replica_runs(picture, evidence)]
+    hanging = lasting_fault(evidence, "proxy-hang", subjects=subjects, after=proxy.seq)
+    return [Link("its Serve proxy does not answer", hanging[0].t_ns if hanging else None, unnoticed), *hanging]
+
+
+def _why_raylet_is_left_over(pod: JsonObject, picture: RayPicture, evidence: Evidence) -> list[Link]:
+    """Its cluster ended with the head: what was in the GCS is lost, and a raylet waits in vain before it gives up."""
+    node, gcs, lost = picture.nodes.get(name_of(pod)), picture.gcs, picture.lost_head
+    if node is None or gcs is None or lost is None or node.seq > lost.seq or gcs["state"] == "recovered":
+        return []
+    details = (
+        "it gives up and is started anew 60 s after the loss, unless RAY_gcs_rpc_server_reconnect_timeout_s says otherwise",
+    )
+    head = str(lost["detail"])
+    link = Link(
+        f"its raylet belongs to the Ray cluster that ended with its head ({head})", lost.t_ns, details, lost.seq
+    )
+    return [link, *causes_of(evidence, lost.seq)]
 
 
 def _where_replicas_went(pod: JsonObject, picture: RayPicture, evidence: Evidence) -> list[Link]:
@@ -251,6 +280,24 @@ def why_no_replica(pod: JsonObject, picture: RayPicture, evidence: Evidence, exp
         controller = picture.controller
         assert controller is not None
         return [Link("Serve has no applications yet", controller.t_ns, (), controller.seq)]
+    return _deployments_in_trouble(picture, evidence) or [_where_replicas_are(picture)]
+
+
+def _why_no_replica_runs(picture: RayPicture, evidence: Evidence) -> list[Link]:
+    """Replicas have their places, but none is up."""
+    troubled = _deployments_in_trouble(picture, evidence)
+    if troubled:
+        return troubled
+    starting = [event for event in picture.living_replicas().values() if event["state"] != "RUNNING"]
+    if not starting:
+        return []
+    first = min(starting, key=lambda event: event.seq)
+    text = "a replica is" if len(starting) == 1 else f"{len(starting)} replicas are"
+    return [Link(f"{text} still starting", first.t_ns, (), first.seq)]
+
+
+def _deployments_in_trouble(picture: RayPicture, evidence: Evidence) -> list[Link]:
+    """Deployments, or applications, that say what is wrong."""
     troubled = [event for event in picture.deployments.values() if event["status"] in ("UNHEALTHY", "DEPLOY_FAILED")]
     troubled += [event for event in picture.deployments.values() if _has_trouble(event) and event not in troubled]
     if troubled:
@@ -259,9 +306,7 @@ def why_no_replica(pod: JsonObject, picture: RayPicture, evidence: Evidence, exp
         details = (*_words(troubled[0]), *(link.text for link in others))
         return [Link(first.text, first.t_ns, details, first.source), *causes_of(evidence, troubled[0].seq)]
     failed = [event for event in picture.applications.values() if event["status"] in ("UNHEALTHY", "DEPLOY_FAILED")]
-    if failed:
-        return [_link(failed[0])]
-    return [_where_replicas_are(picture)]
+    return [_link(failed[0])] if failed else []
 
 
 def _has_trouble(deployment: TraceEvent) -> bool:
@@ -274,21 +319,17 @@ def _where_replicas_are(picture: RayPicture) -> Link:
     unplaced = [key for key, event in replicas.items() if not event["node"]]
     lines = []
     for deployment, where in _by_deployment(replicas).items():
-        placed = ", ".join(
-            f"{node or 'nowhere yet'}" + (f" ({count})" if count > 1 else "") for node, count in where.items()
-        )
-        total = sum(where.values())
-        lines.append(f"{deployment}: {total} replica{'' if total == 1 else 's'}, on {placed}")
+        placed = ", ".join(f"{node} ({count})" if count > 1 else node for node, count in where.items() if node)
+        total, without = sum(where.values()), where.get("", 0)
+        told = [f"on {placed}"] if placed else []
+        told += [f"{without} without a place" if placed else "without a place"] if without else []
+        lines.append(f"{deployment}: {total} replica{'' if total == 1 else 's'}, {', '.join(told)}")
     if unplaced:
         waiting = sorted({key.rpartition("/")[0] for key in unplaced})
         since_ns = min(replicas[key].t_ns for key in unplaced)
         count = len(unplaced)
-        who = f"{', '.join(waiting)}"
-        text = (
-            f"a replica of {who} waits for resources in Ray"
-            if count == 1
-            else f"{count} replicas of {who} wait for resources in Ray"
-        )
+        who = "a replica" if count == 1 else f"{count} replicas"
+        text = f"{who} of {', '.join(waiting)} wait{'s' if count == 1 else ''} for resources in Ray"
         return Link(text, since_ns, tuple(lines[:_MOST_LINES]))
     starting = [event for event in replicas.values() if event["state"] == "STARTING"]
     if not replicas:
@@ -323,8 +364,9 @@ def _link(event: TraceEvent) -> Link:
 
 def _words(event: TraceEvent) -> tuple[str, ...]:
     """A message of several lines, such as a traceback, beneath the short form of it."""
-    lines = [line for line in str(event["message"] or "").splitlines() if line.strip()]
-    return tuple(line.rstrip() for line in lines[1:][-_MOST_LINES:])
+    first, *lines = [line for line in str(event["message"] or "").splitlines() if line.strip()] or [""]
+    rest = first.partition(". ")[2]
+    return (*((rest,) if rest else ()), *(line.rstrip() for line in lines[-_MOST_LINES:]))
 
 
 # A real cluster: what the RayService's status says
