@@ -19,6 +19,7 @@ import tomllib
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
+from zlib import crc32
 
 HERE = Path(__file__).parents[2]
 PACKAGES = tuple(
@@ -176,7 +177,7 @@ def _run(lines: list[Line], scopes: list[str], every: int, processes: int) -> No
     for line in lines:
         line.prepare()
         killed |= {name for name, code in line.results().items() if code in _KILLED}
-    sample = [name for name in lines[0].results() if _wanted(name, scopes)][::every]
+    sample = [name for name in lines[0].results() if _wanted(name, scopes) and crc32(name.encode()) % every == 0]
     for line in lines:
         known = line.results()
         line.run([name for name in sample if known[name] is None and name not in killed], processes)
