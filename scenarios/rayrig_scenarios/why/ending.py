@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from rayrig_core.objects import JsonObject, condition_of, controller_of, labels_of, name_of
-from rayrig_core.resources.labels import CLUSTER
+from rayrig_core.objects import JsonObject, condition_of, controller_of, labels_of, name_of, namespace_of, uid_of
+from rayrig_core.resources.labels import CLUSTER, GROUP
 from rayrig_core.timestamps import NS
 from rayrig_core.trace import Kind, TraceEvent
 from rayrig_scenarios.why.causes import as_link, causes_of, with_causes
@@ -24,7 +24,6 @@ _ACTORS = {
     "generic-garbage-collector": "the garbage collector",
     "operator": "the operator",
     "taint-eviction-controller": "the taint eviction controller",
-    "pod-garbage-collector": "the garbage collector of pods",
     "kube-scheduler": "the scheduler",
     "default-scheduler": "the scheduler",
     "faults": "a fault",
@@ -32,6 +31,9 @@ _ACTORS = {
     "test": "the test",
     "kubelet": "its kubelet",
     "drain": "a drain",
+}
+_CONTROLLERS = {
+    "kube-controller-manager/pod-gc": "the garbage collector of pods",
 }
 _EVENT_NEAR_NS = NS
 #: Actors that write what a user asks for.
@@ -76,6 +78,8 @@ def why_deleted(pod: JsonObject, evidence: Evidence) -> list[Link]:
         links.append(
             Link(why, evidence.condition_since(versions, "DisruptionTarget"), (one_line(disrupted.get("message")),))
         )
+        if disrupted.get("reason") == "PreemptionByScheduler":
+            links += _preemptor(pod, evidence)
         if disrupted.get("reason") in ("DeletionByTaintManager", "DeletionByPodGC") and pod["spec"].get("nodeName"):
             return [*links, *why_node_is_not_ready(pod, evidence)]
     if asked is not None:
@@ -85,6 +89,18 @@ def why_deleted(pod: JsonObject, evidence: Evidence) -> list[Link]:
     return links
 
 
+def _preemptor(pod: JsonObject, evidence: Evidence) -> list[Link]:
+    """The pod that the room is for, as the Event tells."""
+    for event in evidence.events(pod, "Preempted"):
+        for other in evidence.pods:
+            if uid_of(other) in event.message:
+                priority = other["spec"].get("priority") or 0
+                own = pod["spec"].get("priority") or 0
+                text = f"pod {name_of(other)} needs the room: its priority is {priority}, that of this one {own}"
+                return [Link(text, event.first_ns)]
+    return []
+
+
 def _first_of_this_life(deletions: list[TraceEvent], pod: JsonObject, evidence: Evidence) -> TraceEvent | None:
     versions = evidence.versions(key_text(pod))
     born_ns = versions[0].t_ns if versions else 0
@@ -92,6 +108,9 @@ def _first_of_this_life(deletions: list[TraceEvent], pod: JsonObject, evidence: 
 
 
 def _who(actor: str) -> str:
+    for begin, name in _CONTROLLERS.items():
+        if actor.startswith(begin):
+            return name
     first = actor.partition("/")[0]
     return _ACTORS.get(first, actor)
 
@@ -122,14 +141,38 @@ def _reasons(asked: TraceEvent, pod: JsonObject, evidence: Evidence) -> list[Lin
     name = name_of(pod)
     for event in evidence.trace_select(Kind.EVENT):
         is_near = abs(event.t_ns - asked.t_ns) <= _EVENT_NEAR_NS and event.subject.startswith("rayclusters/")
-        if is_near and name in str(event["message"]) and str(event["reason"]).startswith(("Deleted", "Recreat")):
+        # "Deleted Pod x" says nothing new; of a pod that failed the operator says how.
+        if is_near and f"{name};" in str(event["message"]) and str(event["reason"]).startswith(("Deleted", "Recreat")):
             links.append(Link(one_line(event["message"]), event.t_ns, (), event.seq))
             break
+    links += _fewer_wanted(pod, asked, evidence)
     causes = causes_of(evidence, asked.seq)
     retired = _retirement(cluster, evidence) if cluster else []
     if retired and any(f"RayCluster {cluster}:" in link.text for link in causes):
         return [*links, *[link for link in causes if f"RayCluster {cluster}:" in link.text], *retired]
     return [*links, *causes]
+
+
+def _fewer_wanted(pod: JsonObject, asked: TraceEvent, evidence: Evidence) -> list[Link]:
+    """Its worker group was made smaller, or the pod was named to go."""
+    group, cluster = labels_of(pod).get(GROUP), labels_of(pod).get(CLUSTER)
+    before: JsonObject = {}
+    found: list[Link] = []
+    for version in evidence.ray_cluster_versions(f"{namespace_of(pod)}/{cluster}"):
+        if version.t_ns > asked.t_ns:
+            break
+        groups = (version.object.get("spec") or {}).get("workerGroupSpecs") or ()
+        now: JsonObject = next((one for one in groups if one.get("groupName") == group), {})
+        named = (now.get("scaleStrategy") or {}).get("workersToDelete") or ()
+        if name_of(pod) in named and name_of(pod) not in (
+            (before.get("scaleStrategy") or {}).get("workersToDelete") or ()
+        ):
+            found = [Link(f"it is named in workersToDelete of worker group {group}", version.t_ns)]
+        elif before and int(now.get("replicas") or 0) < int(before.get("replicas") or 0):
+            text = f"worker group {group} is to have {now.get('replicas') or 0} replicas instead of {before.get('replicas')}"
+            found = [Link(text, version.t_ns)]
+        before = now or before
+    return found
 
 
 def _retirement(cluster: str, evidence: Evidence) -> list[Link]:

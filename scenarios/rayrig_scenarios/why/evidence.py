@@ -98,6 +98,9 @@ class Evidence:
         uid = uid_of(versions[-1].object)
         return [version for version in versions if uid_of(version.object) == uid]
 
+    def ray_cluster_versions(self, key: str) -> Sequence[Version]:
+        return (self._histories.get("rayclusters") or {}).get(key) or ()
+
     def node_versions(self, name: str) -> Sequence[Version]:
         return (self._histories.get("nodes") or {}).get(name) or ()
 

@@ -30,6 +30,14 @@ def test_a_probe_out_of_turn_begins_a_run_of_its_own() -> None:
     assert seconds(history) == [("failure", 10, 15, 2), ("failure", 15, 25, 3)]
 
 
+def test_the_rhythm_begins_with_the_first_probe_in_it() -> None:
+    """The first probe of a container comes by hand, the second with the ticker."""
+    history = ProbeHistory()
+    for t in (10, 13, 18, 23):
+        history.add(t * NS, "main", READINESS, BAD)
+    assert seconds(history) == [("failure", 10, 10, 1), ("failure", 13, 23, 3)]
+
+
 def test_probes_that_were_not_made_are_told_as_if_they_were() -> None:
     made, computed = ProbeHistory(), ProbeHistory()
     for t in range(10, 1010, 5):
