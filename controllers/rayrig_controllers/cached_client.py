@@ -9,8 +9,8 @@ from collections.abc import Iterable, Mapping
 
 from rayrig_controllers.informer import Informer
 from rayrig_core.errors import NotFound
-from rayrig_core.objects import Json, JsonObject
-from rayrig_core.ports import KubernetesClient, PatchType, Preconditions, PropagationPolicy, Runtime, Task
+from rayrig_core.objects import JsonObject
+from rayrig_core.ports import KubernetesClient, PropagationPolicy, Runtime, Task
 from rayrig_core.resource_types import ResourceType
 
 _NO_LABELS: dict[str, str] = {}
@@ -139,43 +139,13 @@ class CachedClient:
 
     # Writes, straight to the server
 
-    async def create(
-        self, resource: ResourceType, obj: JsonObject, namespace: str = "", *, dry_run: bool = False
-    ) -> JsonObject:
+    async def create(self, resource: ResourceType, obj: JsonObject, namespace: str = "") -> JsonObject:
         self.writes += 1
-        return await self.live.create(resource, obj, namespace, dry_run=dry_run)
+        return await self.live.create(resource, obj, namespace)
 
-    async def update(
-        self, resource: ResourceType, obj: JsonObject, *, subresource: str = "", dry_run: bool = False
-    ) -> JsonObject:
+    async def update(self, resource: ResourceType, obj: JsonObject, *, subresource: str = "") -> JsonObject:
         self.writes += 1
-        return await self.live.update(resource, obj, subresource=subresource, dry_run=dry_run)
-
-    async def patch(
-        self,
-        resource: ResourceType,
-        name: str,
-        patch: Json,
-        namespace: str = "",
-        *,
-        patch_type: PatchType = "merge",
-        subresource: str = "",
-        field_manager: str = "",
-        force: bool = False,
-        dry_run: bool = False,
-    ) -> JsonObject:
-        self.writes += 1
-        return await self.live.patch(
-            resource,
-            name,
-            patch,
-            namespace,
-            patch_type=patch_type,
-            subresource=subresource,
-            field_manager=field_manager,
-            force=force,
-            dry_run=dry_run,
-        )
+        return await self.live.update(resource, obj, subresource=subresource)
 
     async def delete(
         self,
@@ -184,23 +154,10 @@ class CachedClient:
         namespace: str = "",
         *,
         propagation_policy: PropagationPolicy | None = None,
-        grace_period_seconds: int | None = None,
-        preconditions: Preconditions | None = None,
-    ) -> JsonObject:
-        self.writes += 1
-        return await self.live.delete(
-            resource,
-            name,
-            namespace,
-            propagation_policy=propagation_policy,
-            grace_period_seconds=grace_period_seconds,
-            preconditions=preconditions,
-        )
-
-    async def delete_collection(
-        self, resource: ResourceType, namespace: str = "", *, label_selector: str = "", field_selector: str = ""
     ) -> None:
         self.writes += 1
-        await self.live.delete_collection(
-            resource, namespace, label_selector=label_selector, field_selector=field_selector
-        )
+        await self.live.delete(resource, name, namespace, propagation_policy=propagation_policy)
+
+    async def delete_collection(self, resource: ResourceType, namespace: str, *, label_selector: str) -> None:
+        self.writes += 1
+        await self.live.delete_collection(resource, namespace, label_selector=label_selector)
