@@ -15,6 +15,7 @@ from rayrig_backends.local_ray.machines import Machines
 from rayrig_core.objects import JsonObject
 from rayrig_sim.serve.application_code import ApplicationCode, DeploymentCode, Registry
 from rayrig_sim.serve.controller import ServeController
+from rayrig_sim.serve.handles import DeploymentHandle
 from rayrig_sim.serve.identity import DeploymentId
 from rayrig_sim.serve.instance import SimulatedServe
 
@@ -104,6 +105,39 @@ class Instance:
         built = ApplicationCode(document["import_path"] or "", spec.name, {spec.name: code})
         controller.run_application(document, built, None)
         self.deployments[spec.name] = spec
+
+    async def run_application(self, name: str, route_prefix: str | None, code: ApplicationCode) -> None:
+        """An application of Ray 2.x. Returns when it runs.
+
+        Raises `RayServeException` for a prefix that another one has, `RuntimeError` when it fails to deploy.
+        """
+        self._count += 1
+        document = {"name": name, "route_prefix": route_prefix, "import_path": f"{name}@deploy {self._count}"}
+        try:
+            self._controller().run_application(document, code, None)
+        except ValueError as taken:
+            raise RayServeException(str(taken)) from None
+        while True:
+            application = self._controller().applications[name]
+            if application.status == "RUNNING":
+                return
+            if application.status in ("UNHEALTHY", "DEPLOY_FAILED"):
+                raise RuntimeError(f"Deploying application {name} failed: {application.message}")
+            await self._ray.kernel.sleep(_POLL_S)
+
+    def handle(self, name: str) -> DeploymentHandle:
+        """Of the ingress of a running application. Raises `RayServeException` when there is none."""
+        application = self._controller().applications.get(name)
+        if application is None or application.ingress is None:
+            raise RayServeException(f"Application '{name}' does not exist.")
+        return self.serve.context.routers.handles(name, "driver")(application.ingress.name)
+
+    async def delete_application(self, name: str) -> None:
+        """Returns when it is gone."""
+        controller = self._controller()
+        controller.delete_application(name, None)
+        while name in controller.applications:
+            await self._ray.kernel.sleep(_POLL_S)
 
     async def delete(self, name: str) -> None:
         """Returns when its replicas are gone. Nothing when there is no such deployment."""

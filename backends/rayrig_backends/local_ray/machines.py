@@ -3,16 +3,41 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Mapping
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
+from rayrig_backends.local_ray.user_time import virtual_time
 from rayrig_core.http import HttpResponse
 from rayrig_sim.calibration import Calibration
-from rayrig_sim.kernel import Kernel
+from rayrig_sim.kernel import Actor, Kernel
 from rayrig_sim.kubernetes.endpoints.service_proxy import ServiceTable
 from rayrig_sim.network import Network
 from rayrig_sim.ray.cluster import RayCluster, RayNode
 
 T = TypeVar("T")
+
+
+class Pending(Generic[T]):
+    """Something under way."""
+
+    def __init__(self, kernel: Kernel, task: Actor) -> None:
+        self._kernel = kernel
+        self._task = task
+
+    @property
+    def is_done(self) -> bool:
+        return self._task.is_done
+
+    def result(self) -> T:
+        """Let time pass until it is there. Raises what went wrong."""
+        if not self._task.is_done:
+            with virtual_time():
+                self._kernel.run(until=self._task)
+        outcome: Any = self._task.value
+        ok, value = outcome
+        if not ok:
+            raise value
+        result: T = value
+        return result
 
 
 class Machines:
@@ -53,6 +78,10 @@ class Machines:
 
     def run(self, function: Callable[..., Coroutine[Any, Any, T]], *args: Any, **kwargs: Any) -> T:
         """Let time pass until the coroutine has its result. Raises what it raises."""
+        return self.begin(function, *args, **kwargs).result()
+
+    def begin(self, function: Callable[..., Coroutine[Any, Any, T]], *args: Any, **kwargs: Any) -> Pending[T]:
+        """What `run` does, without waiting for the result."""
 
         async def caught() -> tuple[bool, Any]:
             try:
@@ -60,18 +89,12 @@ class Machines:
             except Exception as error:
                 return False, error
 
-        task = self.kernel.spawn("driver", caught())
-        self.kernel.run(until=task)
-        outcome: Any = task.value
-        ok, value = outcome
-        if not ok:
-            raise value
-        result: T = value
-        return result
+        return Pending(self.kernel, self.kernel.spawn("driver", caught()))
 
     def advance(self, seconds: float) -> None:
         """Let that much time pass. Raises `ValueError` unless it is positive."""
-        self.kernel.run(until_s=self.now_s + seconds)
+        with virtual_time():
+            self.kernel.run(until_s=self.now_s + seconds)
 
     @property
     def now_s(self) -> float:
@@ -92,8 +115,22 @@ class Machines:
         timeout_s: float = 30.0,
     ) -> HttpResponse:
         """Ask a node's proxy. Raises `HttpFailure` when no answer comes."""
+        return self.send(method, path, node=node, port=port, body=body, headers=headers, timeout_s=timeout_s).result()
+
+    def send(
+        self,
+        method: str,
+        path: str,
+        *,
+        node: str = "head",
+        port: int = 8000,
+        body: bytes = b"",
+        headers: Mapping[str, str] | None = None,
+        timeout_s: float = 30.0,
+    ) -> Pending[HttpResponse]:
+        """`request`, without waiting for its answer."""
         url = f"http://{self.nodes[node].ip}:{port}{path}"
-        return self.run(self._http.request, method, url, body=body, headers=headers, timeout_s=timeout_s)
+        return self.begin(self._http.request, method, url, body=body, headers=headers, timeout_s=timeout_s)
 
     def get(self, path: str, **options: Any) -> HttpResponse:
         """`request` with GET."""

@@ -6,11 +6,13 @@ import logging
 from collections.abc import Callable
 from typing import Any, overload
 
+from rayrig_backends.local_ray.application import RunningApplication
 from rayrig_backends.local_ray.deployment import Deployment
 from rayrig_backends.local_ray.instance import Instance, RayServeException, RunningInstance
 from rayrig_backends.local_ray.kv_store import open_kv_store
 from rayrig_backends.local_ray.machines import Machines
 from rayrig_core.objects import JsonObject
+from rayrig_sim.ray_api.deployments import Application, built
 
 _log = logging.getLogger("rayrig.serve")
 
@@ -96,7 +98,20 @@ class Serve:
             self._ray.run(instance.shutdown)
             self._running.instance = self._instance = None
 
-    # Deployments
+    # Applications, as Ray 2.x has them
+
+    def run(self, target: Application, *, name: str = "default", route_prefix: str | None = "/") -> RunningApplication:
+        """Deploy a bound application (`rayrig_sim.ray_api.serve`) and return when it runs; starts Serve where none runs.
+
+        Raises `RayServeException` for a route prefix that another application has, `RuntimeError` when deploying fails.
+        """
+        if self._found(self._namespace(None, True)) is None:
+            self.start(detached=True)
+        instance = self._connected()
+        self._ray.run(instance.run_application, name, route_prefix, built(target, name))
+        return RunningApplication(self._ray, instance, name, route_prefix)
+
+    # Deployments, as Ray 1.x has them
 
     @overload
     def deployment(self, func_or_class: Callable[..., Any], /) -> Deployment: ...

@@ -11,7 +11,7 @@ from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack
 from contextvars import ContextVar, copy_context
 from functools import partial
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from rayrig_sim.serve.application_code import Child, DeploymentCode
 from rayrig_sim.serve.asyncio_code.blocking import Blocking
@@ -29,12 +29,6 @@ if TYPE_CHECKING:
 
 #: The replica's object that the current task belongs to.
 INSTANCE: ContextVar[AsyncioInstance | None] = ContextVar("instance", default=None)
-
-
-class StreamCall(Protocol):
-    """A call whose caller wants what a generator yields, one by one."""
-
-    def yielded(self, value: Any) -> None: ...
 
 
 class AsyncioInstance:
@@ -148,7 +142,8 @@ class AsyncioInstance:
         args, kwargs = call.arguments()
         method = self._method(call.method)
         if hasattr(call, "yielded"):
-            return partial(_streamed, method, args, kwargs, call)
+            yielded: Callable[[Any], None] = call.yielded
+            return partial(_streamed, method, args, kwargs, lambda value: self._outside(partial(yielded, value)))
         return partial(method, *args, **kwargs)
 
     def _method(self, name: str) -> Callable[..., Any]:
@@ -199,8 +194,21 @@ class AsyncioInstance:
         context.run(CALL.set, call)
         context.run(INSTANCE.set, self)
         task = self.loop.create_task(coroutine, context=context)
-        task.add_done_callback(partial(_task_done, finished))
+        task.add_done_callback(partial(self._task_done, finished))
         return lambda: _cancel(task)
+
+    def _task_done(self, finished: Callable[[bool, Any], None], task: asyncio.Task[Any]) -> None:
+        error = None if task.cancelled() else task.exception()
+        if task.cancelled():
+            from asyncio import CancelledError
+
+            error = CancelledError()
+        value = task.result() if error is None else error
+        self._outside(partial(finished, error is None, value))
+
+    def _outside(self, tell: Callable[[], None]) -> None:
+        """Call back from outside of the loop: who hears of it may be another process."""
+        self.context.kernel.call_later(0, lambda _: tell())
 
     def _argument(self, argument: Any) -> Any:
         if isinstance(argument, Child):
@@ -250,35 +258,22 @@ async def _awaited(method: Callable[..., Any], args: tuple[Any, ...], kwargs: di
 
 
 async def _streamed(
-    method: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], call: StreamCall
+    method: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], yielded: Callable[[Any], None]
 ) -> None:
     """Hand on what a generator yields."""
     values = await _awaited(method, args, kwargs)
     if inspect.isasyncgen(values):
         async for value in values:
-            call.yielded(value)
+            yielded(value)
     elif inspect.isgenerator(values):
         for value in values:
-            call.yielded(value)
+            yielded(value)
     else:
         raise TypeError(f"Called method '{_name(method)}' with stream=True but it did not return a generator.")
 
 
 def _name(method: Callable[..., Any]) -> str:
     return getattr(method, "__name__", type(method).__name__)
-
-
-def _task_done(finished: Callable[[bool, Any], None], task: asyncio.Task[Any]) -> None:
-    if task.cancelled():
-        import asyncio
-
-        finished(False, asyncio.CancelledError())
-        return
-    error = task.exception()
-    if error is not None:
-        finished(False, error)
-    else:
-        finished(True, task.result())
 
 
 def _cancel(task: asyncio.Task[Any]) -> None:

@@ -163,6 +163,9 @@ class VirtualLoop(asyncio.AbstractEventLoop):
     def is_closed(self) -> bool:
         return self._is_ended
 
+    def get_task_factory(self) -> None:
+        """Tasks are asyncio's own."""
+
     def get_debug(self) -> bool:
         return False
 

@@ -1,0 +1,81 @@
+"""An application of Ray 2.x that runs: asked over HTTP or through its handle, in virtual time."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rayrig_backends.local_ray.instance import Instance
+from rayrig_backends.local_ray.machines import Machines, Pending
+from rayrig_core.http import HttpResponse
+
+
+class RunningApplication:
+    """What `serve.run` gives. `name` and `route_prefix` are those it was given."""
+
+    def __init__(self, ray: Machines, instance: Instance, name: str, route_prefix: str | None) -> None:
+        self.name = name
+        self.route_prefix = route_prefix
+        self._ray = ray
+        self._instance = instance
+
+    @property
+    def status(self) -> str:
+        """As the dashboard would show it; DELETED once it is gone."""
+        controller = self._instance.serve.controller
+        found = controller.applications.get(self.name) if controller is not None else None
+        return "DELETED" if found is None else found.status.value
+
+    def request(self, method: str, path: str = "/", **options: Any) -> HttpResponse:
+        """`Machines.request` below the route prefix."""
+        return self._ray.request(method, self._below(path), **options)
+
+    def get(self, path: str = "/", **options: Any) -> HttpResponse:
+        """`request` with GET."""
+        return self.request("GET", path, **options)
+
+    def send(self, method: str, path: str = "/", **options: Any) -> Pending[HttpResponse]:
+        """Begin a request and return at once, so that several can be under way."""
+        return self._ray.send(method, self._below(path), **options)
+
+    def call(self, *args: Any, method: str = "__call__", multiplexed_model_id: str = "", **kwargs: Any) -> Any:
+        """A call through the handle of the ingress; its result. Raises what it raises."""
+        return self.begin(*args, method=method, multiplexed_model_id=multiplexed_model_id, **kwargs).result()
+
+    def begin(
+        self, *args: Any, method: str = "__call__", multiplexed_model_id: str = "", **kwargs: Any
+    ) -> Pending[Any]:
+        """`call`, without waiting for its result."""
+        handle = self._handle(method, multiplexed_model_id)
+        return self._ray.begin(_awaited, handle, args, kwargs)
+
+    def stream(self, *args: Any, method: str = "__call__", at_most: int | None = None, **kwargs: Any) -> list[Any]:
+        """What a generator yields; after `at_most` values the caller leaves."""
+        handle = self._handle(method, "").options(stream=True)
+        values: list[Any] = self._ray.run(_collected, handle, args, kwargs, at_most)
+        return values
+
+    def delete(self) -> None:
+        """Returns when it is gone."""
+        self._ray.run(self._instance.delete_application, self.name)
+
+    def _handle(self, method: str, model_id: str) -> Any:
+        return self._instance.handle(self.name).options(method_name=method, multiplexed_model_id=model_id)
+
+    def _below(self, path: str) -> str:
+        prefix = (self.route_prefix or "").rstrip("/")
+        return prefix + path if path != "/" or not prefix else prefix
+
+
+async def _awaited(handle: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    return await handle.remote(*args, **kwargs)
+
+
+async def _collected(handle: Any, args: tuple[Any, ...], kwargs: dict[str, Any], at_most: int | None) -> list[Any]:
+    stream = handle.remote(*args, **kwargs)
+    values: list[Any] = []
+    async for value in stream:
+        values.append(value)
+        if len(values) == at_most:
+            stream.cancel()
+            break
+    return values
