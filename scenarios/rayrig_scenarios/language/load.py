@@ -35,11 +35,17 @@ from rayrig_scenarios.language.steps import Apply, Manifest
 from rayrig_scenarios.language.world_values import node_spec, traffic_spec
 from rayrig_sim.calibration import Calibration
 
+#: Sub-folders of the library, whose scenarios are called `GROUP/NAME`, and what they hold.
+GROUPS: Mapping[str, str] = {"e2e": "what KubeRay's own end-to-end tests of RayServices check"}
 
-def bundled_scenarios() -> list[str]:
-    """Names of the library's scenarios."""
+
+def bundled_scenarios(group: str = "") -> list[str]:
+    """Names of the library's scenarios, or of those of one of its groups."""
     folder = files("rayrig_scenarios") / "library"
-    return sorted(entry.name.removesuffix(".yaml") for entry in folder.iterdir() if entry.name.endswith(".yaml"))
+    if group:
+        folder = folder / group
+    names = sorted(entry.name.removesuffix(".yaml") for entry in folder.iterdir() if entry.name.endswith(".yaml"))
+    return [f"{group}/{name}" for name in names] if group else names
 
 
 def load(reference: str | Path) -> Scenario:
@@ -48,21 +54,24 @@ def load(reference: str | Path) -> Scenario:
     Raises `InputError` with place and remedy.
     """
     text = str(reference)
-    if isinstance(reference, str) and "/" not in text and not text.endswith((".yaml", ".yml")):
-        path = Path(text)
-        if not path.is_file():
-            return _load_bundled(text)
+    group, slash, name = text.partition("/")
+    is_name = "/" not in (name if slash and group in GROUPS else text) and not text.endswith((".yaml", ".yml"))
+    if isinstance(reference, str) and is_name and not Path(text).is_file():
+        return _load_bundled(text)
     return load_file(Path(text), reference=text)
 
 
 def _load_bundled(name: str) -> Scenario:
-    if name not in bundled_scenarios():
+    group = name.rpartition("/")[0]
+    if name not in bundled_scenarios(group):
+        known = [*bundled_scenarios(), *(other for each in GROUPS for other in bundled_scenarios(each))]
         raise InputError(
             f'no scenario is called "{name}"',
-            remedy=closest(name, bundled_scenarios()) + "; a path has a slash or ends with .yaml",
+            remedy=closest(name, known) + "; a path has a slash or ends with .yaml",
         )
-    text = (files("rayrig_scenarios") / "library" / f"{name}.yaml").read_text(encoding="utf-8")
-    return load_text(text, f"{name}.yaml", reference=name)
+    library = Path(str(files("rayrig_scenarios") / "library"))
+    text = (library / f"{name}.yaml").read_text(encoding="utf-8")
+    return load_text(text, f"{name}.yaml", reference=name, folder=library / group)
 
 
 def load_file(path: Path, *, reference: str = "") -> Scenario:
