@@ -99,7 +99,7 @@ def why(
 @app.command()
 def verify(
     targets: Annotated[
-        list[str] | None, typer.Argument(help="Scenarios or manifests; all bundled scenarios when left out.")
+        list[str] | None, typer.Argument(help="Scenarios or manifests; the bundled scenarios outside groups when left out.")
     ] = None,
     seeds: Annotated[int, typer.Option(help="How many seeds.", min=1)] = 1,
     first_seed: Annotated[int, typer.Option(help="The first of them.", min=0)] = 0,
