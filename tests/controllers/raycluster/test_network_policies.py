@@ -11,7 +11,7 @@ from rayrig_controllers.networkpolicy.policies import has_drifted, policies
 from rayrig_controllers.operator import operator
 from rayrig_controllers.options import OperatorOptions
 from rayrig_core.objects import JsonObject, name_of
-from rayrig_core.resource_types import NETWORK_POLICY
+from rayrig_core.resource_types import NETWORK_POLICY, RAY_CLUSTER
 from rayrig_core.resources.feature_gates import FeatureGates
 from rayrig_sim.kernel import Kernel
 
@@ -166,3 +166,100 @@ def test_the_operator_has_the_controller_only_behind_the_gate(is_on: bool) -> No
     options = OperatorOptions(gates=GATES if is_on else FeatureGates())
     manager = operator(Kernel(), nothing, http=nothing, rng=nothing, options=options)
     assert ("networkpolicy-controller" in manager.controllers) is is_on
+
+
+# Events, refusals and what wakes the controller
+
+
+def test_what_is_made_changed_and_deleted_is_told(rig: Any, values: Any) -> None:
+    rig.create(values.ray_cluster(values.group(), networkPolicy={"mode": "DenyAllIngress"}))
+    rig.run()
+    assert rig.told("CreatedNetworkPolicy") == [("Normal", "Create", "Created NetworkPolicy default/rc-head")]
+    rig.patch({"metadata": {"labels": {"stray": "x"}, "annotations": {"kept": "y"}}}, "rc-head", NETWORK_POLICY)
+    rig.run()
+    assert rig.told("UpdatedNetworkPolicy") == [("Normal", "Update", "Updated NetworkPolicy default/rc-head")]
+    metadata = rig.get("rc-head", NETWORK_POLICY)["metadata"]
+    assert "stray" not in metadata["labels"]
+    assert metadata["annotations"] == {"kept": "y"}
+    rig.patch({"spec": {"networkPolicy": None}})
+    rig.run()
+    assert rig.told("DeletedNetworkPolicy") == [("Normal", "Delete", "Deleted NetworkPolicy default/rc-head")]
+
+
+def test_a_refused_policy_is_told_and_tried_again(rig: Any, values: Any) -> None:
+    rig.refuse("create", "networkpolicies/default/rc-head")
+    rig.create(values.ray_cluster(values.group(), networkPolicy={}))
+    rig.run()
+    note = "Failed to create NetworkPolicy default/rc-head, not today"
+    assert rig.told("FailedToCreateNetworkPolicy") == [("Warning", "Create", note)]
+    assert rig.told("CreatedNetworkPolicy") == []
+    assert names(rig) == []
+    rig.refusals.clear()
+    rig.run(30)
+    assert names(rig) == ["rc-head", "rc-workers-w"]
+
+
+def test_a_policy_that_is_there_already_is_tried_again_without_a_word(rig: Any, values: Any) -> None:
+    rig.refuse("create", "networkpolicies/default/rc-head", 409, "AlreadyExists", "is there")
+    rig.create(values.ray_cluster(values.group(), networkPolicy={}))
+    rig.run()
+    assert names(rig) == []
+    assert rig.told("FailedToCreateNetworkPolicy") == rig.told("CreatedNetworkPolicy") == []
+    rig.refusals.clear()
+    rig.run(30)
+    assert names(rig) == ["rc-head", "rc-workers-w"]
+
+
+def test_a_foreign_policy_is_a_warning_and_an_error(rig: Any, values: Any) -> None:
+    rig.create({"metadata": {"name": "rc-head"}, "spec": {"podSelector": {}}}, NETWORK_POLICY)
+    rig.create(values.ray_cluster(values.group(), networkPolicy={}))
+    rig.run()
+    problem = "NetworkPolicy default/rc-head exists and is not owned by RayCluster default/rc"
+    assert rig.told("NetworkPolicyNameCollision") == [("Warning", "Create", problem)]
+    assert f"error: {problem}" in rig.outcomes()
+
+
+def test_a_policy_held_by_a_finalizer_is_deleted_once(rig: Any, values: Any) -> None:
+    rig.create(values.ray_cluster(values.group("a"), values.group("b"), networkPolicy={}))
+    rig.run()
+    rig.patch({"metadata": {"finalizers": ["x.org/hold"]}}, "rc-workers-a", NETWORK_POLICY)
+    rig.patch({"spec": {"workerGroupSpecs": [values.group("b")]}})
+    rig.run()
+    rig.patch({"metadata": {"labels": {"touch": "1"}}}, "rc-workers-a", NETWORK_POLICY)
+    rig.run()
+    assert rig.writes().count("delete networkpolicies") == 1
+    rig.patch({"metadata": {"finalizers": []}}, "rc-workers-a", NETWORK_POLICY)
+    rig.run()
+    assert names(rig) == ["rc-head", "rc-workers-b"]
+
+
+def test_only_a_changed_spec_of_the_cluster_or_one_of_its_policies_wakes_the_controller(
+    make_rig: Any, values: Any
+) -> None:
+    class PolicyRig(make_rig):  # type: ignore[misc]
+        controllers: ClassVar[Any] = {"networkpolicy-controller": controller}
+
+    rig = PolicyRig(gates=GATES, reconcile_concurrency=5)
+    found = rig.manager.controllers["networkpolicy-controller"]
+    assert found.concurrency == 1
+    rig.create(values.ray_cluster(values.group(), networkPolicy={}))
+    rig.run(5)
+    before = found.reconciles
+    rig.patch({"metadata": {"labels": {"touch": "1"}}})
+    rig.run(5)
+    assert found.reconciles == before
+    rig.patch({"spec": {"rayVersion": "2.53.0"}})
+    rig.run(5)
+    assert found.reconciles == before + 1
+    rig.patch({"metadata": {"labels": {"touch": "1"}}}, "rc-head", NETWORK_POLICY)
+    rig.run(5)
+    assert "touch" not in rig.get("rc-head", NETWORK_POLICY)["metadata"]["labels"]
+
+
+def test_a_cluster_that_is_being_deleted_gets_none(rig: Any, values: Any) -> None:
+    rig.create(values.ray_cluster(values.group(), networkPolicy={}, metadata={"finalizers": ["x.org/hold"]}))
+    rig.run()
+    rig.delete("rc", RAY_CLUSTER)
+    rig.delete("rc-head", NETWORK_POLICY)
+    rig.run(5)
+    assert names(rig) == ["rc-workers-w"]
