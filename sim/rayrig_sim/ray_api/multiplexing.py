@@ -55,6 +55,7 @@ class _Models:
         self._code = code
         self._limit = limit
         self._loaded: dict[str, Any] = {}
+        self._finalizers: dict[str, Callable[[Any], Any] | None] = {}
         self._lock = asyncio.Lock()
 
     async def model(self, model_id: Any) -> Any:
@@ -66,9 +67,9 @@ class _Models:
             if model_id not in self._loaded:
                 while self._limit > 0 and len(self._loaded) >= self._limit:
                     await self._unload(next(iter(self._loaded)))
-                self._loaded[model_id] = await (
-                    self._code(model_id) if self._owner is None else self._code(self._owner, model_id)
-                )
+                model = await (self._code(model_id) if self._owner is None else self._code(self._owner, model_id))
+                self._finalizers[model_id] = _take_finalizer(model)
+                self._loaded[model_id] = model
             else:
                 self._loaded[model_id] = self._loaded.pop(model_id)
             self._tell()
@@ -78,12 +79,35 @@ class _Models:
         """Its `__del__` is waited for."""
         model = self._loaded.pop(model_id)
         self._tell()
-        finalizer = getattr(type(model), "__del__", None)
-        if inspect.iscoroutinefunction(finalizer):
-            await finalizer(model)
+        finalizer = self._finalizers.pop(model_id)
+        if finalizer is not None:
+            outcome = finalizer(model)
+            if inspect.isawaitable(outcome):
+                await outcome
 
     def _tell(self) -> None:
         """Routers look at this."""
         instance = INSTANCE.get()
         if instance is not None:
             instance.models = dict.fromkeys(self._loaded)
+
+
+def _take_finalizer(model: Any) -> Callable[[Any], Any] | None:
+    """Its `__del__`, which from now on only unloading calls: a process that is killed never does, and Python would whenever
+    the object is freed.
+    """
+    cls = type(model)
+    finalizer: Callable[[Any], Any] | None = getattr(cls, "__del__", None)
+    if finalizer is None:
+        return None
+    muted = type(cls.__name__, (cls,), {"__del__": _nothing, "__module__": cls.__module__, "__slots__": ()})
+    try:
+        model.__class__ = muted
+    except TypeError:
+        # Of a built-in layout: Python calls it once more.
+        return finalizer
+    return finalizer
+
+
+def _nothing(_: Any) -> None:
+    """Stands in the way of Python's own call."""

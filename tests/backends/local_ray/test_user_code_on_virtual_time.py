@@ -349,7 +349,6 @@ def zoo(unloaded: list[str], loaded: list[str], **options: Any) -> Any:
 
 
 @pytest.mark.accepts("SV-160")
-@pytest.mark.filterwarnings("ignore::RuntimeWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
 def test_the_model_used_longest_ago_goes_before_another_is_loaded(ray: LocalRay, serve: Serve) -> None:
     unloaded: list[str] = []
     loaded: list[str] = []
@@ -366,7 +365,6 @@ def test_the_model_used_longest_ago_goes_before_another_is_loaded(ray: LocalRay,
 
 
 @pytest.mark.accepts("SV-125")
-@pytest.mark.filterwarnings("ignore::RuntimeWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
 def test_requests_for_a_model_go_where_it_is_loaded(serve: Serve) -> None:
     application = serve.run(zoo([], [], num_replicas=3).bind())
     homes = {name: application.call(multiplexed_model_id=name) for name in ("m1", "m2", "m3")}
