@@ -17,7 +17,7 @@ from rayrig_core.idle import Recurrence
 from rayrig_core.timestamps import NS
 
 #: As long as nothing else is due for this long, turns are passed over actor by actor and not in the order of their times.
-_LEAP_NS = 20 * NS
+_LEAP_NS = 5 * NS
 #: How far to go at once where nothing else is ever due.
 _STRIDE_NS = 3600 * NS
 
