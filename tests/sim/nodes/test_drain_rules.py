@@ -28,7 +28,7 @@ def pod(*, phase: str = "Running", volumes: Any = (), owners: Any = (), **metada
 
 EVICT, LEAVE, REFUSE = Treatment.EVICT, Treatment.LEAVE, Treatment.REFUSE
 LOCAL = "Pods with local storage (use --delete-emptydir-data to override)"
-UNMANAGED = "cannot delete Pods that declare no controller (use --force to override)"
+UNMANAGED = "Pods that declare no controller (use --force to override)"
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 Which pods go is decided by `verdict_on`; the rest is doing it: cordon, evict all of them at once through the eviction subresource,
 ask again each 5 s while a disruption budget forbids it, and look each second whether they are gone. Words and times are those of
-kubectl 1.32, observed against a served API server. A time limit is looked at before each attempt to evict, so that an eviction that
+kubectl 1.37, observed against a served API server. A time limit is looked at before each attempt to evict, so that an eviction that
 is refused ends up to 5 s after it.
 """
 
@@ -89,7 +89,7 @@ def verdict_on(
         warning = "deleting Pods with local storage"
     if owner is None:
         if not options.force:
-            text = "cannot delete Pods that declare no controller (use --force to override)"
+            text = "Pods that declare no controller (use --force to override)"
             return Verdict(Treatment.REFUSE, text)
         warning = "deleting Pods that declare no controller"
     return Verdict(Treatment.EVICT, warning)
