@@ -141,8 +141,13 @@ def _reasons(asked: TraceEvent, pod: JsonObject, evidence: Evidence) -> list[Lin
     name = name_of(pod)
     for event in evidence.trace_select(Kind.EVENT):
         is_near = abs(event.t_ns - asked.t_ns) <= _EVENT_NEAR_NS and event.subject.startswith("rayclusters/")
-        # "Deleted Pod x" says nothing new; of a pod that failed the operator says how.
-        if is_near and f"{name};" in str(event["message"]) and str(event["reason"]).startswith(("Deleted", "Recreat")):
+        # "Deleted Pod x" says nothing new; of a pod that failed or a group that is suspended the operator says so.
+        message = str(event["message"])
+        is_telling = any(f"{name}{more}" in message for more in (";", " for group"))
+        is_telling |= event.subject.endswith(f"/{cluster}") and any(
+            words in message for words in (" due to ", "suspended")
+        )
+        if is_near and is_telling and str(event["reason"]).startswith("Deleted"):
             links.append(Link(one_line(event["message"]), event.t_ns, (), event.seq))
             break
     links += _fewer_wanted(pod, asked, evidence)

@@ -114,7 +114,7 @@ def told_run(run: ProbeRun, evidence: Evidence) -> str:
     every = f"every {round(seconds(run.step_ns), 2):g} s"
     if not evidence.has_all_probes:
         every = "as Events tell"
-    return f"{first} to {evidence.tell(run.last_ns)}, {every}: {word} {run.count} times{answer}"
+    return f"{first} to {evidence.tell(run.last_ns)}, {every}: {word} {'twice' if run.count == 2 else f'{run.count} times'}{answer}"
 
 
 def asked(probe: JsonObject, settings: ProbeSettings) -> str:
