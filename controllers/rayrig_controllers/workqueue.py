@@ -67,10 +67,6 @@ class WorkQueue:
         """Start the key's back-off anew."""
         self._failures.pop(request, None)
 
-    def failures(self, request: Request) -> int:
-        """Failures in a row."""
-        return self._failures.get(request, 0)
-
     async def get(self, idle: Recurrence | None = None) -> Request:
         """The next due key, marked as being processed; the caller's cause becomes the key's. Waits as long as none is due.
 

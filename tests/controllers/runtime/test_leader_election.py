@@ -14,6 +14,7 @@ from rayrig_core.faultpoints import ErrorBefore
 from rayrig_core.objects import JsonObject
 from rayrig_core.resource_types import LEASE
 from rayrig_core.timestamps import NS
+from rayrig_core.trace import Kind
 
 SECOND = NS
 DOWN = ErrorBefore(503, "ServiceUnavailable", "down")
@@ -171,3 +172,98 @@ def test_an_operator_that_lost_its_lease_ends(plane: Any) -> None:
     plane.faults.plan = [("get", "leases/", nth, DOWN) for nth in range(1, 100)]
     plane.kernel.run(until_s=20)
     assert not manager.is_running
+
+
+def test_a_candidate_looks_again_after_2_to_4_point_4_seconds(plane: Any) -> None:
+    class Draws(Random):
+        """Answers 0, 1/2 and then 1."""
+
+        def __init__(self) -> None:
+            super().__init__(1)
+            self.left = [0.0, 0.5, 1.0]
+
+        def random(self) -> float:
+            return self.left.pop(0) if self.left else 1.0
+
+    a = candidate(plane, "a")
+    b = LeaderElector(plane.kernel, plane.client("b"), identity="b", namespace="default", rng=Draws())
+    plane.kernel.spawn("a", campaign(a))
+    looks: list[float] = []
+
+    class Seen:
+        def __init__(self, client: Any) -> None:
+            self.client = client
+
+        async def get(self, *arguments: Any) -> Any:
+            looks.append(round(plane.kernel.monotonic_ns() / NS, 3))
+            return await self.client.get(*arguments)
+
+    b._client = Seen(plane.client("b"))  # type: ignore[assignment]
+    plane.kernel.spawn("b", campaign(b))
+    plane.kernel.run(until_s=15)
+    assert looks[:5] == [0.0, 2.0, 5.2, 9.6, 14.0]
+
+
+def test_who_leads_and_who_lost_is_told_in_the_trace(plane: Any) -> None:
+    a = candidate(plane, "a")
+    plane.kernel.spawn("a", campaign(a))
+    plane.kernel.run(until_s=5)
+    plane.faults.plan = [("get", "leases/", nth, DOWN) for nth in range(1, 100)]
+    plane.kernel.run(until_s=20)
+    notes = [(event.t_s, event.subject, event["detail"]) for event in plane.kernel.trace.select(Kind.NOTE)]
+    # Renewed at 4 s last; the renewal begun at 6 s is given up after 10.
+    assert notes == [
+        (0.0, "leases/default/ray-operator-leader", "a became leader"),
+        (16.0, "leases/default/ray-operator-leader", "a lost the lease"),
+    ]
+
+
+def test_the_lease_that_is_made_has_the_name_asked_for(plane: Any) -> None:
+    elector = LeaderElector(
+        plane.kernel, plane.client("a"), identity="a", namespace="kube-system", rng=Random(1), name="another"
+    )
+    plane.kernel.spawn("a", campaign(elector))
+    plane.kernel.run(until_s=1)
+    made = plane.get(LEASE, "another", "kube-system")
+    assert (made["apiVersion"], made["kind"]) == ("coordination.k8s.io/v1", "Lease")
+    assert made["spec"] == {
+        "holderIdentity": "a",
+        "leaseDurationSeconds": 15,
+        "acquireTime": "2026-01-01T00:00:00.000000Z",
+        "renewTime": "2026-01-01T00:00:00.000000Z",
+        "leaseTransitions": 0,
+    }
+
+
+def test_other_times_are_kept(plane: Any) -> None:
+    timing = Timing(lease_s=6.0, renew_s=4.0, retry_s=1.0)
+    elector = LeaderElector(
+        plane.kernel, plane.client("a"), identity="a", namespace="default", rng=Random(1), timing=timing
+    )
+    plane.kernel.spawn("a", campaign(elector))
+    plane.kernel.run(until_s=3.5)
+    assert (lease(plane)["leaseDurationSeconds"], lease(plane)["renewTime"]) == (6, "2026-01-01T00:00:03.000000Z")
+    plane.faults.plan = [("update", "leases/", nth, DOWN) for nth in range(1, 100)]
+    plane.kernel.run(until_s=7.9)
+    assert elector.is_leader
+    plane.kernel.run(until_s=8.1)
+    assert not elector.is_leader
+
+
+def test_a_lease_without_holder_keeps_what_else_it_says_and_counts_the_transition() -> None:
+    taken = held({"strategy": "OldestEmulationVersion", "leaseTransitions": 4}, "a", 0, Timing())
+    assert (taken["strategy"], taken["leaseTransitions"], taken["holderIdentity"]) == ("OldestEmulationVersion", 5, "a")
+    assert held({"holderIdentity": "b"}, "a", 0, Timing())["leaseTransitions"] == 1
+    assert held({"holderIdentity": "a"}, "a", 0, Timing())["acquireTime"] == "1970-01-01T00:00:00.000000Z"
+
+
+def test_the_holder_says_its_machine_and_a_number(plane: Any) -> None:
+    nothing: Any = None
+    options = OperatorOptions(leader_election=True, host_name="host", leader_election_namespace="kube-system")
+    manager = Manager(plane.kernel, plane.client("one"), http=nothing, rng=Random(3), options=options)
+    manager.start()
+    plane.kernel.run(until_s=1)
+    assert (
+        plane.get(LEASE, LEASE_NAME, "kube-system")["spec"]["holderIdentity"]
+        == f"host_{Random(3).getrandbits(64):016x}"
+    )

@@ -266,3 +266,44 @@ def test_a_profile_goes_by_its_number_or_its_version(name: str, profile: str) ->
 def test_an_unknown_profile_is_told_with_its_remedy() -> None:
     with pytest.raises(InputError, match=r"--kuberay: there is no profile '1\.2' \(one of 1\.7, 1\.1\)"):
         profile_of("1.2", "--kuberay")
+
+
+@pytest.mark.parametrize(
+    ("variable", "field", "default"),
+    [
+        ("ENABLE_ZERO_DOWNTIME", "zero_downtime", True),
+        ("ENABLE_PROBES_INJECTION", "inject_probes", True),
+        ("ENABLE_INIT_CONTAINER_INJECTION", "inject_init_container", True),
+        ("ENABLE_GCS_FT_REDIS_CLEANUP", "redis_cleanup", True),
+        ("ENABLE_RANDOM_POD_DELETE", "random_pod_delete", False),
+        ("ENABLE_RAY_HEAD_CLUSTER_IP_SERVICE", "head_cluster_ip_service", False),
+        ("ENABLE_DETERMINISTIC_HEAD_POD_NAME", "deterministic_head_pod_name", False),
+        ("ENABLE_LOGIN_SHELL", "login_shell", False),
+    ],
+)
+def test_a_switch_of_the_environment_moves_for_one_word_only(variable: str, field: str, default: bool) -> None:
+    values = {
+        text: getattr(OperatorOptions.from_environment({variable: text}), field) for text in ("TRUE", "False", "", "x")
+    }
+    assert values == {"TRUE": True, "False": False, "": default, "x": default}
+    assert getattr(OperatorOptions.from_environment({}), field) is default
+
+
+def test_a_pause_that_is_no_number_is_told_with_its_remedy() -> None:
+    with pytest.raises(InputError) as caught:
+        OperatorOptions.from_environment({"RAYCLUSTER_DEFAULT_REQUEUE_SECONDS_ENV": "soon"})
+    assert str(caught.value) == (
+        "RAYCLUSTER_DEFAULT_REQUEUE_SECONDS_ENV: 'soon' is not a number of seconds (give a whole number, such as 300)"
+    )
+
+
+def test_settings_hold_over_the_environment() -> None:
+    environment = {
+        "CLUSTER_DOMAIN": "a.org",
+        "ENABLE_LOGIN_SHELL": "true",
+        "RAYCLUSTER_DEFAULT_REQUEUE_SECONDS_ENV": "5",
+    }
+    options = OperatorOptions.from_environment(environment, login_shell=False, cluster_domain="b.org")
+    assert (options.login_shell, options.cluster_domain, options.ray_cluster_requeue_s) == (False, "b.org", 5)
+    plain = OperatorOptions.from_environment({"CLUSTER_DOMAIN": ""})
+    assert (plain.cluster_domain, plain.ray_cluster_requeue_s) == ("cluster.local", 300)

@@ -16,6 +16,7 @@ from rayrig_controllers.metrics import (
     render,
 )
 from rayrig_controllers.operator import operator
+from rayrig_controllers.options import OperatorOptions
 from rayrig_core.objects import JsonObject
 from rayrig_core.resource_types import RAY_CLUSTER
 
@@ -94,3 +95,69 @@ def test_reconciles_and_errors_are_counted_and_a_deleted_cluster_is_told_of_no_m
     plane.delete(RAY_CLUSTER, "rc")
     plane.kernel.run(until_s=3)
     assert not any("kuberay" in line for line in lines(operator_metrics(manager)))
+
+
+def test_a_whole_number_has_no_fraction() -> None:
+    assert render([Metric("depth", "gauge", "x", [({}, 3.0), ({}, 2.25)])]).splitlines()[2:] == [
+        "depth 3",
+        "depth 2.25",
+    ]
+
+
+def test_a_cluster_was_made_for_its_controller_when_no_label_says_so() -> None:
+    owner = {"apiVersion": "ray.io/v1", "kind": "RayJob", "name": "job", "uid": "u", "controller": True}
+    (info, _) = ray_cluster_metrics([obj("RayCluster", "rc", ownerReferences=[owner])])
+    assert [labels["owner_kind"] for labels, _ in info.samples] == ["RayJob"]
+
+
+def test_the_whole_text_of_an_operator_that_has_done_nothing(plane: Any) -> None:
+    nothing: Any = None
+    options = OperatorOptions(reconcile_concurrency=3)
+    manager = operator(plane.kernel, plane.client("operator"), http=nothing, rng=Random(1), options=options)
+    manager.controllers["raycluster-controller"].reconciles = 7
+    manager.controllers["raycluster-controller"].errors = 2
+    cluster, service = "raycluster-controller", "rayservice-controller"
+    assert render(operator_metrics(manager)).splitlines() == [
+        "# HELP workqueue_depth Keys that are due and wait for a worker.",
+        "# TYPE workqueue_depth gauge",
+        f'workqueue_depth{{controller="{service}",name="{service}"}} 0',
+        f'workqueue_depth{{controller="{cluster}",name="{cluster}"}} 0',
+        "# HELP controller_runtime_reconcile_total Reconciles per controller and result.",
+        "# TYPE controller_runtime_reconcile_total counter",
+        f'controller_runtime_reconcile_total{{controller="{service}",result="success"}} 0',
+        f'controller_runtime_reconcile_total{{controller="{service}",result="error"}} 0',
+        f'controller_runtime_reconcile_total{{controller="{cluster}",result="success"}} 5',
+        f'controller_runtime_reconcile_total{{controller="{cluster}",result="error"}} 2',
+        "# HELP controller_runtime_reconcile_errors_total Reconciles that ended in an error.",
+        "# TYPE controller_runtime_reconcile_errors_total counter",
+        f'controller_runtime_reconcile_errors_total{{controller="{service}"}} 0',
+        f'controller_runtime_reconcile_errors_total{{controller="{cluster}"}} 2',
+        "# HELP controller_runtime_max_concurrent_reconciles Workers per controller.",
+        "# TYPE controller_runtime_max_concurrent_reconciles gauge",
+        f'controller_runtime_max_concurrent_reconciles{{controller="{service}"}} 3',
+        f'controller_runtime_max_concurrent_reconciles{{controller="{cluster}"}} 3',
+    ]
+    assert (manager.reconciles, manager.errors, manager.queue_depth) == (7, 2, 0)
+
+
+def test_help_and_type_of_what_is_told_of_clusters_and_services() -> None:
+    cluster = obj("RayCluster", "rc", conditions={"RayClusterProvisioned": "False"})
+    service = obj("RayService", "rs", conditions={"Ready": "True", "UpgradeInProgress": "Unknown"})
+    text = render([*ray_cluster_metrics([cluster]), *ray_service_metrics([service])])
+    assert [line for line in text.splitlines() if line.startswith("#")] == [
+        "# HELP kuberay_cluster_info RayClusters and what they were made for.",
+        "# TYPE kuberay_cluster_info gauge",
+        "# HELP kuberay_cluster_condition_provisioned Whether all pods of a RayCluster have been ready once.",
+        "# TYPE kuberay_cluster_condition_provisioned gauge",
+        "# HELP kuberay_service_info RayServices.",
+        "# TYPE kuberay_service_info gauge",
+        "# HELP kuberay_service_condition_ready Whether a RayService is ready to take requests.",
+        "# TYPE kuberay_service_condition_ready gauge",
+        "# HELP kuberay_service_condition_upgrade_in_progress Whether a RayService is on its way to another cluster.",
+        "# TYPE kuberay_service_condition_upgrade_in_progress gauge",
+    ]
+    assert [line.rpartition(",")[2] for line in text.splitlines() if "condition=" in line] == [
+        'condition="false"} 1',
+        'condition="true"} 1',
+        'condition="false"} 1',
+    ]

@@ -123,3 +123,61 @@ def test_depth_counts_what_is_due() -> None:
     queue.add(A)
     queue.add_after(B, 3.0)
     assert (queue.depth, len(queue)) == (1, 2)
+
+
+def test_a_worker_at_rest_sees_what_waits_in_order_and_may_put_it_off() -> None:
+    kernel = Kernel()
+    queue = WorkQueue(kernel)
+    c = Request("default", "c")
+
+    async def fill() -> None:
+        for request, delay_s in ((B, 2.0), (A, 2.0), (c, 1.0)):
+            kernel.cause = int(delay_s)
+            queue.add_after(request, delay_s)
+
+    kernel.spawn("source", fill())
+    kernel.run(until_s=0.5)
+    assert queue.waiting() == [(NS, c), (2 * NS, B), (2 * NS, A)], "of equal times, who came first"
+    assert queue.first() == (NS, c)
+    queue.postpone(c, 2 * NS)
+    queue.postpone(B, 5 * NS)
+    assert queue.waiting() == [(2 * NS, A), (2 * NS, c), (5 * NS, B)]
+    assert queue.first() == (2 * NS, A)
+    got: list[tuple[float, str, int | None]] = []
+
+    async def work() -> None:
+        while True:
+            request = await queue.get()
+            got.append((kernel.monotonic_ns() / NS, request.name, kernel.cause))
+            queue.done(request)
+
+    kernel.spawn("worker", work())
+    kernel.run(until_s=10)
+    assert got == [(2.0, "a", 2), (2.0, "c", 1), (5.0, "b", 2)], "each with the cause it had"
+    assert (queue.first(), queue.waiting(), len(queue)) == (None, [], 0)
+
+
+def test_a_key_that_came_due_while_it_was_worked_on_waits_for_the_end() -> None:
+    kernel = Kernel()
+    queue = WorkQueue(kernel)
+    got = consume(kernel, queue, busy_s=3.0)
+    at(kernel, (0.0, lambda: queue.add(A)), (0.5, lambda: [queue.add_after(A, 1.0), queue.add_after(B, 0.5)]))
+    kernel.run(until_s=20)
+    assert got == [(0.0, "a"), (3.0, "b"), (6.0, "a")], "by the time they came due, not by when they were added"
+
+
+def test_of_two_workers_each_is_woken() -> None:
+    kernel = Kernel()
+    queue = WorkQueue(kernel)
+    first, second = consume(kernel, queue, busy_s=1.0), consume(kernel, queue, busy_s=1.0)
+    at(kernel, (1.0, lambda: queue.add(A)), (1.25, lambda: queue.add(B)))
+    kernel.run(until_s=5)
+    assert sorted([*first, *second]) == [(1.0, "a"), (1.25, "b")]
+
+
+def test_other_limits_of_the_back_off() -> None:
+    queue = WorkQueue(Kernel(), base_backoff_s=1.0, max_backoff_s=3.0)
+    assert [queue.add_rate_limited(A) for _ in range(4)] == [1.0, 2.0, 3.0, 3.0]
+    for _ in range(100):
+        last = queue.add_rate_limited(A)
+    assert last == 3.0
