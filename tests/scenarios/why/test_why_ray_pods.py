@@ -1,0 +1,302 @@
+"""Why a Ray pod is not ready: from KubeRay's probe down into Ray and Serve."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import pytest
+from why_telling import details, stages, story
+
+from rayrig_core.objects import labels_of, name_of
+from rayrig_core.resources.labels import NODE_TYPE
+from rayrig_scenarios.api import Rig
+from rayrig_scenarios.language.load import load
+from rayrig_scenarios.results import RunResult
+from rayrig_scenarios.runner import run
+from rayrig_scenarios.why.stages import Stage
+
+
+@cache
+def performed(name: str) -> RunResult:
+    return run(load(name))
+
+
+def pods(rig: Rig, role: str) -> list[str]:
+    return [name_of(pod) for pod in rig.objects("Pod") if labels_of(pod)[NODE_TYPE] == role]
+
+
+def texts(rig: Rig, pod: str) -> list[str]:
+    return [link.text for link in rig.why(pod).links]
+
+
+# The worker without a replica (RayService guide, section 9)
+
+
+def test_a_worker_without_replica_has_no_proxy_to_answer_its_probe() -> None:
+    chain = performed("unready-worker").why("w2mgq", "95s")
+    assert chain.stage is Stage.READINESS_PROBE
+    assert story(chain) == [
+        "51.27 s: the readiness probe of ray-worker fails",
+        "no Serve proxy runs on it, for it has no replica",
+        "49.47 s: every replica has its place on another node, and no further one is asked for",
+    ]
+    assert details(chain) == [
+        "it asks :52365/api/local_raylet_healthz, then :8000/-/healthz each 5 s, timeout 2 s; one failure counts",
+        (
+            '51.27 to 91.27 s, every 5 s: failed 9 times, "success" '
+            "(/api/local_raylet_healthz ok; localhost:8000/-/healthz: connection refused)"
+        ),
+        "the next is due at 96.27 s",
+    ]
+    assert details(chain, 2) == [
+        "orchard/Picker: 2 replicas, on orchard-4qqt2-ladders-worker-9lvx8, orchard-4qqt2-ladders-worker-2bbxz"
+    ]
+    assert stages(chain) == [
+        ("waits for a node", "", "32.15 s"),
+        ("its kubelet has not reported", "", "32.17 s"),
+        ("init container", "wait-gcs-ready", "32.17 s"),
+        ("container not started", "ray-worker", "40.32 s"),
+        ("readiness probe", "ray-worker", "40.57 s"),
+    ]
+    assert chain.links[0].source is not None
+    event = performed("unready-worker").trace[chain.links[0].source]
+    assert event.subject.endswith("w2mgq")
+    assert event["result"] == "failure"
+
+
+def test_one_more_replica_makes_it_ready() -> None:
+    chain = performed("unready-worker").why("w2mgq")
+    assert story(chain) == ["236.28 s: it is ready"]
+    assert details(chain)[-1] == "236.27 s: succeeded"
+    (unready,) = chain.unready
+    assert (chain.clock.tell(unready.from_ns), chain.clock.tell(unready.to_ns or 0)) == ("32.15 s", "236.28 s")
+
+
+@pytest.mark.parametrize(
+    ("at", "pod", "told"),
+    [
+        pytest.param(
+            "5s",
+            "md9wc",
+            [
+                "2.49 s: image rayproject/ray:2.52.0 of init container wait-gcs-ready waits for its turn to be pulled",
+                "2.42 s: node-0 pulls image rayproject/ray:2.52.0 for pod orchard-ldpsv-head-cghtt",
+            ],
+            id="the image of the head comes first",
+        ),
+        pytest.param(
+            "15s",
+            "md9wc",
+            [
+                "2.06 s: init container wait-gcs-ready waits for the GCS of the Ray cluster",
+                "13.65 s: the GCS is still starting in the head pod orchard-ldpsv-head-cghtt, whose container runs",
+            ],
+            id="the GCS starts",
+        ),
+        pytest.param(
+            "36s",
+            "w2mgq",
+            [
+                "32.17 s: init container wait-gcs-ready waits for the GCS of the Ray cluster",
+                "34.79 s: the GCS runs, it has yet to be found (asked for each 5 s)",
+            ],
+            id="the GCS is asked for each 5 s",
+        ),
+        pytest.param("20s", "w2mgq", ["32.15 s: it is not there yet: it is created at 32.15 s"], id="not there yet"),
+        pytest.param(
+            "113s",
+            "md9wc",
+            [
+                "112.12 s: it is being deleted by the garbage collector",
+                "112.08 s: RayCluster orchard-ldpsv: deleted by the operator",
+                "50.38 s: RayService orchard: RayCluster orchard-ldpsv is no longer used, to be deleted in 60 s",
+                "50.37 s: RayService orchard: RayCluster orchard-4qqt2 is active now instead of orchard-ldpsv",
+                "32.13 s: RayCluster orchard-4qqt2 was created for a changed RayService",
+                "32.12 s: the scenario took the step: ask for three workers and a new Ray version",
+            ],
+            id="the cluster that an upgrade left behind",
+        ),
+    ],
+)
+def test_on_the_way_through_an_upgrade(at: str, pod: str, told: list[str]) -> None:
+    assert story(performed("unready-worker").why(pod, at)) == told
+
+
+def test_the_middle_of_a_zero_downtime_upgrade() -> None:
+    result = performed("zero-downtime-upgrade")
+    unready = [(one.stage.value, one.short()) for one in result.why_each("85s") if not one.is_ready]
+    assert unready == [
+        (
+            "readiness probe",
+            "the readiness probe of ray-worker has not been made yet",
+        )
+    ]
+    assert all(one.is_ready for one in result.why_each())
+
+
+# GPUs
+
+
+def test_too_few_gpus_are_counted_node_by_node() -> None:
+    result = performed("too-few-gpus")
+    chain = result.why(result.unready[0].name)
+    assert story(chain) == [
+        (
+            "83.47 s: no node takes it: 0/2 nodes are available: 1 Insufficient nvidia.com/gpu, "
+            "1 node(s) didn't match Pod's node affinity/selector"
+        ),
+        "it asks for cpu 4, memory 16Gi, nvidia.com/gpu 1, and each node lacks something",
+    ]
+    assert details(chain, 1) == [
+        "cpu-0: is not accelerator=l4 (it has no such label)",
+        (
+            "gpu-0: nvidia.com/gpu: 0 of 4 free, taken by storyteller-ldpsv-gpus-worker-8bbkw, "
+            "storyteller-ldpsv-gpus-worker-9wcrv, storyteller-ldpsv-gpus-worker-l79ln, storyteller-ldpsv-gpus-worker-sgrxh"
+        ),
+    ]
+
+
+# Heads that die
+
+
+def test_workers_of_a_head_that_died_without_fault_tolerance() -> None:
+    result = performed("head-crash-without-gcs-ft")
+    head = result.why("cghtt", "66s")
+    assert story(head) == [
+        "65.47 s: the readiness probe of ray-head has not been made yet",
+        "64.33 s: it had to be started anew: container ray-head ended with code 137",
+        "64.33 s: fault head-crash struck pod fruit-stand-ldpsv-head-cghtt: container ray-head killed (Error)",
+    ]
+    unnoticed = result.why("cghtt", "64.5s")
+    assert unnoticed.is_ready
+    assert unnoticed.cause == "container ray-head has just ended with code 137, which its status does not show yet"
+    worker = result.why("md9wc", "124.4s")
+    assert worker.stage is Stage.CRASHED
+    assert story(worker) == [
+        "124.33 s: container ray-worker ended with code 1",
+        "64.33 s: RayCluster fruit-stand-ldpsv: head gone: fruit-stand-ldpsv-head-cghtt: killed",
+        "64.33 s: fault head-crash struck pod fruit-stand-ldpsv-head-cghtt: container ray-head killed (Error)",
+    ]
+    assert details(worker) == ["its last words: Failed to reconnect to GCS."]
+    assert [one.to_ns is not None for one in result.why("md9wc").unready] == [True, True]
+
+
+def test_workers_of_a_fault_tolerant_head_stay_ready() -> None:
+    result = performed("head-crash-with-gcs-ft")
+    for worker in [one for one in result.why_each() if "-worker-" in one.pod]:
+        assert worker.is_ready
+        assert len(worker.unready) == 1
+
+
+def test_a_gcs_that_cannot_reach_its_redis() -> None:
+    rig = Rig(seed=1)
+    rig.apply("fruit-stand-ha")
+    rig.wait_ready()
+    (head,) = pods(rig, "head")
+    rig.fault("gcs-redis-loss")
+    rig.sleep("20s")
+    begins = rig.why(head)
+    assert begins.is_ready
+    assert begins.short() == (
+        "it is ready, but the readiness probe of ray-head has failed 4 times in a row; 10 make it unready, "
+        f"because fault gcs-redis-loss struck pod {head}: redis:6379"
+    )
+    rig.sleep("60s")
+    assert texts(rig, head) == [
+        "the readiness probe of ray-head fails",
+        "its GCS cannot reach its Redis",
+        f"fault gcs-redis-loss struck pod {head}: redis:6379",
+    ]
+    assert "localhost:8265/api/gcs_healthz: answered 503" in details(rig.why(head))[2]
+
+
+# Serve
+
+
+def test_a_constructor_that_raises() -> None:
+    rig = Rig(seed=1)
+    rig.application("orchard.app", fails_with="RuntimeError: no model file")
+    rig.apply("one-per-node")
+    rig.sleep("100s")
+    worker = pods(rig, "worker")[0]
+    chain = rig.why(worker)
+    assert [link.text for link in chain.links][:2] == [
+        "the readiness probe of ray-worker fails",
+        "no Serve proxy runs on it, for it has no replica",
+    ]
+    assert chain.cause.startswith("deployment Picker of orchard in orchard-")
+    assert chain.cause.endswith(
+        " is DEPLOY_FAILED: The deployment failed to start 7 times in a row … RuntimeError: RuntimeError: no model file"
+    )
+    assert details(chain, 2)[-1] == "RuntimeError: RuntimeError: no model file"
+
+
+def test_replicas_that_find_no_room_in_ray() -> None:
+    rig = Rig(seed=1)
+    rig.apply("one-per-node", {"spec.rayClusterConfig.workerGroupSpecs[0].rayStartParams": {"num-cpus": "0"}})
+    rig.sleep("45s")
+    worker = pods(rig, "worker")[0]
+    assert texts(rig, worker)[2] == "2 replicas of orchard/Picker wait for resources in Ray"
+    rig.sleep("60s")
+    chain = rig.why(worker)
+    assert chain.cause.endswith(" is UPDATING: 2 replicas that have taken more than 30s to be scheduled")
+    assert 'Resources required for each replica: {"CPU": 0.1}' in details(chain, 2)[0]
+
+
+def test_a_proxy_that_hangs_and_one_that_died() -> None:
+    rig = Rig(seed=1)
+    rig.apply("fruit-stand")
+    rig.wait_ready("fruit-stand")
+    rig.sleep("10s")
+    worker = pods(rig, "worker")[0]
+    rig.fault("proxy-hang", pod=worker)
+    rig.sleep("8s")
+    hangs = rig.why(worker)
+    assert [link.text for link in hangs.links] == [
+        "the readiness probe of ray-worker fails",
+        "its Serve proxy does not answer",
+        f"fault proxy-hang struck pod {worker}",
+    ]
+    got = "(/api/local_raylet_healthz ok; localhost:8000/-/healthz: no answer in time)"
+    assert any(f'"timed out after 2s" {got}' in detail for detail in details(hangs))
+    rig.sleep("35s")
+    assert rig.why(worker).is_ready, "Serve has started another proxy"
+    rig.fault("proxy-kill", pod=worker)
+    rig.sleep("5s")
+    assert texts(rig, worker) == [
+        "the readiness probe of ray-worker fails",
+        "nothing listens on its Serve proxy's port: the process has ended, which Serve's controller has not noticed yet",
+        f"fault proxy-kill struck pod {worker}",
+    ]
+
+
+def test_a_worker_left_over_from_a_head_that_was_deleted() -> None:
+    rig = Rig(seed=1)
+    rig.apply("fruit-stand")
+    rig.wait_ready("fruit-stand")
+    worker, head = pods(rig, "worker")[0], pods(rig, "head")[0]
+    rig.sleep("10s")
+    rig.fault("proxy-kill", pod=worker)
+    rig.fault("pod-kill", pod=head)
+    rig.sleep("30s")
+    assert texts(rig, worker) == [
+        "the readiness probe of ray-worker fails",
+        f"its raylet belongs to the Ray cluster that ended with its head ({head}: the pod was stopped)",
+        f"fault pod-kill struck pod {head}: deleted",
+    ]
+
+
+def test_a_worker_group_that_was_made_smaller() -> None:
+    rig = Rig(seed=2)
+    rig.apply("one-per-node")
+    rig.wait_ready()
+    rig.sleep("20s")
+    workers = pods(rig, "worker")
+    cluster = name_of(rig.objects("RayCluster")[0])
+    rig.patch("RayCluster", cluster, changes={"spec.workerGroupSpecs[0].replicas": 1})
+    rig.sleep("3s")
+    (gone,) = [chain for chain in map(rig.why, workers) if chain.stage is Stage.GONE]
+    assert [link.text for link in gone.links] == [
+        "it is gone: deleted by the operator",
+        "worker group ladders is to have 1 replicas instead of 2",
+    ]
