@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from rayrig_core.objects import JsonObject, labels_of, name_of
 from rayrig_sim.kubernetes.scheduling.needs import HostPort, PodNeeds
@@ -94,6 +94,9 @@ class ClusterState:
         self._waiting: dict[str, dict[str, PodNeeds]] = {}
         #: Pods that carry affinity or anti-affinity of their own, by uid, and where: few, and asked about for every pod.
         self.with_terms: dict[str, str] = {}
+        #: Told of a node that came, went or changed, and of a pod that takes room on a known node (1) or gives it back (-1).
+        self.on_node: Callable[[str], None] = lambda name: None
+        self.on_pod: Callable[[PodNeeds, str, int], None] = lambda pod, node, by: None
 
     def __len__(self) -> int:
         return len(self._nodes)
@@ -109,6 +112,7 @@ class ClusterState:
 
     def put_node(self, node: JsonObject) -> None:
         name = name_of(node)
+        self.on_node(name)
         state = self._nodes.get(name)
         if state is None:
             state = self._nodes[name] = NodeState(node)
@@ -123,6 +127,7 @@ class ClusterState:
 
     def remove_node(self, name: str) -> None:
         state = self._nodes.pop(name, None)
+        self.on_node(name)
         if state is not None:
             self._ordered = None
             if state.pods:
@@ -137,7 +142,11 @@ class ClusterState:
         if state is None:
             self._waiting.setdefault(node_name, {})[pod.uid] = pod
         else:
+            before = state.pods.get(pod.uid)
             state.add(pod)
+            if before is not None:
+                self.on_pod(before, node_name, -1)
+            self.on_pod(pod, node_name, 1)
         if pod.affinity or pod.anti_affinity or pod.preferred_affinity or pod.preferred_anti_affinity:
             self.with_terms[pod.uid] = node_name
 
@@ -148,7 +157,10 @@ class ClusterState:
         self.with_terms.pop(uid, None)
         state = self._nodes.get(node_name)
         if state is not None:
+            before = state.pods.get(uid)
             state.remove(uid)
+            if before is not None:
+                self.on_pod(before, node_name, -1)
         else:
             self._waiting.get(node_name, {}).pop(uid, None)
 

@@ -44,6 +44,7 @@ from rayrig_sim.kubernetes.scheduling.preemption import Eviction, plan_preemptio
 from rayrig_sim.kubernetes.scheduling.queue import Place, QueuedPod, SchedulingQueue
 from rayrig_sim.kubernetes.scheduling.reasons import NO_NODES, refused_message, unschedulable_message
 from rayrig_sim.kubernetes.scheduling.scores import best
+from rayrig_sim.kubernetes.scheduling.standings import Standings
 from rayrig_sim.kubernetes.selectors import LabelSelector, Requirement
 from rayrig_sim.kubernetes.volumes.binder import VolumeBinder
 
@@ -87,12 +88,15 @@ class Scheduler:
         self._volumes = volumes
         self._rng = rng
         self._cluster = ClusterState()
+        self._standings = Standings(self._cluster)
+        self._spread_groups: dict[tuple[str, tuple[tuple[str, str], ...]], LabelSelector | None] = {}
         self._queue = SchedulingQueue(phase_ns=rng.randrange(30 * NS))
         self._needs: dict[str, PodNeeds] = {}
         self._nominated: dict[str, tuple[PodNeeds, str]] = {}
         self._said: dict[str, str] = {}
         self._wake = runtime.signal()
         self._services = caches.of(SERVICE)
+        self._services.on_change(self._on_service)
         caches.of(NODE).on_change(self._on_node)
         caches.of(POD).on_change(self._on_pod)
 
@@ -132,6 +136,10 @@ class Scheduler:
             if refusal:
                 message = refused_message(len(self._cluster), refusal)
                 return _Decision(message=message, refused_by={Filter.VOLUMES: None})
+        if not self._nominated and not entry.nominated:
+            name = self._standings.best(needs, self._services_selector)
+            if name:
+                return _Decision(node=name)
         found = self._fit(needs)
         if found.feasible:
             node_names = {node.name for node in found.feasible}
@@ -184,6 +192,11 @@ class Scheduler:
 
     def _services_selector(self, needs: PodNeeds) -> LabelSelector | None:
         """What all services that select the pod select together: the group that is spread by default."""
+        key = (needs.namespace, tuple(needs.labels.items()))
+        if len(self._spread_groups) > 4096:
+            self._spread_groups.clear()
+        if key in self._spread_groups:
+            return self._spread_groups[key]
         requirements: dict[Requirement, None] = {}
         for service in self._services:
             wanted = (service.get("spec") or {}).get("selector")
@@ -191,7 +204,11 @@ class Scheduler:
                 labels = needs.labels
                 if all(labels.get(key) == value for key, value in wanted.items()):
                     requirements.update((Requirement(key, "In", (value,)), None) for key, value in wanted.items())
-        return LabelSelector(tuple(requirements)) if requirements else None
+        found = self._spread_groups[key] = LabelSelector(tuple(requirements)) if requirements else None
+        return found
+
+    def _on_service(self, type_: WatchType, old: JsonObject | None, new: JsonObject, cause: int | None) -> None:
+        self._spread_groups.clear()
 
     def _assign(self, entry: QueuedPod, node: str) -> None:
         needs = entry.needs

@@ -5,12 +5,13 @@ Each part is worth 0 to 100 times its weight. Parts that are the same for every 
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import log
 
 from rayrig_sim.kubernetes.scheduling.cluster import HOSTNAME, ZONE, ClusterState, NodeState
 from rayrig_sim.kubernetes.scheduling.filters import count_matching, matches_node
 from rayrig_sim.kubernetes.scheduling.needs import PodNeeds, PodTerm, SpreadConstraint
-from rayrig_sim.kubernetes.selectors import LabelSelector
+from rayrig_sim.kubernetes.selectors import NOTHING, LabelSelector
 from rayrig_sim.kubernetes.taints import PREFER_NO_SCHEDULE, tolerated
 
 MAX = 100
@@ -18,6 +19,12 @@ TAINT_WEIGHT = 3
 AFFINITY_WEIGHT = 2
 SPREAD_WEIGHT = 2
 PODS_WEIGHT = 2
+
+#: How pods that Services select are spread by default, their selector left open.
+DEFAULT_SPREAD = (
+    SpreadConstraint(HOSTNAME, 3, NOTHING, False, 1, True, False),
+    SpreadConstraint(ZONE, 5, NOTHING, False, 1, True, False),
+)
 
 _MIB = 1024 * 1024
 #: Image sizes below count nothing, above as much as this, per container.
@@ -55,6 +62,11 @@ def score(
     if pod.preferred_affinity or pod.preferred_anti_affinity or cluster.with_terms:
         _gather(totals, _near_pods(pod, feasible, cluster), PODS_WEIGHT)
     return totals
+
+
+def load_score(pod: PodNeeds, node: NodeState) -> int:
+    """What depends on the node's load alone."""
+    return _least_allocated(pod, node) + (_balance(pod, node) if pod.requests.amounts else 0)
 
 
 def _gather(totals: list[int], part: list[int], weight: int) -> None:
@@ -132,10 +144,7 @@ def _soft_spread(pod: PodNeeds, selector: LabelSelector | None) -> list[SpreadCo
         return [constraint for constraint in pod.spread if not constraint.hard]
     if selector is None:
         return []
-    return [
-        SpreadConstraint(HOSTNAME, 3, selector, False, 1, True, False),
-        SpreadConstraint(ZONE, 5, selector, False, 1, True, False),
-    ]
+    return [replace(constraint, selector=selector) for constraint in DEFAULT_SPREAD]
 
 
 def _spread(
