@@ -18,7 +18,7 @@ def evidence_of(record: Record, trace: Trace, at_s: float | None = None) -> Evid
     if at_ns > record.end_ns or at_ns < 0:
         end_s = record.end_ns / NS
         raise InputError(
-            f"the run has no {at_s:g} s: it ends at {end_s:.2f} s", where="--at", remedy="give a time within the run"
+            f"the run has no {at_s:g} s: it ends at {end_s:.2f} s", where="at", remedy="give a time within the run"
         )
     histories: dict[str, dict[str, list[Version]]] = {}
     for plural, changes in record.changes.items():
