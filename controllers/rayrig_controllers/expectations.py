@@ -28,7 +28,9 @@ class ScaleExpectations:
 
     def expect_delete(self, namespace: str, cluster: str, group: str, pod: str) -> None:
         key = (namespace, cluster, group)
-        self._created.get(key, {}).pop(pod, None)
+        created = self._created.get(key)
+        if created is not None and created.pop(pod, None) is not None and not created:
+            del self._created[key]
         self._deleted.setdefault(key, {})[pod] = None
 
     def is_satisfied(

@@ -2,10 +2,13 @@
 
 from typing import Any
 
+import pytest
+
 from rayrig_controllers.event_recorder import EventRecorder
 from rayrig_core.faultpoints import ErrorBefore
 from rayrig_core.objects import JsonObject
 from rayrig_core.resource_types import EVENT
+from rayrig_core.trace import Kind
 
 
 def cluster(resource_version: str = "5") -> JsonObject:
@@ -98,3 +101,156 @@ def test_two_controllers_may_speak_of_one_object_at_the_same_moment(plane: Any) 
         EventRecorder(plane.kernel, client, name, "host").event(cluster(), "Normal", "A", name, action="Create")
     plane.kernel.run(until_s=1)
     assert sorted(told(plane)) == [("A", "networkpolicy-controller", None), ("A", "raycluster-controller", None)]
+
+
+def test_an_event_as_it_is_stored(plane: Any) -> None:
+    plane.kernel.run(until_s=1.5)
+    recorder(plane).event(cluster(), "Normal", "A", "note", action="Create")
+    plane.kernel.run(until_s=2)
+    (event,) = plane.list(EVENT)
+    name = event["metadata"].pop("name")
+    assert name.startswith("rc.")
+    assert {
+        key: event[key] for key in event if key not in ("metadata", "regarding") and not key.startswith("deprecated")
+    } == {
+        "apiVersion": "events.k8s.io/v1",
+        "kind": "Event",
+        "eventTime": "2026-01-01T00:00:01.500000Z",
+        "reportingController": "raycluster-controller",
+        "reportingInstance": "raycluster-controller-host",
+        "action": "Create",
+        "reason": "A",
+        "note": "note",
+        "type": "Normal",
+    }
+    assert event["metadata"]["namespace"] == "default"
+
+
+def test_the_second_of_a_series_tells_when_it_was_last(plane: Any) -> None:
+    events = recorder(plane)
+    events.event(cluster(), "Normal", "A", "x", action="Create")
+    plane.kernel.run(until_s=5)
+    events.event(cluster(), "Normal", "A", "y", action="Create")
+    plane.kernel.run(until_s=6)
+    (event,) = plane.list(EVENT)
+    assert event["series"] == {"count": 2, "lastObservedTime": "2026-01-01T00:00:05.000000Z"}
+    assert event["eventTime"] == "2026-01-01T00:00:00.000000Z"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"kind": "RayService"},
+        {"metadata": {"name": "another"}},
+        {"metadata": {"namespace": "kube-system"}},
+        {"metadata": {"uid": "another"}},
+        {"metadata": {"resourceVersion": "6"}},
+        {"reason": "B"},
+        {"action": "Delete"},
+        {"type_": "Warning"},
+    ],
+)
+def test_what_makes_another_series(plane: Any, change: dict[str, Any]) -> None:
+    events = recorder(plane)
+    given = {"type_": "Normal", "reason": "A", "action": "Create"}
+    events.event(cluster(), given["type_"], given["reason"], "x", action=given["action"])  # type: ignore[arg-type]
+    about = cluster()
+    about = {**about, **{key: value for key, value in change.items() if key == "kind"}}
+    about["metadata"] = {**about["metadata"], **change.get("metadata", {})}
+    given |= {key: value for key, value in change.items() if key in given}
+    events.event(about, given["type_"], given["reason"], "x", action=given["action"])  # type: ignore[arg-type]
+    plane.kernel.run(until_s=1)
+    found = [*plane.list(EVENT), *plane.list(EVENT, "kube-system")]
+    assert [event.get("series") for event in found] == [None, None]
+    assert events.recorded == 2
+
+
+def test_an_object_without_namespace_version_and_uid_may_be_spoken_of(plane: Any) -> None:
+    about = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": "node-1"}}
+    recorder(plane).event(about, "Normal", "A", "x", action="Create")
+    plane.kernel.run(until_s=1)
+    (event,) = plane.list(EVENT)
+    assert event["metadata"]["namespace"] == "default"
+    assert event["regarding"] == {"apiVersion": "v1", "kind": "Node", "name": "node-1"}
+    (told_,) = plane.kernel.trace.select(Kind.EVENT)
+    assert told_.subject == "nodes//node-1"
+
+
+def test_each_is_told_in_the_trace_with_its_count_and_is_the_cause_of_what_is_written(plane: Any) -> None:
+    events = recorder(plane)
+    for note in ("one", "two", "three"):
+        events.event(cluster(), "Normal", "A", note, action="Create")
+    plane.kernel.run(until_s=1)
+    told_ = list(plane.kernel.trace.select(Kind.EVENT))
+    assert [(e.subject, e["type"], e["reason"], e["message"], e["count"]) for e in told_] == [
+        ("rayclusters/default/rc", "Normal", "A", "one", 1),
+        ("rayclusters/default/rc", "Normal", "A", "two", 2),
+        ("rayclusters/default/rc", "Normal", "A", "three", 3),
+    ]
+    writes = [(e["verb"], e.cause) for e in plane.kernel.trace.select(Kind.API_WRITE)]
+    assert writes == [("create", told_[0].seq), ("patch", told_[1].seq)]
+
+
+def test_a_long_series_is_written_every_half_hour(plane: Any) -> None:
+    events = recorder(plane)
+    counts: list[tuple[int, int]] = []
+    for minute in range(75):
+        if minute:
+            plane.kernel.run(until_s=60 * minute)
+        events.event(cluster(), "Normal", "A", "x", action="Create")
+        plane.kernel.run(until_s=60 * minute + 1)
+        (event,) = plane.list(EVENT)
+        count = (event.get("series") or {}).get("count", 1)
+        if not counts or counts[-1][1] != count:
+            counts.append((minute, count))
+    # At 1,800 and 3,600 s, with what had been counted until then and the one of that moment.
+    assert counts == [(0, 1), (1, 2), (30, 31), (60, 61)]
+
+
+def test_a_single_event_is_forgotten_without_another_write(plane: Any) -> None:
+    events = recorder(plane)
+    events.event(cluster(), "Normal", "A", "x", action="Create")
+    plane.kernel.run(until_s=1000)
+    assert [e["verb"] for e in plane.kernel.trace.select(Kind.API_WRITE)] == ["create"]
+    assert events.tasks() == []
+    events.event(cluster(), "Normal", "A", "y", action="Create")
+    plane.kernel.run(until_s=1001)
+    assert told(plane) == [("A", "x", None), ("A", "y", None)]
+    assert len(events.tasks()) == 1, "the housekeeper"
+
+
+def test_a_series_whose_event_is_gone_is_created_anew(plane: Any) -> None:
+    events = recorder(plane)
+    events.event(cluster(), "Normal", "A", "x", action="Create")
+    plane.kernel.run(until_s=1)
+    (event,) = plane.list(EVENT)
+    plane.delete(EVENT, event["metadata"]["name"])
+    events.event(cluster(), "Normal", "A", "y", action="Create")
+    plane.kernel.run(until_s=2)
+    assert told(plane) == [("A", "x", 2)]
+
+
+def test_after_twelve_attempts_an_event_is_dropped(plane: Any) -> None:
+    plane.faults.plan = [
+        ("create", "events/default/rc", nth, ErrorBefore(503, "ServiceUnavailable")) for nth in range(1, 13)
+    ]
+    events = recorder(plane)
+    events.event(cluster(), "Normal", "A", "x", action="Create")
+    plane.kernel.run(until_s=300)
+    assert told(plane) == []
+    plane.faults.plan = [
+        ("create", "events/default/rc", nth, ErrorBefore(503, "ServiceUnavailable")) for nth in range(1, 12)
+    ]
+    events.event(cluster("6"), "Normal", "A", "y", action="Create")
+    plane.kernel.run(until_s=300 + 109)
+    assert told(plane) == []
+    plane.kernel.run(until_s=300 + 111)
+    assert told(plane) == [("A", "y", None)]
+
+
+def test_what_the_server_refuses_is_not_sent_again(plane: Any) -> None:
+    plane.faults.plan = [("create", "events/default/rc", 1, ErrorBefore(499, "Unknown"))]
+    events = recorder(plane)
+    events.event(cluster(), "Normal", "A", "x", action="Create")
+    plane.kernel.run(until_s=100)
+    assert told(plane) == []

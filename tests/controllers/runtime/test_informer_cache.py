@@ -6,11 +6,12 @@ import pytest
 
 from rayrig_controllers.cached_client import CachedClient, InformerCache
 from rayrig_controllers.informer import Informer
-from rayrig_core.errors import NotFound
-from rayrig_core.faultpoints import DropWatchEvent, ErrorBefore, ExpireWatch
+from rayrig_core.errors import ApiError, NotFound
+from rayrig_core.faultpoints import CutWatch, DropWatchEvent, ErrorBefore, ExpireWatch
 from rayrig_core.objects import JsonObject
 from rayrig_core.ports import WatchType
 from rayrig_core.resource_types import CONFIG_MAP, ResourceType
+from rayrig_core.timestamps import NS
 from rayrig_core.trace import Kind
 
 
@@ -150,3 +151,175 @@ def test_a_resource_that_the_server_does_not_have_is_reported_to_the_reader_each
     plane.kernel.spawn("reader", read())
     plane.kernel.run(until_s=1)
     assert len(refused) == 2
+
+
+def test_a_handler_that_comes_late_is_told_of_what_is_there(plane: Any) -> None:
+    plane.create(CONFIG_MAP, config_map("a"))
+    informer, _ = start(plane)
+    plane.kernel.run(until_s=1)
+    seen: list[tuple[WatchType, Any, str]] = []
+    informer.add_handler(lambda kind, before, now: seen.append((kind, before, (now or {})["metadata"]["name"])))
+    assert seen == [(WatchType.ADDED, None, "a")]
+    assert len(informer) == 1
+    plane.patch(CONFIG_MAP, "a", {"data": {"k": "v"}})
+    plane.kernel.run(until_s=2)
+    kind, before, name = seen[1]
+    assert (kind, name, "data" in before) == (WatchType.MODIFIED, "a", False)
+
+
+def test_the_version_grows_with_what_is_read_here(plane: Any) -> None:
+    plane.create(CONFIG_MAP, config_map("a"))
+    informer, _ = start(plane)
+    plane.kernel.run(until_s=1)
+    assert informer.version == 1
+    plane.patch(CONFIG_MAP, "a", {"data": {"k": "v"}})
+    plane.delete(CONFIG_MAP, "a")
+    plane.kernel.run(until_s=2)
+    assert informer.version == 3
+
+
+def test_reads_are_by_name_and_namespace(plane: Any) -> None:
+    plane.create(CONFIG_MAP, config_map("a"), "kube-system")
+    informer, _ = start(plane)
+    plane.kernel.run(until_s=1)
+    assert informer.get("a", "kube-system") is not None
+    assert informer.get("a", "default") is None
+    assert informer.get("a") is None
+    assert names(informer.select("kube-system")) == ["a"]
+    assert informer.select("default") == []
+
+
+def test_only_the_namespace_and_labels_asked_for_are_kept_also_by_the_watch(plane: Any) -> None:
+    for name, color, namespace in (("a", "red", "default"), ("b", "blue", "default"), ("c", "red", "kube-system")):
+        plane.create(CONFIG_MAP, config_map(name, color=color), namespace)
+    informer, _ = start(plane, namespace="default", label_selector="color=red")
+    plane.kernel.run(until_s=1)
+    assert names(informer.select()) == ["a"]
+    plane.create(CONFIG_MAP, config_map("d", color="blue"))
+    plane.create(CONFIG_MAP, config_map("e", color="red"), "kube-system")
+    plane.create(CONFIG_MAP, config_map("f", color="red"))
+    plane.kernel.run(until_s=2)
+    assert names(informer.select()) == ["a", "f"]
+
+
+def test_an_index_forgets_labels_and_owners_that_are_gone(plane: Any) -> None:
+    owner = {"apiVersion": "v1", "kind": "ConfigMap", "name": "o", "uid": "u-1", "controller": True}
+    plane.create(CONFIG_MAP, {"metadata": {"name": "a", "labels": {"color": "red"}, "ownerReferences": [owner]}})
+    plane.create(CONFIG_MAP, config_map("b", color="red"))
+    informer, _ = start(plane, indexed_labels=("color", "size"))
+    plane.kernel.run(until_s=1)
+    plane.patch(CONFIG_MAP, "a", {"data": {"k": "v"}})
+    plane.kernel.run(until_s=1.5)
+    assert names(informer.select("", {"color": "red"})) == ["a", "b"], "it keeps its place"
+    assert informer.owned_by("u-1")[0]["data"] == {"k": "v"}
+    assert informer.select("", {"color": "red", "size": "big"}) == []
+    plane.patch(CONFIG_MAP, "a", {"metadata": {"labels": {"color": None, "size": "big"}, "ownerReferences": []}})
+    plane.kernel.run(until_s=2)
+    assert names(informer.select("", {"color": "red"})) == ["b"]
+    assert names(informer.select("", {"size": "big"})) == ["a"]
+    assert informer.owned_by("u-1") == []
+    assert informer.select("", {"color": "green"}) == []
+    plane.delete(CONFIG_MAP, "b")
+    plane.kernel.run(until_s=3)
+    assert informer.select("", {"color": "red"}) == []
+
+
+def test_pauses_grow_to_half_a_minute_and_begin_anew_after_a_success(plane: Any) -> None:
+    tries: list[float] = []
+
+    class Refusing:
+        async def list(self, *arguments: Any, **options: Any) -> Any:
+            tries.append(round(plane.kernel.monotonic_ns() / NS, 2))
+            raise ServerError
+
+    class ServerError(ApiError):
+        def __init__(self) -> None:
+            super().__init__({"kind": "Status", "code": 503, "reason": "ServiceUnavailable", "message": "down"})
+
+    informer = Informer(plane.kernel, Refusing(), CONFIG_MAP)  # type: ignore[arg-type]
+    plane.kernel.spawn("informer", informer.run())
+    plane.kernel.run(until_s=150)
+    assert tries == [0.0, 0.8, 2.4, 5.6, 12.0, 24.8, 50.4, 80.4, 110.4, 140.4]
+
+
+def test_a_watch_that_is_refused_is_opened_again_where_it_was(plane: Any) -> None:
+    informer, _ = start(plane)
+    plane.kernel.run(until_s=1)
+    plane.faults.plan = [("deliver", "configmaps/default/a", 1, CutWatch())]
+    plane.create(CONFIG_MAP, config_map("a"))
+    plane.kernel.run(until_s=5)
+    assert names(informer.select()) == ["a"]
+    plane.create(CONFIG_MAP, config_map("b"))
+    plane.kernel.run(until_s=6)
+    assert names(informer.select()) == ["a", "b"]
+
+
+def test_that_a_watch_expired_is_told_in_the_trace(plane: Any) -> None:
+    plane.faults.plan = [("deliver", "configmaps/default/new", 1, ExpireWatch())]
+    start(plane)
+    plane.kernel.run(until_s=1)
+    plane.create(CONFIG_MAP, config_map("new"))
+    plane.kernel.run(until_s=2)
+    notes = [(event.subject, event["detail"]) for event in plane.kernel.trace.select(Kind.NOTE)]
+    assert ("informers/configmaps", "watch expired, listing again") in notes
+
+
+def test_one_informer_for_all_readers_of_a_resource(plane: Any) -> None:
+    cache = InformerCache(plane.kernel, plane.client("operator"), actor="me", selectors={CONFIG_MAP: "color=red"})
+    assert cache.ready(CONFIG_MAP) is None
+    informer = cache.informer(CONFIG_MAP)
+    assert cache.informer(CONFIG_MAP) is informer
+    assert cache.ready(CONFIG_MAP) is None
+    plane.create(CONFIG_MAP, config_map("a", color="red"))
+    plane.create(CONFIG_MAP, config_map("b", color="blue"))
+    version = cache.version
+    plane.kernel.run(until_s=1)
+    assert cache.ready(CONFIG_MAP) is informer
+    assert names(informer.select()) == ["a"]
+    assert cache.version == version + 1
+    assert [task.name for task in cache.tasks()] == ["me/informer/configmaps"]
+
+
+def test_a_get_of_what_is_not_there_is_told_as_the_server_would(plane: Any) -> None:
+    client = CachedClient(InformerCache(plane.kernel, plane.client("operator")), plane.client("operator"))
+    caught: list[NotFound] = []
+
+    async def read() -> None:
+        with pytest.raises(NotFound) as error:
+            await client.get(CONFIG_MAP, "a", "default")
+        caught.append(error.value)
+        await client.create(CONFIG_MAP, config_map("a"), "default")
+        await plane.kernel.sleep(0.1)
+        assert (await client.get(CONFIG_MAP, "a", "default"))["metadata"]["name"] == "a"
+        assert [o["metadata"]["name"] for o in await client.owned_by(CONFIG_MAP, "nobody")] == []
+
+    plane.kernel.spawn("reader", read())
+    plane.kernel.run(until_s=1)
+    (error,) = caught
+    assert (error.code, error.reason, error.message) == (404, "NotFound", 'configmaps "a" not found')
+
+
+def test_each_write_counts_also_one_that_fails(plane: Any) -> None:
+    client = CachedClient(InformerCache(plane.kernel, plane.client("operator")), plane.client("operator"))
+    counted: list[int] = []
+
+    async def write() -> None:
+        made = await client.create(CONFIG_MAP, config_map("a", color="red"), "default")
+        counted.append(client.writes)
+        await client.update(CONFIG_MAP, {**made, "data": {"k": "v"}})
+        counted.append(client.writes)
+        await client.delete(CONFIG_MAP, "a", "default")
+        counted.append(client.writes)
+        with pytest.raises(NotFound):
+            await client.delete(CONFIG_MAP, "a", "default")
+        counted.append(client.writes)
+        await client.create(CONFIG_MAP, config_map("b", color="red"), "default")
+        await client.create(CONFIG_MAP, config_map("c", color="blue"), "default")
+        await client.delete_collection(CONFIG_MAP, "default", label_selector="color=red")
+        counted.append(client.writes)
+
+    plane.kernel.spawn("writer", write())
+    plane.kernel.run(until_s=1)
+    assert counted == [1, 2, 3, 4, 7]
+    assert names(plane.list(CONFIG_MAP)) == ["c"]
+    assert client.calls == 7

@@ -9,13 +9,13 @@ from rayrig_controllers.controller import Controller
 from rayrig_controllers.expectations import ScaleExpectations
 from rayrig_controllers.manager import Manager
 from rayrig_controllers.options import OperatorOptions
-from rayrig_controllers.reconciler import DONE, ReconcileError, Request, Result
+from rayrig_controllers.reconciler import DONE, ReconcileError, ReconcilePanic, Request, Result
 from rayrig_controllers.releases import profile_of
 from rayrig_controllers.watches import generation_or_metadata_changed, owns, reconciles
 from rayrig_core.errors import InputError
 from rayrig_core.faultpoints import CrashBefore
 from rayrig_core.objects import JsonObject
-from rayrig_core.resource_types import CONFIG_MAP, RAY_CLUSTER
+from rayrig_core.resource_types import CONFIG_MAP, JOB, POD, RAY_CLUSTER
 from rayrig_core.resources.feature_gates import FeatureGates
 from rayrig_core.timestamps import NS
 from rayrig_core.trace import Kind
@@ -307,3 +307,130 @@ def test_settings_hold_over_the_environment() -> None:
     assert (options.login_shell, options.cluster_domain, options.ray_cluster_requeue_s) == (False, "b.org", 5)
     plain = OperatorOptions.from_environment({"CLUSTER_DOMAIN": ""})
     assert (plain.cluster_domain, plain.ray_cluster_requeue_s) == ("cluster.local", 300)
+
+
+def test_expectations_are_kept_by_namespace_cluster_and_group() -> None:
+    expectations = ScaleExpectations()
+    places = [("a", "rc", "g"), ("b", "rc", "g"), ("a", "other", "g"), ("a", "rc", "h")]
+
+    def unsettled() -> list[tuple[str, str, str]]:
+        return [place for place in places if not expectations.is_satisfied(*place, lambda name: name == "old", 0)]
+
+    expectations.expect_create("a", "rc", "g", "new", 0)
+    expectations.expect_delete("b", "rc", "g", "old")
+    assert unsettled() == [("a", "rc", "g"), ("b", "rc", "g")]
+    assert [expectations.awaits_any(*place[:2]) for place in places] == [True, True, False, True]
+    expectations.forget_cluster("a", "rc")
+    assert unsettled() == [("b", "rc", "g")]
+    expectations.forget_cluster("b", "rc")
+    assert unsettled() == []
+    assert not any(expectations.awaits_any(*place[:2]) for place in places)
+
+
+def test_a_pod_deleted_before_it_showed_is_awaited_as_deleted_only() -> None:
+    expectations = ScaleExpectations()
+    expectations.expect_create("a", "rc", "g", "p", 0)
+    expectations.expect_delete("a", "rc", "g", "p")
+    assert expectations.is_satisfied("a", "rc", "g", lambda name: False, 0)
+    assert not expectations.awaits_any("a", "rc")
+
+
+def test_what_has_shown_is_struck_off_one_by_one() -> None:
+    expectations = ScaleExpectations()
+    shown: list[str] = []
+    for pod in ("p", "q"):
+        expectations.expect_create("a", "rc", "g", pod, 0)
+        expectations.expect_delete("a", "rc", "g", f"old-{pod}")
+
+    def is_satisfied() -> bool:
+        return expectations.is_satisfied("a", "rc", "g", lambda name: name in shown, 1)
+
+    shown[:] = ["p", "old-q"]
+    assert not is_satisfied()
+    shown[:] = []
+    assert not is_satisfied(), "p has been seen; q has not"
+    shown[:] = ["q"]
+    assert is_satisfied()
+    shown[:] = ["old-p", "old-q"]
+    assert is_satisfied(), "nobody waits for them any more"
+
+
+def test_reconciles_that_fail_or_end_otherwise_are_told_in_the_trace(plane: Any) -> None:
+    def act(run: int) -> Result:
+        if run == 2:
+            raise ReconcileError("no luck")
+        if run == 3:
+            raise ReconcilePanic("index out of range")
+        return DONE if run == 6 else Result(2.0)
+
+    start(plane, act)
+    plane.create(RAY_CLUSTER, cluster("a"))
+    plane.kernel.run(until_s=20)
+    told = [
+        (event.t_s, event.subject, event["controller"], event["outcome"], event["requeue_ms"])
+        for event in plane.kernel.trace.select(Kind.RECONCILE)
+    ]
+    who = ("rayclusters/default/a", "test-controller")
+    assert told == [
+        (0.0, *who, "ok", 2000),
+        (2.0, *who, "error: no luck", 5),
+        (2.005, *who, "panic: index out of range", 10),
+        (2.015, *who, "ok", 2000),
+        (6.015, *who, "ok", 0),
+    ]
+
+
+def test_a_reconcile_that_wrote_is_told_though_it_ended_as_before(plane: Any) -> None:
+    _, reconciler = start(plane, lambda run: Result(2.0))
+
+    async def write(request: Request) -> Result:
+        reconciler.client.writes += 1
+        return Result(2.0)
+
+    reconciler.reconcile = write  # type: ignore[method-assign]
+    plane.create(RAY_CLUSTER, cluster("a"))
+    plane.kernel.run(until_s=5)
+    assert [event.t_s for event in plane.kernel.trace.select(Kind.RECONCILE)] == [0.0, 2.0, 4.0]
+
+
+def test_the_actors_of_an_operator_are_called_after_it(plane: Any) -> None:
+    manager, _ = start(plane, lambda run: DONE, reconcile_concurrency=3)
+    plane.kernel.run(until_s=1)
+    assert [task.name for task in manager._tasks] == [
+        "operator/test-controller",
+        "operator/test-controller/2",
+        "operator/test-controller/3",
+    ]
+    assert manager.ended.is_set is False
+    manager.crash()
+    assert (manager.ended.is_set, manager.is_running) == (True, False)
+    plane.kernel.run(until_s=2)
+    assert all(task.is_done for task in manager._tasks)
+
+
+def test_only_pods_of_ray_and_jobs_of_the_operator_are_cached(plane: Any) -> None:
+    manager, _ = start(plane, lambda run: DONE)
+    pods, jobs = manager.cache.informer(POD), manager.cache.informer(JOB)
+    container = {"name": "ray", "image": "ray"}
+    for name, labels in (
+        ("head", {"ray.io/node-type": "head"}),
+        ("worker", {"ray.io/node-type": "worker"}),
+        ("cleanup", {"ray.io/node-type": "redis-cleanup"}),
+        ("stranger", {"ray.io/node-type": "other"}),
+        ("plain", {}),
+    ):
+        plane.create(POD, {"metadata": {"name": name, "labels": labels}, "spec": {"containers": [container]}})
+    template = {"spec": {"containers": [container], "restartPolicy": "Never"}}
+    for name, labels in (("mine", {"app.kubernetes.io/created-by": "kuberay-operator"}), ("other", {})):
+        plane.create(JOB, {"metadata": {"name": name, "labels": labels}, "spec": {"template": template}})
+    plane.kernel.run(until_s=1)
+    assert [pod["metadata"]["name"] for pod in pods.select()] == ["cleanup", "head", "worker"]
+    assert [job["metadata"]["name"] for job in jobs.select()] == ["mine"]
+
+
+def test_an_operator_may_keep_to_one_namespace(plane: Any) -> None:
+    _, reconciler = start(plane, lambda run: DONE, watch_namespace="kube-system")
+    plane.create(RAY_CLUSTER, cluster("a"))
+    plane.create(RAY_CLUSTER, cluster("b"), "kube-system")
+    plane.kernel.run(until_s=1)
+    assert [name for _, name in reconciler.runs] == ["b"]
