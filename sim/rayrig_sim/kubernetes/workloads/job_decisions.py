@@ -2,7 +2,7 @@
 
 A pod counts once: while it carries the tracking finalizer it is not counted; its uid is first noted among the uncounted, then the
 finalizer goes, then it is counted. A Job that is to end says so at once (FailureTarget, SuccessCriteriaMet) and has ended only when
-none of its pods is left running (Failed, Complete). Not modelled: limits for each index.
+none of its pods is left running (Failed, Complete).
 """
 
 from __future__ import annotations
@@ -16,15 +16,23 @@ from rayrig_core.objects import (
     condition_of,
     has_condition,
     is_being_deleted,
-    labels_of,
     name_of,
     namespace_of,
     uid_of,
 )
 from rayrig_core.timestamps import NS, parse_rfc3339, rfc3339
+from rayrig_sim.kubernetes.workloads.job_indexes import (
+    awaiting_replacement,
+    failed_indexes,
+    failures_with,
+    has_limit_per_index,
+    index_of,
+    indexes,
+    pause_s,
+    ranges,
+)
 
 TRACKING_FINALIZER = "batch.kubernetes.io/job-tracking"
-INDEX_LABEL = "batch.kubernetes.io/job-completion-index"
 _FIRST_BACKOFF_S, _LAST_BACKOFF_S = 10, 600
 _OVER = ("Succeeded", "Failed")
 _FAILURE, _SUCCESS = "FailureTarget", "SuccessCriteriaMet"
@@ -63,6 +71,8 @@ class JobPlan:
     create: int = 0
     #: Completion indexes of the pods to be made, for an indexed Job.
     indexes: list[int] = field(default_factory=list)
+    #: (counted, ignored) failures of those indexes, for a Job with a limit for each.
+    failures: dict[int, tuple[int, int]] = field(default_factory=dict)
     #: Pods that are not to be counted any more, before they are deleted.
     release: list[JsonObject] = field(default_factory=list)
     delete: list[JsonObject] = field(default_factory=list)
@@ -96,10 +106,20 @@ def plan_job(job: JsonObject, pods: list[JsonObject], now_ns: int, backoff: Back
     finished_s, finished_f = int(status.get("succeeded") or 0), int(status.get("failed") or 0)
     noted_s: list[str] = list(before.get("succeeded") or ())
     noted_f: list[str] = list(before.get("failed") or ())
-    done = _indexes(status.get("completedIndexes") or "") if is_indexed else []
+    done = indexes(status.get("completedIndexes") or "") if is_indexed else []
     succeeded: list[JsonObject] = []
     failed: list[JsonObject] = []
     fatal = ""
+    per_index = has_limit_per_index(spec)
+    given_up: list[int] = []
+    awaiting: dict[int, JsonObject] = {}
+    #: Failed pods whose count must wait for their replacement.
+    held: list[JsonObject] = []
+    if per_index:
+        policy = spec.get("podFailurePolicy")
+        given_up = failed_indexes(spec, status, pods, lambda pod: _judge(policy, pod)[0])
+        won = [index_of(pod) for pod in pods if phase_of(pod) == "Succeeded"]
+        awaiting = awaiting_replacement(spec, pods, [*done, *won, *given_up], active)
     for uid, pod in tracked.items():
         phase = phase_of(pod)
         leaves = is_being_deleted(pod) and phase not in _OVER
@@ -111,10 +131,13 @@ def plan_job(job: JsonObject, pods: list[JsonObject], now_ns: int, backoff: Back
         elif leaves and target is not None and target["type"] == _SUCCESS:
             plan.finalize.append(pod)
         elif phase == "Failed" or (leaves and (target is not None or not replaces_failed_only)):
-            plan.finalize.append(pod)
             action, message = _judge(spec.get("podFailurePolicy"), pod) if phase == "Failed" else ("Count", "")
             if action == "FailJob":
                 fatal = fatal or message
+            if target is None and awaiting.get(index_of(pod)) is pod:
+                held.append(pod)
+                continue
+            plan.finalize.append(pod)
             if action != "Ignore":
                 failed.append(pod)
         elif leaves and is_being_deleted(job):
@@ -133,9 +156,19 @@ def plan_job(job: JsonObject, pods: list[JsonObject], now_ns: int, backoff: Back
     if started is None and not spec.get("suspend"):
         started = now
     if target is None:
-        target = _failure(spec, active, all_f, fatal, started, now_ns) or _success_by_policy(spec, done, now)
+        target = (
+            _failure(spec, active, all_f + len(held), fatal, started, now_ns)
+            or (_failure_of_indexes(spec, done, given_up, now) if per_index else None)
+            or _success_by_policy(spec, done, now)
+        )
         if target is not None:
             conditions.append(target)
+    if target is not None and held:
+        # Nothing will replace them.
+        plan.finalize += held
+        counted_late = [uid_of(pod) for pod in held if _judge(spec.get("podFailurePolicy"), pod)[0] != "Ignore"]
+        noted_f += counted_late
+        all_f += len(counted_late)
 
     active_n = len(active)
     if target is not None:
@@ -172,17 +205,26 @@ def plan_job(job: JsonObject, pods: list[JsonObject], now_ns: int, backoff: Back
             terminating += surplus
             active_n -= surplus
         missing = wanted - active_n - (terminating if replaces_failed_only else 0)
-        left_s = backoff.left_s(now_ns) if missing > 0 else 0.0
+        left_s = backoff.left_s(now_ns) if missing > 0 and not per_index else 0.0
         if left_s > 0:
             plan.again_s = left_s
         elif missing > 0:
             plan.create = missing
             if is_indexed:
-                taken = {*done, *(index_of(pod) for pod in active)}
+                taken = {*done, *given_up, *(index_of(pod) for pod in active)}
                 if replaces_failed_only:
                     taken |= {index_of(pod) for pod in pods if is_being_deleted(pod) and phase_of(pod) not in _OVER}
                 free = (index for index in range(spec.get("completions", 1)) if index not in taken)
                 plan.indexes = list(islice(free, plan.create))
+                if per_index:
+                    _wait_for_each(plan, awaiting, now_ns)
+                    policy = spec.get("podFailurePolicy")
+                    plan.failures = {
+                        index: failures_with(awaiting[index], lambda pod: _judge(policy, pod)[0])
+                        if index in awaiting
+                        else (0, 0)
+                        for index in plan.indexes
+                    }
                 plan.create = len(plan.indexes)
             active_n += plan.create
         enough = all_s > 0 if completions is None else all_s >= completions
@@ -197,7 +239,9 @@ def plan_job(job: JsonObject, pods: list[JsonObject], now_ns: int, backoff: Back
 
     common: JsonObject = {"startTime": started, "active": active_n or None, "ready": ready, "terminating": terminating}
     if is_indexed:
-        common["completedIndexes"] = _ranges(done) or None
+        common["completedIndexes"] = ranges(done) or None
+    if per_index:
+        common["failedIndexes"] = ranges(given_up)
     if conditions:
         common["conditions"] = conditions
     uncounted = {"succeeded": noted_s or None, "failed": noted_f or None}
@@ -224,11 +268,6 @@ def phase_of(pod: JsonObject) -> str:
 
 def is_tracked(pod: JsonObject) -> bool:
     return TRACKING_FINALIZER in (pod["metadata"].get("finalizers") or ())
-
-
-def index_of(pod: JsonObject) -> int:
-    index = labels_of(pod).get(INDEX_LABEL) or ""
-    return int(index) if index.isdecimal() else 0
 
 
 def ended_ns(pod: JsonObject) -> int:
@@ -287,11 +326,34 @@ def _failure(
     return new_condition(_FAILURE, "True", "DeadlineExceeded", "Job was active longer than specified deadline", now)
 
 
+def _failure_of_indexes(spec: JsonObject, done: list[int], given_up: list[int], now: str) -> JsonObject | None:
+    """The condition by which a Job with a limit for each index fails: too many have failed, or none is left to try."""
+    most = spec.get("maxFailedIndexes")
+    if most is not None and len(given_up) > most:
+        text = "Job has exceeded the specified maximal number of failed indexes"
+        return new_condition(_FAILURE, "True", "MaxFailedIndexesExceeded", text, now)
+    if given_up and len(given_up) + len(done) >= spec.get("completions", 1):
+        return new_condition(_FAILURE, "True", "FailedIndexes", "Job has failed indexes", now)
+    return None
+
+
+def _wait_for_each(plan: JobPlan, awaiting: dict[int, JsonObject], now_ns: int) -> None:
+    """Of the indexes to be made those that need not wait; when all must, until the first need not."""
+    left = {
+        index: max(0.0, pause_s(awaiting[index]) - (now_ns - ended_ns(awaiting[index])) / NS)
+        for index in plan.indexes
+        if index in awaiting
+    }
+    if plan.indexes and all(left.get(index, 0.0) > 0 for index in plan.indexes):
+        plan.again_s = min(left.values())
+    plan.indexes = [index for index in plan.indexes if left.get(index, 0.0) == 0]
+
+
 def _success_by_policy(spec: JsonObject, done: list[int], now: str) -> JsonObject | None:
     """The condition by which an indexed Job succeeds before all of its indexes have."""
     for number, rule in enumerate((spec.get("successPolicy") or {}).get("rules") or ()):
         wanted, count = rule.get("succeededIndexes"), rule.get("succeededCount")
-        among = set(_indexes(wanted)) if wanted is not None else None
+        among = set(indexes(wanted)) if wanted is not None else None
         having = len(done) if among is None else sum(index in among for index in done)
         needed = count if count is not None else len(among or ())
         if having >= needed:
@@ -346,23 +408,3 @@ def _condition(conditions: list[JsonObject], kind: str, value: str) -> JsonObjec
 def _with_suspended(conditions: list[JsonObject], value: str, reason: str, message: str, now: str) -> list[JsonObject]:
     kept = [each for each in conditions if each.get("type") != "Suspended"]
     return [*kept, new_condition("Suspended", value, reason, message, now)]
-
-
-def _indexes(ranges: str) -> list[int]:
-    """`0,1,3-5` as numbers."""
-    found: list[int] = []
-    for part in filter(None, ranges.split(",")):
-        first, _, last = part.partition("-")
-        found += range(int(first), int(last or first) + 1)
-    return found
-
-
-def _ranges(indexes: Sequence[int]) -> str:
-    """`0,1,3-5`: three and more in a row are a range."""
-    groups: list[list[int]] = []
-    for index in indexes:
-        if groups and groups[-1][-1] == index - 1:
-            groups[-1].append(index)
-        else:
-            groups.append([index])
-    return ",".join(f"{group[0]}-{group[-1]}" if len(group) > 2 else ",".join(map(str, group)) for group in groups)

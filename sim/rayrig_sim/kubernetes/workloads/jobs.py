@@ -26,7 +26,8 @@ from rayrig_core.ports import EventRecorder, KubernetesClient, Preconditions, Ru
 from rayrig_core.resource_types import JOB, POD
 from rayrig_core.timestamps import NS, parse_rfc3339, rfc3339
 from rayrig_sim.kubernetes.object_cache import Key, ObjectCaches
-from rayrig_sim.kubernetes.workloads.job_decisions import INDEX_LABEL, TRACKING_FINALIZER, Backoff, is_tracked, plan_job
+from rayrig_sim.kubernetes.workloads.job_decisions import TRACKING_FINALIZER, Backoff, is_tracked, plan_job
+from rayrig_sim.kubernetes.workloads.job_indexes import INDEX_LABEL, failure_annotations
 
 _RETRY_S = 1.0
 #: Jobs that name another manager are left to it.
@@ -183,7 +184,10 @@ class JobController:
         plan = plan_job(job, list(pods.values()), self._runtime.unix_ns(), backoff)
         for number in range(plan.create):
             index = plan.indexes[number] if plan.indexes else None
-            pod = await self._client.create(POD, _pod_of(job, index), namespace)
+            made = _pod_of(job, index)
+            if index in plan.failures:
+                made["metadata"]["annotations"].update(failure_annotations(plan.failures[index]))
+            pod = await self._client.create(POD, made, namespace)
             pods.setdefault(key_of(pod), pod)
             self._recorder.event(job, "Normal", "SuccessfulCreate", f"Created pod: {name_of(pod)}", action="Create")
         for pod in plan.release:
