@@ -283,7 +283,7 @@ class EndpointSliceController:
         if not plan.is_empty:
             self._tell_all(followed, wanted)
             await self._carry_out(followed, plan)
-        if not followed.changed and not self._has_unplaced(followed, wanted):
+        if not self._has_unplaced(followed):
             self._settle(followed, wanted)
 
     async def _carry_out(self, followed: _Followed, plan: SlicePlan) -> None:
@@ -343,7 +343,7 @@ class EndpointSliceController:
         followed.states = {each["targetRef"]["name"]: _word(each["conditions"]) for each in endpoints}
         followed.ports, followed.is_whole = ports, False
 
-    def _has_unplaced(self, followed: _Followed, wanted: dict[Ports, list[JsonObject]]) -> bool:
+    def _has_unplaced(self, followed: _Followed) -> bool:
         """A member that has no node yet is looked at with all others when its node comes."""
         namespace, name = key_of(followed.service)
         return any((namespace, name) in waiting for waiting in self._waiting_for_node.values())

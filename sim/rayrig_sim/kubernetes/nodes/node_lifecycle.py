@@ -71,6 +71,8 @@ class NodeLifecycleController:
         self._nodes = caches.of(NODE)
         self._pods = PodsByNode(caches)
         self._health: dict[str, _Health] = {}
+        #: Nodes that may need a pass: of the others nothing has changed since it was found that they don't.
+        self._restless: dict[str, None] = {}
         self._dirty: dict[str, int | None] = {}
         self._taint_wake = runtime.signal()
         self._monitor_wake = runtime.signal()
@@ -87,6 +89,7 @@ class NodeLifecycleController:
 
     def _on_liveness(self, node: str) -> None:
         self._silenced_by[node] = self._runtime.cause
+        self._restless[node] = None
         self._monitor_wake.set(None)
 
     def _on_node(self, type_: WatchType, old: JsonObject | None, new: JsonObject, cause: int | None) -> None:
@@ -102,6 +105,7 @@ class NodeLifecycleController:
         if type_ is WatchType.ADDED:
             self._health[name] = _Health(self._runtime.monotonic_ns(), _ready_of(new) == "True")
         self._dirty[name] = cause
+        self._restless[name] = None
         self._taint_wake.set(None)
         if old is None or _ready_of(old) != _ready_of(new) or old.get("spec") != new.get("spec"):
             self._monitor_wake.set(None)
@@ -179,6 +183,7 @@ class NodeLifecycleController:
             runtime.cause = None
             self._last_pass_ns = runtime.monotonic_ns()
             await self._pass()
+            self._restless.update((name_of(node), None) for node in self._nodes)
 
     def _tick_at_or_after(self, at_ns: int) -> int:
         return at_ns + (self._phase_ns - at_ns) % MONITOR_PERIOD_NS
@@ -187,9 +192,12 @@ class NodeLifecycleController:
         """The tick at which something can happen; None while all nodes are well."""
         now = max(now, self._last_pass_ns + 1)
         due: int | None = None
-        for node in self._nodes:
-            at = self._node_due_ns(node, now)
-            if at is not None and (due is None or at < due):
+        for name in list(self._restless):
+            node = self._nodes.get(name)
+            at = self._node_due_ns(node, now) if node is not None else None
+            if at is None:
+                del self._restless[name]
+            elif due is None or at < due:
                 due = at
         return due
 
