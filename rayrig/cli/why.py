@@ -62,7 +62,7 @@ def _of_cluster(pod: str, options: RunOptions, reach: Reach, namespace: str, *, 
     for name, given in (("--scenario", options.scenario), ("--at", options.at), ("--seed", options.seed)):
         if given not in ("", None):
             raise InputError(
-                f"a cluster has no {name.removeprefix('--')}: {_NO_HISTORY}", where=name, remedy="leave it out"
+                "a run is meant, but a cluster is asked", where=name, remedy=f"leave it out: {_NO_HISTORY}"
             )
     connection = reach.connection()
     import asyncio

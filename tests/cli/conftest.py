@@ -24,8 +24,9 @@ Cli = Callable[..., Finished]
 
 
 @pytest.fixture
-def rayrig_cli(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Cli:
-    """The command in this process."""
+def rayrig_cli(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Cli:
+    """The command in this process; the last run it remembers is the test's own."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     # main() sets it for the process it owns; this one is the test runner's.
     monkeypatch.setenv("PYDANTIC_DISABLE_PLUGINS", "__all__")
 
