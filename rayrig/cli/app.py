@@ -61,12 +61,16 @@ def run(
 def why(
     pod: Annotated[
         str,
-        typer.Argument(help="Its name, or as much of it as only one pod has. Left out: each pod that is not ready, in short."),
+        typer.Argument(
+            help="Its name, or as much of it as only one pod has. Left out: each pod that is not ready, in short."
+        ),
     ] = "",
     scenario: Annotated[
         str, typer.Option(metavar="NAME|FILE", help="The run to ask, which is repeated; the last run when left out.")
     ] = "",
-    at: Annotated[str, typer.Option(metavar="TIME", help="Virtual time, as 95s; the end of the run when left out.")] = "",
+    at: Annotated[
+        str, typer.Option(metavar="TIME", help="Virtual time, as 95s; the end of the run when left out.")
+    ] = "",
     seed: Annotated[int | None, typer.Option(help="Of the run; the scenario's own when left out.", min=0)] = None,
     feature_gates: Annotated[str, typer.Option(help="The operator's, as they were in the run.")] = "",
     server: Annotated[str, typer.Option(metavar="URL", help="Instead of a run: a cluster's API server.")] = "",
@@ -99,7 +103,8 @@ def why(
 @app.command()
 def verify(
     targets: Annotated[
-        list[str] | None, typer.Argument(help="Scenarios or manifests; the bundled scenarios outside groups when left out.")
+        list[str] | None,
+        typer.Argument(help="Scenarios or manifests; the bundled scenarios outside groups when left out."),
     ] = None,
     seeds: Annotated[int, typer.Option(help="How many seeds.", min=1)] = 1,
     first_seed: Annotated[int, typer.Option(help="The first of them.", min=0)] = 0,
@@ -300,6 +305,45 @@ def control_plane(
 
     reach = Reach(server, kubeconfig, context, token, certificate_authority, insecure_skip_tls_verify)
     return control_plane_command(reach, controllers=controllers, scheduler=scheduler, seed=seed)
+
+
+@app.command()
+def dashboard(
+    port: Annotated[int, typer.Option(help="Of the dashboard, on the loopback interface.", min=1)] = 8265,
+    proxy_port: Annotated[
+        int, typer.Option(help="Of Serve's proxy on the head; workers have the next ones.", min=1)
+    ] = 8000,
+    agent_port: Annotated[
+        int, typer.Option(help="Of the agent on the head; workers have the next ones.", min=1)
+    ] = 52365,
+    app_dir: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Where import paths begin; code there runs as it is.")
+    ] = None,
+    nodes: Annotated[int, typer.Option(help="Machines, the head among them.", min=1)] = 1,
+    head_cpus: Annotated[float | None, typer.Option(metavar="N", help="4; 0 when there are workers.", min=0)] = None,
+    worker_cpus: Annotated[float, typer.Option(metavar="N", help="Of each worker.", min=0)] = 2,
+    speed: Annotated[float, typer.Option(metavar="X", help="Virtual seconds a second.")] = 1.0,
+    token: Annotated[str, typer.Option(help="The dashboard wants to be shown it.", envvar="RAY_AUTH_TOKEN")] = "",
+    seed: Annotated[int, typer.Option(help="From which durations are drawn.", min=0)] = 0,
+) -> int:
+    """A modelled Ray cluster with Serve: the dashboard's REST API and a data plane that answers, until interrupted.
+
+    Prints `ready URL` when the dashboard answers. `POST URL/rayrig/nodes/worker1/kill` (or stop, start) does that to a machine.
+    """
+    from rayrig.cli.dashboard import dashboard_command
+
+    return dashboard_command(
+        port=port,
+        proxy_port=proxy_port,
+        agent_port=agent_port,
+        app_dir=app_dir,
+        nodes=nodes,
+        head_cpus=head_cpus,
+        worker_cpus=worker_cpus,
+        speed=speed,
+        token=token,
+        seed=seed,
+    )
 
 
 @app.command(name="list")

@@ -297,6 +297,12 @@ class Kernel:
         except ActorFailed as failed:
             raise failed from failed.error
 
+    def next_event_ns(self) -> int | None:
+        """When something happens next, at the earliest; None when nothing is left to happen."""
+        queue, alarms = self.env._queue, self._resting.alarms
+        times = [cast(int, each[0][0]) for each in (queue, alarms) if each]
+        return min(times, default=None)
+
     def _run(self, until: Event | None, limit_ns: int | None) -> None:
         env, queue, alarms = self.env, self.env._queue, self._resting.alarms
         while until is None or until.callbacks is not None:

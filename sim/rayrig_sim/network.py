@@ -160,6 +160,11 @@ class Network:
         self.version += 1
         return ip
 
+    def add_address(self, ip: str, node: str) -> None:
+        """An address that was given from outside: up, with nothing listening."""
+        self._hosts[ip] = _Host(ip, node)
+        self.version += 1
+
     def node_of(self, ip: str) -> str:
         """Node of an address, empty when unknown."""
         host = self._hosts.get(ip)

@@ -70,6 +70,11 @@ class HttpServer:
     async def serve(self) -> None:
         await self._server.serve(sockets=[self._listener])
 
+    @property
+    def is_serving(self) -> bool:
+        """Requests are answered."""
+        return self._server.started and not self._server.should_exit
+
     def stop(self) -> None:
         """End all watches, answer what is under way, then let `serve` return."""
         self.app.close()
