@@ -1,7 +1,8 @@
 """The DaemonSet controller: a pod on each node that its template fits, replaced node by node when the template changes.
 
-Not modelled: updates that start the new pod before the old one goes (`maxSurge`), and the pause before a failed pod is removed
-again. Source: Kubernetes, "DaemonSet" (how daemon pods are scheduled, taints and tolerations, rolling update).
+With `maxSurge` the new pod is started beside the old one, which goes when the new one is available. Not modelled: the pause before
+a failed pod is removed again. Source: Kubernetes, "DaemonSet" (how daemon pods are scheduled, taints and tolerations, rolling
+update).
 """
 
 from __future__ import annotations
@@ -147,14 +148,58 @@ class DaemonSetController:
                     self._recorder.event(owner, "Normal", "SucceededDaemonPod", note)
                 await self._delete(owner, pod)
             running = [pod for pod in present if pod not in over]
-            for pod in running[1:]:
+            excess = self._beyond_two(owner, running, hash_) if _most_surging(owner, 1) else running[1:]
+            for pod in excess:
                 await self._delete(owner, pod)
             if place.runs and not place.pods:
                 await self._create(owner, place.node, hash_)
 
+    def _beyond_two(self, owner: JsonObject, running: Sequence[JsonObject], hash_: str) -> list[JsonObject]:
+        """Of a node's pods those that are to go where an old and a new one may be side by side."""
+        if len(running) < 2:
+            return []
+        new = [pod for pod in running if labels_of(pod).get(REVISION_LABEL) == hash_]
+        old = [pod for pod in running if pod not in new]
+        excess = [*new[1:], *old[1:]]
+        if new and old and (not is_ready(old[0]) or self._is_available(owner, new[0])):
+            excess.append(old[0])
+        return excess
+
+    async def _surge(self, owner: JsonObject, places: Sequence[_Place], hash_: str, most: int) -> None:
+        """New pods are made beside old ones: at once where the old one is not available, elsewhere `most` at a time."""
+        surging = 0
+        at_once: list[_Place] = []
+        candidates: list[_Place] = []
+        leaving: list[JsonObject] = []
+        for place in places:
+            present = [pod for pod in place.pods if not is_being_deleted(pod)]
+            new = next((pod for pod in present if labels_of(pod).get(REVISION_LABEL) == hash_), None)
+            old = next((pod for pod in present if labels_of(pod).get(REVISION_LABEL) != hash_), None)
+            if old is None:
+                continue
+            if new is None:
+                if not place.runs:
+                    leaving.append(old)
+                elif self._is_available(owner, old):
+                    candidates.append(place)
+                else:
+                    at_once.append(place)
+            elif self._is_available(owner, new):
+                leaving.append(old)
+            else:
+                surging += 1
+        for pod in leaving:
+            await self._delete(owner, pod)
+        for place in [*at_once, *candidates[: max(0, most - surging)]]:
+            await self._create(owner, place.node, hash_)
+
     async def _roll(self, owner: JsonObject, places: Sequence[_Place], hash_: str) -> None:
         """Old pods that are not available go at once, the others as far as enough stay available."""
         wanted = [place for place in places if place.runs]
+        surge = _most_surging(owner, len(wanted))
+        if surge:
+            await self._surge(owner, places, hash_, surge)
+            return
         rolling = (owner["spec"].get("updateStrategy") or {}).get("rollingUpdate") or {}
         most = amount_of(rolling.get("maxUnavailable", 1), len(wanted), round_up=True)
         unavailable = 0
@@ -250,6 +295,14 @@ class DaemonSetController:
         if status != before:
             body = {**owner, "status": status}
             self._sets.wrote(await self._client.update(DAEMON_SET, body, subresource="status"))
+
+
+def _most_surging(owner: JsonObject, nodes: int) -> int:
+    """On how many of so many nodes a new pod may be beside an available old one; 0: new ones come when old ones have gone."""
+    strategy = owner["spec"].get("updateStrategy") or {}
+    if strategy.get("type", "RollingUpdate") != "RollingUpdate":
+        return 0
+    return amount_of((strategy.get("rollingUpdate") or {}).get("maxSurge", 0), nodes, round_up=True)
 
 
 def _fit(needs: PodNeeds, pod: JsonObject, node: JsonObject) -> tuple[bool, bool]:
