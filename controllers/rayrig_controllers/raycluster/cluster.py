@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from rayrig_controllers.options import OperatorOptions
 from rayrig_core.objects import JsonObject, annotations_of, labels_of, name_of, namespace_of, uid_of
@@ -96,10 +95,6 @@ class Cluster:
         template_labels = template_metadata(self.head).get("labels") or {}
         return str(template_labels.get(labels.APP_NAME) or labels.KUBERAY)
 
-    def group(self, name: str) -> JsonObject | None:
-        """The worker group of that name, the first if there are several."""
-        return next((group for group in self.groups if group["groupName"] == name), None)
-
     def owner_reference(self) -> JsonObject:
         """Controller reference for the cluster's children."""
         return {
@@ -142,10 +137,6 @@ def start_params(group: JsonObject) -> dict[str, str]:
     return group.get("rayStartParams") or {}
 
 
-def env_value(container: JsonObject, name: str) -> Any:
-    """The last entry of that name in a container's env, or None."""
-    found = None
-    for entry in container.get("env") or ():
-        if entry.get("name") == name:
-            found = entry
-    return found
+def has_env(container: JsonObject, name: str) -> bool:
+    """Whether the container's env has an entry of that name."""
+    return any(entry.get("name") == name for entry in container.get("env") or ())

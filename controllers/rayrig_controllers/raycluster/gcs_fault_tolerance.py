@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rayrig_controllers.raycluster.cluster import Cluster, env_value, start_params
+from rayrig_controllers.raycluster.cluster import Cluster, start_params
 from rayrig_controllers.raycluster.pod_template import default_env
 from rayrig_core.objects import JsonObject
 from rayrig_core.resources import labels, names
@@ -93,8 +93,7 @@ def configure_head(cluster: Cluster, template: JsonObject, container: JsonObject
     # By default the namespace is the cluster's uid: no other cluster, not even of the same name, sees the data.
     namespace = given_storage_namespace(cluster) or cluster.uid
     annotations[labels.EXTERNAL_STORAGE_NAMESPACE] = namespace
-    if env_value(container, "RAY_external_storage_namespace") is None:
-        env.append({"name": "RAY_external_storage_namespace", "value": namespace})
+    default_env(container, "RAY_external_storage_namespace", namespace)
     if options is not None:
         if options.get("redisAddress"):
             env.append({"name": "RAY_REDIS_ADDRESS", "value": options["redisAddress"]})
@@ -103,13 +102,13 @@ def configure_head(cluster: Cluster, template: JsonObject, container: JsonObject
                 env.append({"name": name, **options[key]})
         return
     password = (cluster.head.get("rayStartParams") or {}).get("redis-password")
-    if password is not None and env_value(container, "REDIS_PASSWORD") is None:
-        env.append({"name": "REDIS_PASSWORD", "value": password})
+    if password is not None:
+        default_env(container, "REDIS_PASSWORD", password)
 
 
 def configure_worker(cluster: Cluster, group: JsonObject, template: JsonObject, container: JsonObject) -> None:
     """Workers wait longer for the GCS to come back."""
     if cluster.options.release.marks_fault_tolerance_everywhere:
         mark_pod(cluster, template, container, group)
-    if is_enabled(cluster) and env_value(container, _RECONNECT_ENV) is None:
-        container.setdefault("env", []).append({"name": _RECONNECT_ENV, "value": str(RECONNECT_TIMEOUT_S)})
+    if is_enabled(cluster):
+        default_env(container, _RECONNECT_ENV, str(RECONNECT_TIMEOUT_S))

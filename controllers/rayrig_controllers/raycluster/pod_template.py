@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from rayrig_controllers.raycluster import ray_start
-from rayrig_controllers.raycluster.cluster import Cluster, env_value
+from rayrig_controllers.raycluster.cluster import Cluster, has_env
 from rayrig_core.objects import JsonObject, copy_json
 from rayrig_core.resource_types import POD
 from rayrig_core.resources import labels, names
@@ -78,7 +78,7 @@ def base_labels(cluster: Cluster, node_type: str, group: str) -> dict[str, str]:
 
 def default_env(container: JsonObject, name: str, value: str) -> None:
     """Add an env entry unless one of that name is there."""
-    if env_value(container, name) is None:
+    if not has_env(container, name):
         container.setdefault("env", []).append({"name": name, "value": value})
 
 
@@ -112,7 +112,7 @@ def _name_head(cluster: Cluster, init_containers: list[JsonObject] | tuple[()]) 
 def _add_environment(cluster: Cluster, container: JsonObject, start_command: str, *, is_head: bool) -> None:
     env: list[JsonObject] = container.setdefault("env", [])
     for entry in cluster.options.default_container_envs:
-        if env_value(container, str(entry["name"])) is None:
+        if not has_env(container, str(entry["name"])):
             env.append(dict(entry))
     if not is_head:
         env.extend(head_env(cluster))

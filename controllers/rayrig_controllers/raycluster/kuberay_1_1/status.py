@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rayrig_controllers.raycluster.cluster import Cluster, env_value, start_params
+from rayrig_controllers.raycluster.cluster import Cluster, has_env, start_params
 from rayrig_controllers.raycluster.cluster_pods import of_type
 from rayrig_controllers.raycluster.scaling import replica_bounds
 from rayrig_controllers.raycluster.status import are_all_running, endpoints_of, is_running, totals
@@ -52,7 +52,7 @@ def complaint(cluster: Cluster) -> tuple[bool, str]:
     for container in ((cluster.head.get("template") or {}).get("spec") or {}).get("containers") or ():
         requested = ((container.get("resources") or {}).get("requests") or {}).get("memory", 0)
         if container.get("name") == _HEAD_CONTAINER and wanted > parse_quantity(requested):
-            is_allowed = env_value(container, _SLOW_STORAGE) is not None
+            is_allowed = has_env(container, _SLOW_STORAGE)
             return is_allowed, (
                 "RayStartParams: object store memory exceeds head node container's memory request, "
                 f"{_OBJECT_STORE}:{wanted}, memory request:{int(parse_quantity(requested))}"
