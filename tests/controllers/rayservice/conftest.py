@@ -169,6 +169,16 @@ class Refusals:
         return None
 
 
+class Noting(InProcessClient):
+    """The operator's client; notes how it deletes."""
+
+    deletions: list[tuple[str, str | None]]
+
+    async def delete(self, resource: ResourceType, name: str, namespace: str = "", **options: Any) -> JsonObject:
+        self.deletions.append((f"{resource.plural}/{name}", options.get("propagation_policy")))
+        return await super().delete(resource, name, namespace, **options)
+
+
 class Stage:
     """Everything a story needs. Times are seconds since the beginning."""
 
@@ -179,6 +189,8 @@ class Stage:
         self.server.add_definitions(custom_resource_definitions(self.options.release.version))
         self.ray = Ray(self)
         self.refusals = Refusals()
+        #: What the operator asked to delete, and how its children are to go.
+        self.deletions: list[tuple[str, str | None]] = []
         #: Seconds from a cluster's creation until its head pod exists and until it is ready; None: never.
         self.head_after_s: float | None = 0.0
         self.ready_after_s: float | None = 0.0
@@ -213,7 +225,8 @@ class Stage:
     # The operator
 
     def start_operator(self) -> None:
-        client = InProcessClient(self.server, self.kernel, actor="operator", faults=self.refusals)
+        client = Noting(self.server, self.kernel, actor="operator", faults=self.refusals)
+        client.deletions = self.deletions
         manager = Manager(
             self.kernel, client, http=self.ray, rng=self.kernel.streams.stream("operator"), options=self.options
         )
@@ -293,6 +306,14 @@ class Stage:
         found = [e for e in self.all(EVENT) if e["regarding"]["kind"] == "RayService"]
         found.sort(key=lambda e: (e["eventTime"], e["metadata"]["name"]))
         return [(e["reason"], e["note"]) for e in found if not reasons or e["reason"] in reasons]
+
+    def events_in_full(self, *reasons: str) -> list[tuple[str, str, str, str]]:
+        """(type, reason, action, note) of the RayService's events, in order."""
+        found = [e for e in self.all(EVENT) if e["regarding"]["kind"] == "RayService"]
+        found.sort(key=lambda e: (e["eventTime"], e["metadata"]["name"]))
+        return [
+            (e["type"], e["reason"], e["action"], e["note"]) for e in found if not reasons or e["reason"] in reasons
+        ]
 
     def told(self, *reasons: str) -> list[tuple[float, str]]:
         """(second, reason) of everything the operator told of the RayService, also what was counted only."""
