@@ -8,12 +8,14 @@ from __future__ import annotations
 import io
 import os
 import re
+import shlex
 from pathlib import Path
 
 import pytest
 from rich.console import Console
 
 from rayrig.report.terminal import print_result
+from rayrig.report.why import print_chain
 from rayrig_scenarios.language.load import bundled_scenarios, load, load_text
 from rayrig_scenarios.runner import run
 
@@ -109,6 +111,16 @@ def printed(scenario: str) -> list[str]:
     return [line.rstrip() for line in out.file.getvalue().splitlines()]
 
 
+def told(question: str) -> list[str]:
+    """What `rayrig why` prints in 80 columns; `question` is what stands behind it."""
+    pod, *options = shlex.split(question)
+    given = dict(zip(options[::2], options[1::2], strict=True))
+    out = Console(file=io.StringIO(), width=80, markup=False, highlight=False, emoji=False)
+    print_chain(out, run(load(given["--scenario"])).why(pod, given.get("--at")))
+    assert isinstance(out.file, io.StringIO)
+    return [line.rstrip() for line in out.file.getvalue().splitlines()]
+
+
 def excerpt(lines: list[str], shown: list[str]) -> list[str]:
     """The lines of a fresh run that stand where the shown ones stand; a line `⋮` in between leaves some out."""
     found: list[str] = []
@@ -130,10 +142,10 @@ def test_printed_output_is_what_a_run_prints(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
     for block in list(BLOCK.finditer(text)):
         mark = block["mark"] or ""
-        if not mark.startswith("output of: rayrig run "):
+        command, _, rest = mark.removeprefix("output of: rayrig ").partition(" ")
+        if not mark.startswith("output of: ") or command not in ("run", "why"):
             continue
-        shown = block["text"].splitlines()
-        fresh = excerpt(printed(mark.removeprefix("output of: rayrig run ")), shown)
+        fresh = excerpt(printed(rest) if command == "run" else told(rest), block["text"].splitlines())
         if os.environ.get("RAYRIG_UPDATE"):
             text = text.replace(block["text"], "".join(f"{line}\n" for line in fresh))
             page.write_text(text, encoding="utf-8")
