@@ -396,11 +396,11 @@ def test_without_the_active_cluster_there_is_no_way_back(incremental: Any) -> No
 def test_a_roll_back_says_why(incremental: Any, back: str, message: str) -> None:
     incremental.run(20)
     make_gateway_ready(incremental)
-    incremental.ray.defaults = {"deploying_gets": 1000}
     incremental.edit(rayVersion="2.53.0")
-    incremental.run(26)
+    while not incremental.status()["pendingServiceStatus"].get("trafficRoutedPercent"):
+        incremental.run_for(1)
     incremental.edit(rayVersion=back)
-    incremental.run(26.1)
+    incremental.run_for(0.1)
     assert incremental.condition("RollbackInProgress") == ("True", "DesiredClusterSpecChanged", message)
 
 
