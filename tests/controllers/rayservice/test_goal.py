@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from rayrig_controllers.options import OperatorOptions
+from rayrig_controllers.rayservice.clusters import merged
 from rayrig_controllers.rayservice.goal import Goal, build_cluster, needs_new_cluster, updates_in_place
 
 OPTIONS = OperatorOptions()
@@ -120,3 +121,26 @@ def test_when_a_cluster_is_updated_in_place(
 def test_a_second_cluster_of_an_incremental_upgrade_leaves_its_replicas_to_the_server() -> None:
     assert "replicas" not in built(SMALL, starts_at_minimum=True)["spec"]["workerGroupSpecs"][0]
     assert built(SMALL)["spec"]["workerGroupSpecs"][0]["replicas"] == 1
+
+
+def test_a_cluster_brought_to_its_goal_keeps_whether_it_is_suspended_and_who_it_is() -> None:
+    built = {
+        "metadata": {"labels": {"new": "1"}, "annotations": {"new": "2"}, "name": "x"},
+        "spec": {"a": 1, "suspend": True},
+    }
+    live = {
+        "apiVersion": "ray.io/v1",
+        "metadata": {"name": "rc", "uid": "u", "labels": {"old": "1"}, "annotations": {"old": "2"}},
+        "spec": {"b": 2},
+        "status": {"state": "ready"},
+    }
+    assert merged(live, built) == {
+        "apiVersion": "ray.io/v1",
+        "metadata": {"name": "rc", "uid": "u", "labels": {"new": "1"}, "annotations": {"new": "2"}},
+        "spec": {"a": 1},
+        "status": {"state": "ready"},
+    }
+    for suspend in (True, False):
+        assert merged({**live, "spec": {"suspend": suspend}}, built)["spec"] == {"a": 1, "suspend": suspend}
+    without = {key: value for key, value in live.items() if key != "spec"}
+    assert merged(without, built)["spec"] == {"a": 1}

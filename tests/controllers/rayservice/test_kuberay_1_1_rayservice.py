@@ -13,6 +13,7 @@ from rayrig_controllers.rayservice.memory import CACHED_SERVICES, SubmittedConfi
 from rayrig_controllers.reconciler import Request
 from rayrig_controllers.releases import KUBERAY_1_1
 from rayrig_core.faultpoints import ErrorBefore
+from rayrig_core.http import Failure
 from rayrig_core.objects import annotations_of
 from rayrig_core.resource_types import CORE_EVENT, ENDPOINTS, POD, RAY_CLUSTER, RAY_SERVICE, SERVICE
 from rayrig_core.trace import Kind
@@ -643,3 +644,106 @@ def test_two_heads_are_no_head(running: Any) -> None:
     assert len(running.ray[cluster].requests) == asked
     (note, *_) = [e["detail"] for e in running.kernel.trace.select(Kind.NOTE) if e.t_s > 10]
     assert note == f"cannot reconcile Serve: Found 2 head pods for RayCluster {cluster} in the namespace default"
+
+
+def test_clusters_are_deleted_with_their_children_in_the_background(running: Any) -> None:
+    before = running.active()
+    running.ready_after_s = None
+    running.edit(rayVersion="2.53.0")
+    running.run(13)
+    pending = running.pending()
+    running.ready_after_s = 0.0
+    running.edit(rayVersion="2.54.0")
+    running.run(100)
+    assert running.deletions == [(f"rayclusters/{pending}", "Background"), (f"rayclusters/{before}", "Background")]
+
+
+def test_a_cluster_updated_in_place_is_looked_at_in_the_same_pass(running: Any) -> None:
+    cluster = running.active()
+    running.edit(workerGroupSpecs=[running.group("small"), running.group("large")])
+    running.run(10.1)
+    assert running.writes(since_s=10) == [(10.0, f"update rayclusters/default/{cluster}")]
+    assert next(call[:2] for call in calls(running, cluster) if call[0] >= 10) == (10.0, "GET")
+    assert running.status()["activeServiceStatus"]["rayClusterName"] == cluster
+    assert [e["detail"] for e in running.kernel.trace.select(Kind.NOTE) if e.t_s >= 10] == []
+
+
+def test_a_failure_that_cannot_be_written_has_both_errors(old: Any) -> None:
+    old.create(old.manifest())
+    old.run(1)
+    old.refusals.left = {("create", "rayclusters"): 1, ("update", "rayservices"): 1}
+    old.run(2.002)
+    outcomes = [e["outcome"] for e in old.kernel.trace.select(Kind.RECONCILE) if e.t_s > 1]
+    assert outcomes[0] == "error: combined error: no luck no luck"
+
+
+def test_a_name_that_cannot_be_written_is_logged_and_chosen_anew(old: Any) -> None:
+    old.refusals.left = {("update", "rayservices"): 1}
+    old.create(old.manifest())
+    old.run(1)
+    assert (old.status(), old.operator.errors) == ({}, 0)
+    old.run(3)
+    assert word(old) == "Restarting"
+    notes = [e["detail"] for e in old.kernel.trace.select(Kind.NOTE)]
+    assert notes == ["cannot write the status: no luck"]
+
+
+def test_an_active_cluster_that_cannot_be_asked_is_logged(running: Any) -> None:
+    before = running.active()
+    running.ray.defaults = {"deploying_gets": 3}
+    running.edit(rayVersion="2.53.0")
+    running.run(11)
+    running.ray[before].failure = Failure.REFUSED
+    running.run(15)
+    (note, *_) = [e["detail"] for e in running.kernel.trace.select(Kind.NOTE) if e.t_s > 11]
+    assert note.startswith("cannot tell how the active RayCluster is: failed to get Serve application statuses")
+
+
+def test_a_status_that_cannot_be_written_is_logged_while_not_ready_and_an_error_when_ready(old: Any) -> None:
+    old.create(old.manifest())
+    old.run(3)
+    old.refusals.left = {("update", "rayservices"): 1}
+    old.run(4.1)
+    assert (word(old), old.operator.errors) == ("Restarting", 0)
+    assert old.told("ServiceNotReady") == []
+    # What was submitted is not in the status, so it is submitted again.
+    old.run(7.9)
+    assert [at for at, method, _ in calls(old, old.pending()) if method == "PUT"] == [4.0, 6.0]
+    errors = old.operator.errors
+    old.refusals.left = {("update", "rayservices"): 1}
+    old.run(9)
+    assert old.operator.errors == errors + 1
+    assert word(old) == "Running"
+
+
+def test_a_deleted_service_is_forgotten(running: Any) -> None:
+    running.delete(RAY_SERVICE, "rs")
+    running.run(11)
+    memory = running.operator.controllers["rayservice-controller"].reconciler.memory
+    assert memory.goals._known == {}
+    assert memory.logged == {}
+
+
+def test_the_cluster_as_it_is_built(old: Any) -> None:
+    old.create(old.manifest(metadata={"labels": {"team": "fruit"}, "annotations": {"note": "kept"}}))
+    old.run(3)
+    (cluster,) = old.all(RAY_CLUSTER)
+    assert cluster["metadata"]["labels"] == {
+        "team": "fruit",
+        "ray.io/originated-from-cr-name": "rs",
+        "ray.io/originated-from-crd": "RayService",
+    }
+    annotations = annotations_of(cluster)
+    assert re.fullmatch(r"[0-9A-V]{32}", annotations.pop("ray.io/hash-without-replicas-and-workers-to-delete"))
+    assert annotations == {"note": "kept", "ray.io/num-worker-groups": "1"}
+    (owner,) = cluster["metadata"]["ownerReferences"]
+    assert (owner["kind"], owner["name"], owner["controller"]) == ("RayService", "rs", True)
+
+
+def test_the_status_copies_the_status_of_the_cluster_in_hand(running: Any) -> None:
+    before = running.active()
+    running.patch({"status": {"state": "ready"}}, before, RAY_CLUSTER, "status")
+    running.ray[before].statuses = {"fruit_app": "DEPLOYING"}
+    running.run(12)
+    assert running.status()["activeServiceStatus"]["rayClusterStatus"]["state"] == "ready"
+    assert running.status()["observedGeneration"] == 1
