@@ -27,6 +27,9 @@ class UsageMeter:
     def __init__(self, now_ns: Callable[[], int], pods: Collection, nodes: Collection) -> None:
         self._now_ns = now_ns
         self._counted: dict[str, tuple[str, Amounts]] = {}
+        #: Pods that are counted by node, and what they request together: CPU in thousandths, memory in bytes, GPUs.
+        self._pods_on: dict[str, int] = {}
+        self._requested = [0, 0, 0]
         self._points: list[UsagePoint] = []
         self._capacity: dict[str, Amounts] = {}
         self._largest = (0, 0, 0, 0)
@@ -62,23 +65,36 @@ class UsageMeter:
         node = pod["spec"].get("nodeName")
         is_over = is_gone or (pod.get("status") or {}).get("phase") in _FINISHED
         if is_over:
-            if self._counted.pop(key, None) is None:
+            counted = self._counted.pop(key, None)
+            if counted is None:
                 return
+            self._count(*counted, -1)
         elif node and key not in self._counted:
-            self._counted[key] = (node, pod_requests(pod).amounts)
+            self._counted[key] = counted = (node, pod_requests(pod).amounts)
+            self._count(*counted, 1)
         else:
             return
         self._add_point()
 
+    def _count(self, node: str, asked: Amounts, sign: int) -> None:
+        """One pod more, or with -1 one less."""
+        pods = self._pods_on.get(node, 0) + sign
+        if pods:
+            self._pods_on[node] = pods
+        else:
+            del self._pods_on[node]
+        for index, amount in enumerate((asked.get("cpu", 0), asked.get("memory", 0), _gpus(asked))):
+            self._requested[index] += sign * amount
+
     def _add_point(self) -> None:
-        counted = self._counted.values()
+        cpu, memory, gpus = self._requested
         point = UsagePoint(
             t_ns=self._now_ns(),
-            nodes=len({node for node, _ in counted}),
-            cpu_millis=sum(asked.get("cpu", 0) for _, asked in counted),
-            memory_bytes=sum(asked.get("memory", 0) for _, asked in counted),
-            gpus=sum(_gpus(asked) for _, asked in counted),
-            pods=len(counted),
+            nodes=len(self._pods_on),
+            cpu_millis=cpu,
+            memory_bytes=memory,
+            gpus=gpus,
+            pods=len(self._counted),
         )
         if self._points and self._points[-1].t_ns == point.t_ns:
             self._points[-1] = point

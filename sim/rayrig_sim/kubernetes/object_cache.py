@@ -8,11 +8,11 @@ anew.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import TypeAlias
 
 from rayrig_core.errors import ApiError, Gone
-from rayrig_core.objects import JsonObject
+from rayrig_core.objects import JsonObject, labels_of
 from rayrig_core.ports import KubernetesClient, Runtime, Signal, Task, WatchStream, WatchType
 from rayrig_core.resource_types import ResourceType
 
@@ -45,6 +45,10 @@ class ObjectCache:
         self._selectors = (label_selector, field_selector)
         self._objects: dict[Key, JsonObject] = {}
         self._handlers: list[ChangeHandler] = []
+        #: By label and value, for the labels somebody selects by.
+        self._by_label: dict[str, dict[str, dict[Key, int]]] = {}
+        self._numbers: dict[Key, int] = {}
+        self._next_number = 0
         self._resource_version = ""
         #: Happens after the first complete list.
         self.synced: Signal[None] = runtime.signal()
@@ -69,6 +73,59 @@ class ObjectCache:
 
     def __len__(self) -> int:
         return len(self._objects)
+
+    # By label
+
+    def selected(self, namespace: str, wanted: Mapping[str, str]) -> list[JsonObject]:
+        """Objects of a namespace that have all these labels, of which there is at least one, in the order in which they were first
+        seen. Only those that have the rarest of the labels are looked at."""
+        homes = [self._labelled(label).get(value) or {} for label, value in wanted.items()]
+        rarest = min(homes, key=len)
+        found = [
+            (number, key)
+            for key, number in rarest.items()
+            if key[0] == namespace
+            and all(labels_of(self._objects[key]).get(label) == value for label, value in wanted.items())
+        ]
+        found.sort()
+        return [self._objects[key] for _, key in found]
+
+    def _labelled(self, label: str) -> dict[str, dict[Key, int]]:
+        """Objects by the value they have for a label, each with its number in the order of the objects; kept from now on."""
+        values = self._by_label.get(label)
+        if values is None:
+            if not self._numbers:
+                self._numbers = {key: number for number, key in enumerate(self._objects)}
+                self._next_number = len(self._numbers)
+            values = self._by_label[label] = {}
+            for key, obj in self._objects.items():
+                value = labels_of(obj).get(label)
+                if value is not None:
+                    values.setdefault(value, {})[key] = self._numbers[key]
+        return values
+
+    def _keep_labels(self, key: Key, old: JsonObject | None, new: JsonObject | None) -> None:
+        """An object is another now, new (`old` is None) or gone (`new` is None)."""
+        if old is None:
+            self._numbers[key] = self._next_number
+            self._next_number += 1
+        number = self._numbers[key]
+        if new is None:
+            del self._numbers[key]
+        had, has = labels_of(old) if old is not None else {}, labels_of(new) if new is not None else {}
+        if old is not None and new is not None and had == has:
+            return
+        for label, values in self._by_label.items():
+            before, now = had.get(label), has.get(label)
+            if before == now:
+                continue
+            if before is not None:
+                objects = values[before]
+                del objects[key]
+                if not objects:
+                    del values[before]
+            if now is not None:
+                values.setdefault(now, {})[key] = number
 
     async def run(self) -> None:
         """List and watch for ever. The actor's body."""
@@ -109,10 +166,14 @@ class ObjectCache:
             now = present.get(key)
             if now is None or now["metadata"].get("uid") != old["metadata"].get("uid"):
                 del self._objects[key]
+                if self._by_label:
+                    self._keep_labels(key, old, None)
                 self._notify(WatchType.DELETED, old, old, None)
         for key, now in present.items():
             old_or_none = self._objects.get(key)
             self._objects[key] = now
+            if self._by_label:
+                self._keep_labels(key, old_or_none, now)
             if old_or_none is None:
                 self._notify(WatchType.ADDED, None, now, None)
             elif old_or_none["metadata"].get("resourceVersion") != now["metadata"].get("resourceVersion"):
@@ -135,10 +196,14 @@ class ObjectCache:
                 if event.type is WatchType.DELETED:
                     old = objects.pop(key, None)
                     if old is not None:
+                        if self._by_label:
+                            self._keep_labels(key, old, None)
                         self._notify(WatchType.DELETED, old, obj, event.cause)
                     continue
                 old = objects.get(key)
                 objects[key] = obj
+                if self._by_label:
+                    self._keep_labels(key, old, obj)
                 self._notify(WatchType.ADDED if old is None else WatchType.MODIFIED, old, obj, event.cause)
         except StopAsyncIteration:
             return

@@ -149,9 +149,8 @@ class EndpointSliceController:
         followed.selector = equality_selector(new["spec"]["selector"])
         self._selected.put(namespace, name, new["spec"]["selector"])
         followed.members = {}
-        for pod in self._pods:
-            if namespace_of(pod) == namespace and followed.selector.matches(labels_of(pod)):
-                followed.select(key_of(pod))
+        for pod in self._pods.selected(namespace, new["spec"]["selector"]):
+            followed.select(key_of(pod))
         self._touch(followed, cause)
 
     def _on_pod(self, type_: WatchType, old: JsonObject | None, new: JsonObject, cause: int | None) -> None:

@@ -23,9 +23,9 @@ class ServicesByLabel:
         if had is None:
             self._count += 1
         number = had[0] if had is not None else self._count
-        # The last label is often the one that tells most.
-        label = next(reversed(list(selector)))
-        home = (namespace, label, selector[label])
+        # The label that tells most: by which the fewest others are found.
+        homes = [(namespace, label, value) for label, value in selector.items()]
+        home = min(homes, key=lambda one: len(self._by_label.get(one, ())))
         self._homes[namespace, name] = (number, home)
         self._by_label.setdefault(home, {})[name] = (number, selector)
 

@@ -6,7 +6,7 @@ the next one, as the real scheduler does. Nothing is tried periodically. Source:
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from random import Random
 
@@ -16,6 +16,7 @@ from rayrig_core.objects import (
     Vouched,
     condition_of,
     is_being_deleted,
+    key_of,
     labels_of,
     name_of,
     namespace_of,
@@ -26,6 +27,7 @@ from rayrig_core.resource_types import NODE, POD, SERVICE
 from rayrig_core.timestamps import NS, rfc3339
 from rayrig_core.trace import Kind
 from rayrig_sim.calibration import Distribution
+from rayrig_sim.kubernetes.endpoints.services_by_label import ServicesByLabel
 from rayrig_sim.kubernetes.object_cache import ObjectCaches
 from rayrig_sim.kubernetes.pod_disruption import DisruptionReason, mark_disrupted
 from rayrig_sim.kubernetes.scheduling.cluster import ClusterState
@@ -95,8 +97,10 @@ class Scheduler:
         self._nominated: dict[str, tuple[PodNeeds, str]] = {}
         self._said: dict[str, str] = {}
         self._wake = runtime.signal()
-        self._services = caches.of(SERVICE)
-        self._services.on_change(self._on_service)
+        #: Selectors of the Services that have one.
+        self._selectors: dict[tuple[str, str], Mapping[str, str]] = {}
+        self._selecting = ServicesByLabel()
+        caches.of(SERVICE).on_change(self._on_service)
         caches.of(NODE).on_change(self._on_node)
         caches.of(POD).on_change(self._on_pod)
 
@@ -198,17 +202,24 @@ class Scheduler:
         if key in self._spread_groups:
             return self._spread_groups[key]
         requirements: dict[Requirement, None] = {}
-        for service in self._services:
-            wanted = (service.get("spec") or {}).get("selector")
-            if wanted and namespace_of(service) == needs.namespace:
-                labels = needs.labels
-                if all(labels.get(key) == value for key, value in wanted.items()):
-                    requirements.update((Requirement(key, "In", (value,)), None) for key, value in wanted.items())
+        for name in self._selecting.of(needs.namespace, needs.labels):
+            wanted = self._selectors[needs.namespace, name]
+            requirements.update((Requirement(key, "In", (value,)), None) for key, value in wanted.items())
         found = self._spread_groups[key] = LabelSelector(tuple(requirements)) if requirements else None
         return found
 
     def _on_service(self, type_: WatchType, old: JsonObject | None, new: JsonObject, cause: int | None) -> None:
         self._spread_groups.clear()
+        namespace, name = key = key_of(new)
+        wanted = (new.get("spec") or {}).get("selector") if type_ is not WatchType.DELETED else None
+        if wanted == self._selectors.get(key):
+            return
+        if wanted:
+            self._selectors[key] = wanted
+            self._selecting.put(namespace, name, wanted)
+        else:
+            self._selectors.pop(key, None)
+            self._selecting.drop(namespace, name)
 
     def _assign(self, entry: QueuedPod, node: str) -> None:
         needs = entry.needs
