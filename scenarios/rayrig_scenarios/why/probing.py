@@ -111,10 +111,13 @@ def told_run(run: ProbeRun, evidence: Evidence) -> str:
     if run.count == 1:
         return f"{evidence.tell(run.first_ns)}: {word}{answer}"
     first = evidence.tell(run.first_ns).removesuffix(" s")
-    every = f"every {round(seconds(run.step_ns), 2):g} s"
+    last = evidence.tell(run.last_ns)
     if not evidence.has_all_probes:
-        every = "as Events tell"
-    return f"{first} to {evidence.tell(run.last_ns)}, {every}: {word} {'twice' if run.count == 2 else f'{run.count} times'}{answer}"
+        return f"{first} to {last}, as Events tell: {word} {run.count} times{answer}"
+    if run.count == 2:
+        return f"{first} and {last}: {word} twice{answer}"
+    every = f"every {round(seconds(run.step_ns), 2):g} s"
+    return f"{first} to {last}, {every}: {word} {run.count} times{answer}"
 
 
 def asked(probe: JsonObject, settings: ProbeSettings) -> str:
