@@ -162,8 +162,16 @@ def test_a_logging_config_knows_its_encodings_and_nothing_else() -> None:
     assert refusal(with_application(logging_config={"encodings": "JSON"}))
 
 
+@pytest.mark.accepts("SV-039")
 def test_a_working_directory_is_remote() -> None:
-    for place in ("/tmp/x", "."):
+    for place in ("/tmp/x", ".", "local://x", "local:///srv/app.zip", "local:x", "ftp://h/x.zip"):
         assert refusal(with_application(runtime_env={"working_dir": place})), place
-    for place in ("https://h/x.zip", "s3://b/x.zip", "gs://b/x.zip", "file:///x.zip"):
+    for place in (
+        "https://h/x.zip",
+        "s3://b/x.zip",
+        "gs://b/x.zip",
+        "file:///x.zip",
+        "local:///srv/app",
+        "local://C:/app",
+    ):
         assert refusal(with_application(runtime_env={"working_dir": place})) == "", place

@@ -45,7 +45,7 @@ class ListenerFace:
         finally:
             asking.cancel()
             leaving.cancel()
-        await _send(answer, send)
+        await _send(answer, send, is_head=request.method == "HEAD")
 
 
 async def _request(scope: Any, receive: Any) -> HttpRequest:
@@ -67,7 +67,7 @@ async def _disconnected(receive: Any) -> None:
         pass
 
 
-async def _send(answer: HttpResponse, send: Any) -> None:
+async def _send(answer: HttpResponse, send: Any, *, is_head: bool) -> None:
     headers = [
         (name.encode("latin-1"), value.encode("latin-1"))
         for name, value in answer.headers.items()
@@ -76,7 +76,7 @@ async def _send(answer: HttpResponse, send: Any) -> None:
     if answer.status not in (204, 304):
         headers.append((b"content-length", str(len(answer.body)).encode()))
     await send({"type": "http.response.start", "status": answer.status, "headers": headers})
-    await send({"type": "http.response.body", "body": answer.body})
+    await send({"type": "http.response.body", "body": b"" if is_head else answer.body})
 
 
 class ListenedPort:

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from enum import Enum, StrEnum
 from typing import Annotated, Any, Literal, Self, TypeAlias
-from urllib.parse import urlsplit
 
 from pydantic import (
     BaseModel,
@@ -26,6 +25,7 @@ from pydantic import (
 )
 
 from rayrig_core.objects import Json, JsonObject
+from rayrig_core.resources.runtime_env_uris import uri_problem
 
 AnyDict: TypeAlias = dict[Any, Any]
 
@@ -50,11 +50,11 @@ def _remote_uris_only(runtime_env: AnyDict) -> AnyDict:
     uris = [runtime_env["working_dir"]] if "working_dir" in runtime_env else []
     uris += runtime_env.get("py_modules") or []
     for uri in uris:
-        if not isinstance(uri, str) or not urlsplit(uri).scheme:
+        problem = uri_problem(uri) if isinstance(uri, str) else f"Expected URI but received path {uri}"
+        if problem:
             raise ValueError(
                 "runtime_envs in the Serve config support only remote URIs in working_dir and py_modules, or "
-                '"local://" URIs for directories that already exist on every node. '
-                f"Got error when parsing URI: Expected URI but received path {uri}"
+                f'"local://" URIs for directories that already exist on every node. Got error when parsing URI: {problem}'
             )
     return runtime_env
 

@@ -149,6 +149,8 @@ class DeploymentAutoscaler:
         now_ns = self.context.now_ns
         self._pushed_ns = now_ns
         for owner, points in self._recorded.items():
+            if owner in self.context.routers.silent:
+                continue
             self._reports[owner] = (now_ns, list(points))
         self._next_ns = now_ns
         self._wake()

@@ -31,7 +31,7 @@ class _Pushed:
 class Routers:
     """Routers by deployment. `on_starved` hears of a deployment for which a call waits while it has no replica."""
 
-    __slots__ = ("_by_deployment", "_kernel", "_name", "on_starved")
+    __slots__ = ("_by_deployment", "_kernel", "_name", "on_starved", "silent")
 
     def __init__(
         self, kernel: Kernel, name: str = "serve", *, on_starved: Callable[[DeploymentId], None] | None = None
@@ -40,6 +40,8 @@ class Routers:
         self._name = name
         self._by_deployment: dict[DeploymentId, _Pushed] = {}
         self.on_starved = on_starved
+        #: Processes that hold handles and report their queues no more, without anybody knowing why: drivers that were killed.
+        self.silent: dict[str, None] = {}
 
     # Making and ending
 

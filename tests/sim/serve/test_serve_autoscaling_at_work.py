@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 
 from rayrig_core.http import HttpRequest
 from rayrig_core.trace import Kind
+from rayrig_sim.serve.handles import DeploymentHandle
+from rayrig_sim.serve.identity import DeploymentId
 
 
 def clients(world: Any, count: int, seconds: float, work_s: float = 0.5) -> list[int]:
@@ -79,3 +82,63 @@ def test_an_idle_autoscaled_deployment_costs_no_steps(world: Any, app: Any) -> N
     world.run(300)
     assert world.serve.controller.steps - steps <= 40
     assert len(world.kernel.trace) == events
+
+
+SLOW_TO_RISE = {**FAST, "upscale_delay_s": 12, "downscale_delay_s": 1000}
+
+
+def highest_target(world: Any, seconds: float) -> int:
+    world.run(seconds)
+    return max((to for _, to in targets(world)), default=1)
+
+
+@pytest.mark.accepts("SV-135")
+def test_what_waited_in_a_handle_of_a_process_that_died_no_longer_counts(world: Any, app: Any) -> None:
+    world.deploy(app("m:probe", autoscaling_config=SLOW_TO_RISE))
+    clients(world, 20, 5, work_s=1000)
+    world.run(8)
+    proxy = world.serve.proxy_processes()[0]
+    proxy.crash()
+    assert highest_target(world, 60) == 1, "nothing waits any more, and the wish to rise is forgotten at once"
+
+
+@pytest.mark.accepts("SV-135")
+def test_without_a_death_the_same_load_raises_the_target(world: Any, app: Any) -> None:
+    world.deploy(app("m:probe", autoscaling_config=SLOW_TO_RISE))
+    clients(world, 20, 5, work_s=1000)
+    assert highest_target(world, 68) == 5
+
+
+@pytest.mark.accepts("SV-135")
+@pytest.mark.parametrize(("metrics_interval_s", "forgotten_after_s"), [(1, 10), (8, 16)])
+def test_a_driver_that_fell_silent_counts_until_its_last_report_is_too_old(
+    world: Any, app: Any, metrics_interval_s: float, forgotten_after_s: float
+) -> None:
+    config = {**FAST, "metrics_interval_s": metrics_interval_s, "look_back_period_s": 300, "upscale_delay_s": 0.5}
+    config["downscale_delay_s"] = 0.5
+    world.deploy(app("m:probe", autoscaling_config=config))
+    routers = world.serve.context.routers
+    handle = DeploymentHandle(routers.router(DeploymentId("D", "a"), owner="driver"))
+    for _ in range(8):
+        handle.remote(_Body(b'{"sleep": 100000}'))
+    world.run_until(lambda: world.deployment()["target_num_replicas"] == 4)
+    # The last report is made at the end of an interval.
+    world.run(2 * metrics_interval_s)
+    routers.silent["driver"] = None
+    silent_since = world.now_s
+    world.run_until(lambda: world.deployment()["target_num_replicas"] == 1)
+    took = world.now_s - silent_since
+    assert forgotten_after_s - metrics_interval_s <= took <= forgotten_after_s + 2
+
+
+class _Body:
+    """As much of a request as the probe asks for."""
+
+    def __init__(self, body: bytes) -> None:
+        self._body = body
+
+    async def body(self) -> bytes:
+        return self._body
+
+    async def json(self) -> Any:
+        return json.loads(self._body)
