@@ -94,10 +94,6 @@ class ListenedPort:
         """Requests are answered."""
         return self._server is not None and self._server.is_serving
 
-    def reserve(self) -> None:
-        """Raises `InputError` when somebody else has the port."""
-        listening_socket(self.port).close()
-
     def follow(self) -> None:
         """Open or close the socket, as the model listens or does not."""
         listens = self._is_listening()

@@ -15,6 +15,7 @@ from rayrig_backends.dashboard_server.ports import ListenedPort
 from rayrig_backends.dashboard_server.ray_machines import HEAD, PROXY_PORT, RayMachines
 from rayrig_core.errors import InputError
 from rayrig_core.http import Failure, HttpFailure, HttpRequest, HttpResponse
+from rayrig_fakes.kubernetes.http.serving import listening_socket
 from rayrig_sim.applications.registry import default_registry
 from rayrig_sim.network import Listener, Reach
 from rayrig_sim.ray_pods.start_command import AGENT_PORT, DASHBOARD_PORT
@@ -42,6 +43,15 @@ class DashboardSettings:
     token: str = ""
     seed: int = 0
 
+    def all_ports(self) -> list[int]:
+        """On which something may listen."""
+        each = range(self.nodes)
+        return [
+            self.port,
+            *(self.agent_port + number for number in each),
+            *(self.proxy_port + number for number in each),
+        ]
+
 
 class DashboardServer:
     """To be made anywhere, run inside an event loop. `url` is the dashboard's."""
@@ -53,6 +63,9 @@ class DashboardServer:
         workers = [f"worker{number}" for number in range(1, settings.nodes)]
         # With workers, the head works for nobody, as KubeRay and the recordings have it.
         head_cpus = settings.head_cpus if settings.head_cpus is not None else (0 if workers else 4)
+        for port in settings.all_ports():
+            # Told now, not when the model begins to listen there.
+            listening_socket(port).close()
         registry, self._user_time = _applications(settings.app_dir)
         self.machines = RayMachines(
             registry,
@@ -68,8 +81,6 @@ class DashboardServer:
         for offset, name in enumerate((HEAD, *workers)):
             self._ports.append(self._port(settings.agent_port + offset, name, AGENT_PORT))
             self._ports.append(self._port(settings.proxy_port + offset, name, PROXY_PORT))
-        for port in self._ports:
-            port.reserve()
         self._paced: PacedKernel | None = None
 
     def _port(self, port: int, name: str, behind: int) -> ListenedPort:
