@@ -23,7 +23,7 @@ from rayrig_controllers.rayservice.tick import Memory, Tick
 from rayrig_controllers.reconciler import DONE, ReconcileError, Reconciler, Request, Result
 from rayrig_controllers.releases import Profile
 from rayrig_controllers.watches import owns, reconciles
-from rayrig_core.objects import JsonObject, is_being_deleted
+from rayrig_core.objects import JsonObject, annotations_of, is_being_deleted, name_of
 from rayrig_core.resource_types import RAY_CLUSTER, RAY_SERVICE, SERVICE
 from rayrig_core.resources import labels
 from rayrig_core.resources.typed_round_trip import typed_ray_service_spec
@@ -84,12 +84,14 @@ class RayServiceReconciler:
         return SETTLED if await self._is_settled(tick) else AGAIN
 
     async def _is_settled(self, tick: Tick) -> bool:
-        """Ready with one cluster and none on the way: no upgrade, initialisation or deletion, whose steps depend on the time."""
-        if tick.incremental or tick.upgrade_in_progress or tick.status.pending.cluster or not tick.active.is_ready:
+        """No cluster waits for its deletion, traffic does not move in steps, initialisation has no limit: all that goes by time."""
+        if tick.incremental:
             return False
-        if not tick.conditions.is_true(READY):
+        if not tick.conditions.is_true(READY) and annotations_of(tick.service).get(labels.INITIALIZING_TIMEOUT):
             return False
-        return len(await self.context.client.select(RAY_CLUSTER, tick.namespace, origin_labels(tick.name))) == 1
+        clusters = await self.context.client.select(RAY_CLUSTER, tick.namespace, origin_labels(tick.name))
+        used = (tick.status.active.cluster, tick.status.pending.cluster)
+        return all(name_of(cluster) in used for cluster in clusters)
 
     async def _reconcile_running(self, tick: Tick) -> None:
         """Steps 10 to 18."""
