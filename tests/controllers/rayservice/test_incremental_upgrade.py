@@ -329,3 +329,27 @@ def test_once_numbers_are_set_the_status_is_written_twice_a_tick(running: Any) -
     before = client.writes
     running.run(40)
     assert client.writes - before == 2 * 5
+
+
+def test_an_active_cluster_that_is_gone_in_the_middle_is_an_error(running: Any) -> None:
+    running.edit(rayVersion="2.53.0")
+    running.run(36)
+    running.delete(RAY_CLUSTER, running.active())
+    running.run(40)
+    outcomes = [str(e["outcome"]) for e in running.kernel.trace if e.kind.label == "reconcile"]
+    assert "error: active RayCluster of RayService default/rs is gone in the middle of an upgrade" in outcomes
+
+
+def test_weights_and_times_are_copied_from_the_route_when_they_change(running: Any) -> None:
+    running.edit(rayVersion="2.53.0")
+    running.run(33)
+    moved = []
+    while running.pending():
+        slots = running.status()["activeServiceStatus"], running.status()["pendingServiceStatus"]
+        now = tuple((slot.get("trafficRoutedPercent"), slot.get("lastTrafficMigratedTime")) for slot in slots)
+        if not moved or moved[-1] != now:
+            moved.append(now)
+        running.run_for(0.25)
+    stamps = [f"2026-01-01T00:00:{second}Z" for second in (38, 44, 52, 58)]
+    assert [(a, p) for (a, _), (p, _) in moved if p] == [(75, 25), (50, 50), (25, 75), (0, 100)]
+    assert [(a, p) for (_, a), (_, p) in moved][-4:] == [(stamp, stamp) for stamp in stamps]

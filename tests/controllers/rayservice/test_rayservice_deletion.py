@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from rayrig_controllers.reconciler import Request
 from rayrig_core.resource_types import RAY_CLUSTER, RAY_SERVICE
 
 
@@ -42,3 +43,39 @@ def test_the_service_waits_for_a_cluster_that_is_held(running: Any) -> None:
     running.patch({"metadata": {"finalizers": None}}, cluster, RAY_CLUSTER)
     running.run(64)
     assert running.names(RAY_SERVICE) == []
+
+
+def test_the_finalizers_of_others_are_left_alone(stage: Any) -> None:
+    stage.create(stage.manifest(metadata={"finalizers": ["example.org/first"]}))
+    stage.run(10)
+    assert stage.service()["metadata"]["finalizers"] == ["example.org/first", "ray.io/rayservice-finalizer"]
+    stage.delete(RAY_SERVICE, "rs")
+    stage.run(14)
+    assert stage.service()["metadata"]["finalizers"] == ["example.org/first"]
+    writes = len(stage.writes())
+    stage.patch({"metadata": {"labels": {"a": "b"}}})
+    stage.run(20)
+    assert stage.writes()[writes:] == [], "it has let go already"
+
+
+def test_what_was_remembered_of_a_service_goes_with_it(running: Any) -> None:
+    cluster = running.active()
+    reconciler = running.operator.controllers["rayservice-controller"].reconciler
+    request = Request("default", "rs")
+    assert reconciler.memory.configs.get(request, cluster) is not None
+    running.delete(RAY_SERVICE, "rs")
+    running.run(14)
+    assert reconciler.memory.configs.get(request, cluster) is None
+    assert reconciler.memory.goals._known == {}
+    assert reconciler._valid == {}
+
+
+def test_a_service_of_the_same_name_begins_anew(running: Any) -> None:
+    before = running.active()
+    running.delete(RAY_SERVICE, "rs")
+    running.run(14)
+    running.create(running.manifest())
+    running.run(30)
+    assert running.ready() == "True"
+    assert running.active() != before
+    assert len(running.ray[running.active()].puts()) == 1

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from rayrig_core.resource_types import ENDPOINT_SLICE, RAY_CLUSTER
+from rayrig_core.trace import Kind
 
 
 @pytest.fixture
@@ -113,3 +114,66 @@ def test_an_empty_slot_still_shows_zero_quantities(running: Any) -> None:
     assert running.status()["pendingServiceStatus"] == {
         "rayClusterStatus": {"desiredCPU": "0", "desiredGPU": "0", "desiredMemory": "0", "desiredTPU": "0", "head": {}}
     }
+
+
+def test_what_a_service_that_comes_up_says_of_itself(stage: Any) -> None:
+    stage.create(stage.manifest())
+    stage.run(1)
+    soon = ("False", "Initializing", "RayService is initializing")
+    assert (stage.condition("Ready"), stage.condition("UpgradeInProgress")) == (soon, soon)
+    assert "serviceStatus" not in stage.status()
+    stage.run(10)
+    assert stage.condition("Ready") == ("True", "NonZeroServeEndpoints", "Number of serve endpoints is greater than 0")
+    assert stage.condition("UpgradeInProgress") == (
+        "False",
+        "NoPendingCluster",
+        "Active Ray cluster exists and no pending Ray cluster",
+    )
+    assert stage.status()["serviceStatus"] == "Running"
+    stage.edit(rayVersion="2.53.0")
+    stage.run(10.1)
+    assert stage.condition("UpgradeInProgress") == (
+        "True",
+        "BothActivePendingClustersExist",
+        "Both active and pending Ray clusters exist",
+    )
+
+
+def test_a_service_that_lost_its_only_cluster_name_does_not_know(running: Any) -> None:
+    running.patch({"status": {"activeServiceStatus": {"rayClusterName": ""}}}, subresource="status")
+    running.patch({"metadata": {"labels": {"a": "b"}}})
+    running.run_for(0.1)
+    assert running.condition("UpgradeInProgress") == (
+        "Unknown",
+        "NoActiveCluster",
+        (
+            "No active Ray cluster exists, and the RayService is not initializing. "
+            "Please open a GitHub issue in the KubeRay repository."
+        ),
+    )
+
+
+def test_turns_worth_telling_are_in_the_trace(running: Any) -> None:
+    before = running.active()
+    running.edit(rayVersion="2.53.0")
+    running.run(30)
+    after = running.active()
+    notes = [(e.t_s, e.subject, e["detail"]) for e in running.kernel.trace.select(Kind.NOTE)]
+    who = "rayservices/default/rs"
+    assert notes == [
+        (6.01, who, f"RayCluster {before} is active now"),
+        (16.0, who, f"RayCluster {after} is active now instead of {before}"),
+        (16.0, who, f"RayCluster {before} is no longer used, to be deleted in 60 s"),
+    ]
+
+
+def test_the_delay_of_a_deletion_is_the_services_own(stage: Any) -> None:
+    stage.create(stage.manifest(rayClusterDeletionDelaySeconds=0))
+    stage.run(10)
+    before = stage.active()
+    stage.edit(rayVersion="2.53.0")
+    stage.run(30)
+    (deleted,) = (write for write in stage.writes() if write[1].startswith("delete rayclusters"))
+    assert deleted == (18.0, f"delete rayclusters/default/{before}"), (
+        "seen at 16, due at 16, deleted strictly afterwards"
+    )

@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 
 from rayrig_controllers.options import OperatorOptions
+from rayrig_controllers.reconciler import Request
 from rayrig_core.http import Failure
 from rayrig_core.resource_types import RAY_CLUSTER, SECRET
+from rayrig_core.resources.feature_gates import FeatureGates
 from rayrig_fakes.kubernetes.calls import ApiCall
 
 FAILED = "FailedToUpdateServeApplications"
@@ -178,3 +180,61 @@ def test_through_the_api_server_the_dashboard_is_a_proxied_service(stage_with: A
     base = f"/api/v1/namespaces/default/services/{stage.active()}-head-svc:dashboard/proxy"
     assert f"{base}/api/serve/applications/?api_type=declarative" in paths
     assert f"/api/v1/namespaces/default/pods/{stage.active()}-head:8000/proxy/-/healthz" in paths
+
+
+def test_a_secret_without_a_token_is_said(stage: Any) -> None:
+    secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "mine"}, "data": {"other": "eA=="}}
+    stage.server.call(ApiCall("create", SECRET, "default", body=secret))
+    config = stage.cluster_config(authOptions={"mode": "token", "secretName": "mine"})
+    stage.create(stage.manifest(rayClusterConfig=config))
+    stage.run(8)
+    outcomes = [str(e["outcome"]) for e in stage.kernel.trace if e.kind.label == "reconcile"]
+    assert "error: auth token key 'auth_token' is not found in Secret mine" in outcomes
+
+
+def test_the_body_is_the_configuration_as_compact_json(stage: Any) -> None:
+    stage.create(
+        stage.manifest(serveConfigV2="applications:\n- {name: b, import_path: x, args: {z: 1, a: 2.5, ä: yes}}\n")
+    )
+    stage.run(5)
+    (config,) = stage.ray[stage.pending()].puts()
+    assert config == {"applications": [{"name": "b", "import_path": "x", "args": {"z": 1, "a": 2.5, "ä": True}}]}
+
+
+def test_a_submission_that_failed_is_not_remembered(stage: Any) -> None:
+    stage.ray.defaults = {"put_code": 500}
+    stage.create(stage.manifest())
+    stage.run(3)
+    memory = stage.operator.controllers["rayservice-controller"].reconciler.memory
+    request = Request("default", "rs")
+    assert memory.configs.get(request, stage.pending()) is None
+    stage.ray[stage.pending()].put_code = 200
+    stage.ray.defaults = {}
+    stage.run(20)
+    assert memory.configs.get(request, stage.active()) == stage.service()["spec"]["serveConfigV2"]
+    stage.edit(rayVersion="2.53.0")
+    before = stage.active()
+    stage.run(40)
+    assert stage.active() != before
+    assert memory.configs.get(request, before) is None, "what is neither active nor pending is forgotten"
+
+
+def test_a_head_is_ready_by_its_pod_where_clusters_have_no_conditions(stage_with: Any) -> None:
+    stage = stage_with(OperatorOptions(gates=FeatureGates(ray_cluster_status_conditions=False)))
+    stage.ready_after_s = 7.0
+    stage.create(stage.manifest())
+    stage.run(5)
+    cluster = stage.pending()
+    stage.do(stage.set_head_ready(cluster, "True"))
+    stage.run(8.9)
+    assert stage.ray[cluster].calls() == [], "its condition says nothing here"
+    stage.run(30)
+    assert stage.ready() == "True"
+    stage.do(stage.set_head_ready(cluster, "False"))
+    before = len(stage.ray[cluster].calls())
+    stage.run(34)
+    assert len(stage.ray[cluster].calls()) > before
+    stage.do(stage.set_pod(f"{cluster}-head", ready=False))
+    before = len(stage.ray[cluster].calls())
+    stage.run(40)
+    assert len(stage.ray[cluster].calls()) == before
