@@ -223,9 +223,7 @@ class RayContainer(AnswersAtOnce):
             raise HttpFailure(Failure.REFUSED, f"{self.ip}:{port}")
 
     def exec_at_once(self, command: Sequence[str]) -> ExecResult | None:
-        if any("ray stop" in word for word in command):
-            return None
-        return health_commands.run_at_once(command, self.get_at_once)
+        return health_commands.success_at_once(command, self.get_at_once)
 
     async def exec(self, command: Sequence[str], timeout_s: float) -> ExecResult:
         line = " ".join(command)

@@ -8,7 +8,7 @@ is the one that `fit` and `best` would name. Whatever has more to ask is left to
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from math import log
 
 from rayrig_sim.kubernetes.scheduling.cluster import HOSTNAME, ZONE, ClusterState, NodeState
@@ -74,10 +74,52 @@ class _Standing:
         return -1, 0
 
 
+class _PodsByLabel:
+    """Pods that take room, with the number of their node, by the labels that groups select by."""
+
+    def __init__(self, nodes: list[NodeState]) -> None:
+        self._nodes = nodes
+        self._values: dict[str, dict[str, dict[str, tuple[PodNeeds, int]]]] = {}
+
+    def add(self, pod: PodNeeds, index: int) -> None:
+        for label, values in self._values.items():
+            value = pod.labels.get(label)
+            if value is not None:
+                values.setdefault(value, {})[pod.uid] = (pod, index)
+
+    def drop(self, pod: PodNeeds) -> None:
+        for label, values in self._values.items():
+            value = pod.labels.get(label)
+            if value is not None:
+                pods = values[value]
+                del pods[pod.uid]
+                if not pods:
+                    del values[value]
+
+    def among(self, selector: LabelSelector) -> Iterable[tuple[PodNeeds, int]]:
+        """All that the selector may find: those with the rarest of the labels that it wants to be equal to something."""
+        wanted = _equal_to(selector)
+        if not wanted:
+            return [(pod, index) for index, node in enumerate(self._nodes) for pod in node.pods.values()]
+        for label in wanted:
+            if label not in self._values:
+                values = self._values[label] = {}
+                for index, node in enumerate(self._nodes):
+                    for pod in node.pods.values():
+                        value = pod.labels.get(label)
+                        if value is not None:
+                            values.setdefault(value, {})[pod.uid] = (pod, index)
+        return min((self._values[label].get(value, {}) for label, value in wanted.items()), key=len).values()
+
+
+def _equal_to(selector: LabelSelector) -> dict[str, str]:
+    return {one.key: one.values[0] for one in selector.requirements if one.operator == "In" and len(one.values) == 1}
+
+
 class _Group:
     """How many pods that a selector finds in a namespace are on each node."""
 
-    def __init__(self, namespace: str, selector: LabelSelector, cluster: ClusterState, zones: list[str]) -> None:
+    def __init__(self, namespace: str, selector: LabelSelector, pods: _PodsByLabel, zones: list[str]) -> None:
         self.namespace = namespace
         self.selector = selector
         self._counts: list[int] = [0] * len(zones)
@@ -85,10 +127,9 @@ class _Group:
         #: Nodes by how many there are, as bits.
         self.by_count: dict[int, int] = {0: (1 << len(zones)) - 1}
         self.in_zone: dict[str, int] = dict.fromkeys(zones, 0)
-        for index, node in enumerate(cluster.nodes()):
-            for pod in node.pods.values():
-                if self.counts(pod):
-                    self.add(index, 1)
+        for pod, index in pods.among(selector):
+            if self.counts(pod):
+                self.add(index, 1)
 
     def counts(self, pod: PodNeeds) -> bool:
         return pod.namespace == self.namespace and not pod.is_terminating and self.selector.matches(pod.labels)
@@ -116,7 +157,10 @@ class Standings:
         self._groups: dict[tuple[str, LabelSelector], _Group] = {}
         #: Groups that count a pod with such labels.
         self._groups_of: dict[tuple[str, tuple[tuple[str, str], ...]], list[_Group]] = {}
+        #: Groups by namespace and a label that they want; those that want none equal to something under an empty one.
+        self._groups_by: dict[tuple[str, str, str], list[_Group]] = {}
         self._nodes: list[NodeState] = []
+        self._pods = _PodsByLabel([])
         self._places: dict[str, int] = {}
         self._zones: list[str] = []
         self._zone_bits: dict[str, int] = {}
@@ -137,11 +181,17 @@ class Standings:
         index = self._places[node]
         for standing in self._alike.values():
             standing.dirty[index] = None
+        if by > 0:
+            self._pods.add(pod, index)
+        else:
+            self._pods.drop(pod)
         if self._groups and not pod.is_terminating:
             key = (pod.namespace, tuple(pod.labels.items()))
             groups = self._groups_of.get(key)
             if groups is None:
-                groups = self._groups_of[key] = [each for each in self._groups.values() if each.counts(pod)]
+                homes = [(pod.namespace, label, value) for label, value in pod.labels.items()]
+                near = [each for home in ((pod.namespace, "", ""), *homes) for each in self._groups_by.get(home, ())]
+                groups = self._groups_of[key] = [each for each in near if each.counts(pod)]
             for group in groups:
                 group.add(index, by)
 
@@ -151,7 +201,9 @@ class Standings:
         self._places = {node.name: index for index, node in enumerate(self._nodes)}
         self._standings.clear()
         self._alike.clear()
+        self._pods = _PodsByLabel(self._nodes)
         self._groups.clear()
+        self._groups_by.clear()
         self._groups_of.clear()
         self._zones = [node.labels.get(ZONE, "") for node in self._nodes]
         self._zone_bits = {}
@@ -215,7 +267,11 @@ class Standings:
         if found is None:
             if len(self._groups) >= _MOST_GROUPS:
                 self._groups.clear()
-            found = self._groups[key] = _Group(pod.namespace, selector, self._cluster, self._zones)
+                self._groups_by.clear()
+            found = self._groups[key] = _Group(pod.namespace, selector, self._pods, self._zones)
+            homes = [(pod.namespace, label, value) for label, value in _equal_to(selector).items()]
+            home = min(homes, key=lambda one: len(self._groups_by.get(one, ())), default=(pod.namespace, "", ""))
+            self._groups_by.setdefault(home, []).append(found)
             self._groups_of.clear()
         return found
 
