@@ -59,7 +59,6 @@ DASHBOARD_PORT_NAME = "dashboard"
 CLIENT_PORT_NAME = "client"
 SERVE_PORT_NAME = "serve"
 METRICS_PORT_NAME = "metrics"
-DASHBOARD_AGENT_PORT_NAME = "dashboard-agent"
 
 # Ports
 GCS_PORT = 6379

@@ -74,10 +74,6 @@ def http_route_name(service: str) -> str:
 # RayCluster's own
 
 
-def headless_service_name(cluster: str) -> str:
-    return f"{cluster}-headless"
-
-
 def head_pod_prefix(cluster: str) -> str:
     """`generateName` of the head pod."""
     return f"{cluster[:50]}-head-".lower()
