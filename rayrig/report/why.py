@@ -135,7 +135,12 @@ def plain_lines(chain: Chain) -> list[str]:
 
 
 def print_overview(console: Console, chains: Sequence[Chain], others: int) -> None:
-    """Pods that are not ready with their chains in short, and how many are."""
+    """Pods that are not ready with their chains in short, all of it if there is one only, and how many are ready."""
+    if len(chains) == 1:
+        print_chain(console, chains[0])
+        console.print()
+        console.print(f"{others} ready, 1 not ready")
+        return
     if chains:
         table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
         table.add_column("pod", overflow="fold")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -55,33 +56,44 @@ def shown(text: str) -> list[str]:
     return [line.rstrip() for line in text.splitlines()]
 
 
-def test_the_chain_fits_80_columns_and_a_pod_that_is_not_ready_exits_with_1(rayrig_cli: Cli) -> None:
-    done = rayrig_cli("why", "w2mgq", "--scenario", "unready-worker", "--at", "95s")
+def alike(line: str) -> str:
+    """Without what another draw of durations and names would change."""
+    return re.sub(r"\d+(\.\d+)?", "0", re.sub(r"(?<=-)[a-z0-9]{5}\b", "x", line)).strip()
+
+
+def test_the_only_pod_that_is_not_ready_is_told_in_80_columns_and_exits_with_1(rayrig_cli: Cli) -> None:
+    done = rayrig_cli("why", "--scenario", "unready-worker", "--at", "95s")
     assert (done.code, done.err) == (1, "")
-    assert shown(done.out) == [
-        "orchard-4qqt2-ladders-worker-w2mgq on node-0",
-        "at 95.00 s: not ready since 32.17 s, for 62.83 s",
-        "",
-        "51.27 s  the readiness probe of ray-worker fails",
-        "             it asks :52365/api/local_raylet_healthz, then :8000/-/healthz each",
-        "             5 s, timeout 2 s; one failure counts",
-        '             51.27 to 91.27 s, every 5 s: failed 9 times, "success"',
-        "             (/api/local_raylet_healthz ok; localhost:8000/-/healthz: connection",
-        "             refused)",
-        "             the next is due at 96.27 s",
-        "         because no Serve proxy runs on it, for it has no replica",
-        "             Serve runs a proxy on the head and wherever a replica is; the",
-        "             readiness probe asks the proxy",
-        "49.47 s  because every replica has its place on another node, and no further one",
-        "         is asked for",
-        "             orchard/Picker: 2 replicas, on orchard-4qqt2-ladders-worker-9lvx8,",
-        "             orchard-4qqt2-ladders-worker-2bbxz",
-        "",
-        "Not ready",
-        "   from   to   lasted  stages",
-        "32.15 s  now  62.85 s  init container wait-gcs-ready 8.15 s, ray-worker not",
-        "                       started 0.25 s, readiness probe of ray-worker 54.43 s",
-    ]
+    assert all(len(line) <= 80 for line in done.out.splitlines())
+    expected = """\
+orchard-4qqt2-ladders-worker-w2mgq on node-0
+at 95.00 s: not ready since 32.17 s, for 62.83 s
+
+51.27 s  the readiness probe of ray-worker fails
+             it asks :52365/api/local_raylet_healthz, then :8000/-/healthz each
+             5 s, timeout 2 s; one failure counts
+             51.27 to 91.27 s, every 5 s: failed 9 times, "success"
+             (/api/local_raylet_healthz ok; localhost:8000/-/healthz: connection
+             refused)
+             the next is due at 96.27 s
+         because no Serve proxy runs on it, for it has no replica
+             Serve runs a proxy on the head and wherever a replica is; the
+             readiness probe asks the proxy
+49.47 s  because every replica has its place on another node, and no further one
+         is asked for
+             orchard/Picker: 2 replicas, on orchard-4qqt2-ladders-worker-9lvx8,
+             orchard-4qqt2-ladders-worker-2bbxz
+
+Not ready
+   from   to   lasted  stages
+32.15 s  now  62.85 s  init container wait-gcs-ready 8.15 s, ray-worker not
+                       started 0.25 s, readiness probe of ray-worker 54.43 s
+
+5 ready, 1 not ready
+"""
+    assert [alike(line) for line in shown(done.out)] == [alike(line) for line in expected.splitlines()]
+    pod = done.out.split()[0]
+    assert rayrig_cli("why", pod, "--scenario", "unready-worker", "--at", "95s").out in done.out
 
 
 def test_after_a_run_its_pods_are_asked_without_naming_it(rayrig_cli: Cli, file: Path) -> None:
@@ -121,14 +133,11 @@ def test_where_nothing_can_be_remembered_runs_go_on(
 
 
 def test_without_a_pod_all_that_are_not_ready_are_listed(rayrig_cli: Cli, file: Path) -> None:
-    done = rayrig_cli("why", "--scenario", file, "--at", "3s")
+    done = rayrig_cli("why", "--scenario", "too-few-gpus")
     assert done.code == 1
-    assert shown(done.out) == [
-        "pod   since  why",
-        "web  0.02 s  the readiness probe of main fails",
-        "",
-        "0 ready, 1 not ready; rayrig why POD tells all of it",
-    ]
+    assert shown(done.out)[0].split() == ["pod", "since", "why"]
+    assert alike(shown(done.out)[-1]) == "0 ready, 0 not ready; rayrig why POD tells all of it"
+    assert done.out.count("no node takes it") == 4
     done = rayrig_cli("why", "--scenario", file)
     assert (done.code, shown(done.out)) == (0, ["1 ready, 0 not ready"])
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 from functools import cache
 
 import pytest
-from why_telling import details, stages, story
+from why_telling import assert_told, details, ray_pods, stages, story, without_names
 
 from rayrig_core.objects import labels_of, name_of
 from rayrig_core.resources.labels import NODE_TYPE
+from rayrig_core.timestamps import NS
+from rayrig_core.trace import Kind
 from rayrig_scenarios.api import Rig
 from rayrig_scenarios.language.load import load
 from rayrig_scenarios.results import RunResult
@@ -32,106 +34,135 @@ def texts(rig: Rig, pod: str) -> list[str]:
 # The worker without a replica (RayService guide, section 9)
 
 
+def the_unready(result: RunResult, at: str) -> str:
+    (name,) = [chain.pod for chain in result.why_each(at) if not chain.is_ready]
+    return name
+
+
 def test_a_worker_without_replica_has_no_proxy_to_answer_its_probe() -> None:
-    chain = performed("unready-worker").why("w2mgq", "95s")
+    result = performed("unready-worker")
+    chain = result.why(the_unready(result, "95s"), "95s")
     assert chain.stage is Stage.READINESS_PROBE
-    assert story(chain) == [
+    told = [
         "51.27 s: the readiness probe of ray-worker fails",
         "no Serve proxy runs on it, for it has no replica",
         "49.47 s: every replica has its place on another node, and no further one is asked for",
     ]
-    assert details(chain) == [
-        "it asks :52365/api/local_raylet_healthz, then :8000/-/healthz each 5 s, timeout 2 s; one failure counts",
-        (
-            '51.27 to 91.27 s, every 5 s: failed 9 times, "success" '
-            "(/api/local_raylet_healthz ok; localhost:8000/-/healthz: connection refused)"
-        ),
-        "the next is due at 96.27 s",
+    assert_told(story(chain), told, within_s=5)
+    first, probes, following = details(chain)
+    assert (
+        first
+        == "it asks :52365/api/local_raylet_healthz, then :8000/-/healthz each 5 s, timeout 2 s; one failure counts"
+    )
+    assert " s, every 5 s: failed " in probes
+    assert probes.endswith(
+        'times, "success" (/api/local_raylet_healthz ok; localhost:8000/-/healthz: connection refused)'
+    )
+    assert following.startswith("the next is due at 9")
+    (line,) = details(chain, 2)
+    others = [name for name in ray_pods(result, "worker", 1) if name != chain.pod]
+    assert line.startswith("orchard/Picker: 2 replicas, on ")
+    assert all(name in line for name in others)
+    expected = [
+        "32.15 s: waits for a node",
+        "32.17 s: its kubelet has not reported",
+        "32.17 s: init container wait-gcs-ready",
+        "40.32 s: container not started ray-worker",
+        "40.57 s: readiness probe ray-worker",
     ]
-    assert details(chain, 2) == [
-        "orchard/Picker: 2 replicas, on orchard-4qqt2-ladders-worker-9lvx8, orchard-4qqt2-ladders-worker-2bbxz"
-    ]
-    assert stages(chain) == [
-        ("waits for a node", "", "32.15 s"),
-        ("its kubelet has not reported", "", "32.17 s"),
-        ("init container", "wait-gcs-ready", "32.17 s"),
-        ("container not started", "ray-worker", "40.32 s"),
-        ("readiness probe", "ray-worker", "40.57 s"),
-    ]
+    assert_told(stages(chain), expected, within_s=6)
     assert chain.links[0].source is not None
-    event = performed("unready-worker").trace[chain.links[0].source]
-    assert event.subject.endswith("w2mgq")
+    event = result.trace[chain.links[0].source]
+    assert event.subject == f"pods/default/{chain.pod}"
     assert event["result"] == "failure"
 
 
+def test_the_probes_told_are_those_the_events_count() -> None:
+    """Each failure is an Event too, written with its count."""
+    result = performed("unready-worker")
+    worker = the_unready(result, "95s")
+    counted = [
+        event.t_ns
+        for event in result.trace.select(Kind.EVENT, subject=f"pods/default/{worker}")
+        if event["reason"] == "Unhealthy" and event.t_ns <= 95 * NS
+    ]
+    probes = next(detail for detail in details(result.why(worker, "95s")) if "every 5 s" in detail)
+    assert probes.startswith(
+        f"{counted[0] / NS:.2f} to {counted[-1] / NS:.2f} s, every 5 s: failed {len(counted)} times"
+    )
+
+
 def test_one_more_replica_makes_it_ready() -> None:
-    chain = performed("unready-worker").why("w2mgq")
-    assert story(chain) == ["236.28 s: it is ready"]
-    assert details(chain)[-1] == "236.27 s: succeeded"
+    result = performed("unready-worker")
+    chain = result.why(the_unready(result, "95s"))
+    assert_told(story(chain), ["236.28 s: it is ready"], within_s=6)
+    assert details(chain)[-1].endswith(" s: succeeded")
     (unready,) = chain.unready
-    assert (chain.clock.tell(unready.from_ns), chain.clock.tell(unready.to_ns or 0)) == ("32.15 s", "236.28 s")
+    assert unready.to_ns == chain.links[0].t_ns
 
 
 @pytest.mark.parametrize(
-    ("at", "pod", "told"),
+    ("at", "role", "cluster", "told"),
     [
         pytest.param(
             "5s",
-            "md9wc",
+            "worker",
+            0,
             [
                 "2.49 s: image rayproject/ray:2.52.0 of init container wait-gcs-ready waits for its turn to be pulled",
-                "2.42 s: node-0 pulls image rayproject/ray:2.52.0 for pod orchard-ldpsv-head-cghtt",
+                "2.42 s: node-0 pulls image rayproject/ray:2.52.0 for pod orchard-ldpsv-head-x",
             ],
             id="the image of the head comes first",
         ),
         pytest.param(
             "15s",
-            "md9wc",
+            "worker",
+            0,
             [
                 "2.06 s: init container wait-gcs-ready waits for the GCS of the Ray cluster",
-                "13.65 s: the GCS is still starting in the head pod orchard-ldpsv-head-cghtt, whose container runs",
+                "13.65 s: the GCS is still starting in the head pod orchard-ldpsv-head-x, whose container runs",
             ],
             id="the GCS starts",
         ),
         pytest.param(
-            "36s",
-            "w2mgq",
-            [
-                "32.17 s: init container wait-gcs-ready waits for the GCS of the Ray cluster",
-                "34.79 s: the GCS runs, it has yet to be found (asked for each 5 s)",
-            ],
-            id="the GCS is asked for each 5 s",
+            "20s", "worker", 1, ["32.15 s: it is not there yet: it is created at 32.15 s"], id="not there yet"
         ),
-        pytest.param("20s", "w2mgq", ["32.15 s: it is not there yet: it is created at 32.15 s"], id="not there yet"),
         pytest.param(
             "113s",
-            "md9wc",
+            "worker",
+            0,
             [
                 "112.12 s: it is being deleted by the garbage collector",
-                "112.08 s: RayCluster orchard-ldpsv: deleted by the operator",
-                "50.38 s: RayService orchard: RayCluster orchard-ldpsv is no longer used, to be deleted in 60 s",
-                "50.37 s: RayService orchard: RayCluster orchard-4qqt2 is active now instead of orchard-ldpsv",
-                "32.13 s: RayCluster orchard-4qqt2 was created for a changed RayService",
+                "112.08 s: RayCluster orchard-x: deleted by the operator",
+                "50.38 s: RayService orchard: RayCluster orchard-x is no longer used, to be deleted in 60 s",
+                "50.37 s: RayService orchard: RayCluster orchard-x is active now instead of orchard-x",
+                "32.13 s: RayCluster orchard-x was created for a changed RayService",
                 "32.12 s: the scenario took the step: ask for three workers and a new Ray version",
             ],
             id="the cluster that an upgrade left behind",
         ),
     ],
 )
-def test_on_the_way_through_an_upgrade(at: str, pod: str, told: list[str]) -> None:
-    assert story(performed("unready-worker").why(pod, at)) == told
+def test_on_the_way_through_an_upgrade(at: str, role: str, cluster: int, told: list[str]) -> None:
+    result = performed("unready-worker")
+    deleted_ns = next(
+        e.t_ns for e in result.trace.select(Kind.API_WRITE) if e["verb"] == "delete" and "pods/" in e.subject
+    )
+    chain = result.why(ray_pods(result, role, cluster)[0], deleted_ns / NS + 0.5 if at == "113s" else at)
+    assert_told(story(chain), [without_names(line) for line in told], within_s=6)
 
 
 def test_the_middle_of_a_zero_downtime_upgrade() -> None:
     result = performed("zero-downtime-upgrade")
-    unready = [(one.stage.value, one.short()) for one in result.why_each("85s") if not one.is_ready]
-    assert unready == [
-        (
-            "readiness probe",
-            "the readiness probe of ray-worker has not been made yet",
-        )
-    ]
-    assert all(one.is_ready for one in result.why_each())
+    assert {chain.pod for chain in result.why_each("85s") if chain.is_ready} == {
+        *ray_pods(result, "head", 0),
+        *ray_pods(result, "worker", 0),
+        *ray_pods(result, "head", 1),
+    }
+    (waiting,) = [chain for chain in result.why_each("85s") if not chain.is_ready]
+    assert waiting.pod in ray_pods(result, "worker", 1)
+    assert waiting.short() == "the readiness probe of ray-worker has not been made yet"
+    assert all(chain.is_ready for chain in result.why_each())
 
 
 # GPUs
@@ -140,20 +171,18 @@ def test_the_middle_of_a_zero_downtime_upgrade() -> None:
 def test_too_few_gpus_are_counted_node_by_node() -> None:
     result = performed("too-few-gpus")
     chain = result.why(result.unready[0].name)
-    assert story(chain) == [
-        (
-            "83.47 s: no node takes it: 0/2 nodes are available: 1 Insufficient nvidia.com/gpu, "
-            "1 node(s) didn't match Pod's node affinity/selector"
-        ),
+    words = (
+        "0/2 nodes are available: 1 Insufficient nvidia.com/gpu, 1 node(s) didn't match Pod's node affinity/selector"
+    )
+    told = [
+        f"83.47 s: no node takes it: {words}",
         "it asks for cpu 4, memory 16Gi, nvidia.com/gpu 1, and each node lacks something",
     ]
-    assert details(chain, 1) == [
-        "cpu-0: is not accelerator=l4 (it has no such label)",
-        (
-            "gpu-0: nvidia.com/gpu: 0 of 4 free, taken by storyteller-ldpsv-gpus-worker-8bbkw, "
-            "storyteller-ldpsv-gpus-worker-9wcrv, storyteller-ldpsv-gpus-worker-l79ln, storyteller-ldpsv-gpus-worker-sgrxh"
-        ),
-    ]
+    assert_told(story(chain), told, within_s=6)
+    label, gpus = details(chain, 1)
+    assert label == "cpu-0: is not accelerator=l4 (it has no such label)"
+    assert gpus.startswith("gpu-0: nvidia.com/gpu: 0 of 4 free, taken by ")
+    assert all(worker in gpus for worker in ray_pods(result, "worker", 0))
 
 
 # Heads that die
@@ -161,24 +190,29 @@ def test_too_few_gpus_are_counted_node_by_node() -> None:
 
 def test_workers_of_a_head_that_died_without_fault_tolerance() -> None:
     result = performed("head-crash-without-gcs-ft")
-    head = result.why("cghtt", "66s")
-    assert story(head) == [
-        "65.47 s: the readiness probe of ray-head has not been made yet",
-        "64.33 s: it had to be started anew: container ray-head ended with code 137",
-        "64.33 s: fault head-crash struck pod fruit-stand-ldpsv-head-cghtt: container ray-head killed (Error)",
-    ]
-    unnoticed = result.why("cghtt", "64.5s")
+    (struck,) = result.trace.select(Kind.FAULT)
+    (name,) = ray_pods(result, "head", 0)
+    fault = f"{struck.t_s:.2f} s: fault head-crash struck pod {name}: container ray-head killed (Error)"
+    unnoticed = result.why(name, struck.t_s + 0.01)
     assert unnoticed.is_ready
     assert unnoticed.cause == "container ray-head has just ended with code 137, which its status does not show yet"
-    worker = result.why("md9wc", "124.4s")
+    head = result.why(name, struck.t_s + 4)
+    assert story(head)[0].endswith("the readiness probe of ray-head has not been made yet")
+    assert story(head)[1:] == [
+        f"{struck.t_s:.2f} s: it had to be started anew: container ray-head ended with code 137",
+        fault,
+    ]
+    ends = [event for event in result.trace.select(Kind.CONTAINER) if event["exit_code"] == 1]
+    worker = result.why(ends[0].subject.removeprefix("pods/"), ends[0].t_s + 0.15)
     assert worker.stage is Stage.CRASHED
     assert story(worker) == [
-        "124.33 s: container ray-worker ended with code 1",
-        "64.33 s: RayCluster fruit-stand-ldpsv: head gone: fruit-stand-ldpsv-head-cghtt: killed",
-        "64.33 s: fault head-crash struck pod fruit-stand-ldpsv-head-cghtt: container ray-head killed (Error)",
+        f"{ends[0].t_s:.2f} s: container ray-worker ended with code 1",
+        f"{struck.t_s:.2f} s: RayCluster fruit-stand-ldpsv: head gone: {name}: killed",
+        fault,
     ]
+    assert round(ends[0].t_s - struck.t_s, 2) == 60.0
     assert details(worker) == ["its last words: Failed to reconnect to GCS."]
-    assert [one.to_ns is not None for one in result.why("md9wc").unready] == [True, True]
+    assert [one.to_ns is not None for one in result.why(worker.pod).unready] == [True, True]
 
 
 def test_workers_of_a_fault_tolerant_head_stay_ready() -> None:
