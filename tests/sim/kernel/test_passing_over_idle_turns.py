@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import partial
 from random import Random
 from typing import Any
 
@@ -177,6 +178,10 @@ def test_a_turn_at_the_very_instant_of_an_event_is_taken_in_its_order() -> None:
         ]
 
 
+def _set(signal: Any, _: object) -> None:
+    signal.set(None)
+
+
 class Sleeper:
     """Would rest for ever."""
 
@@ -268,7 +273,7 @@ def test_a_wait_that_was_answered_leaves_the_end_of_time_where_it_was() -> None:
 
         kernel.spawn("waiter", waiter())
         kernel.spawn("sleeper", sleeper())
-        kernel.call_later(2 * NS, lambda _, signal=signal: signal.set(None))
+        kernel.call_later(2 * NS, partial(_set, signal))
         kernel.run()
         times.append(kernel.monotonic_ns())
     assert times == [30 * NS, 30 * NS]
