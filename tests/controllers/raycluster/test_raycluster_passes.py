@@ -108,6 +108,28 @@ def test_the_first_error_ends_the_making_of_children_but_not_the_status(rig: Any
     assert rig.status == {}
 
 
+def test_a_serve_service_without_a_port_says_what_to_do(rig: Any, values: Any) -> None:
+    template = {"spec": {"containers": [values.container("h", ports=[{"name": "gcs-server", "containerPort": 6379}])]}}
+    metadata = {"annotations": {"ray.io/enable-serve-service": "true"}}
+    rig.create(values.ray_cluster(head={"template": template}, metadata=metadata))
+    rig.run(1)
+    problem = (
+        "Please specify a port named 'serve' (or with the prefix 'serve-', e.g. 'serve-grpc') in the Ray head container; "
+        "otherwise, the Kubernetes service for Ray Serve will not be created."
+    )
+    assert set(rig.outcomes()) == {f"error: {problem}"}
+
+
+@pytest.mark.accepts("RC-017")
+def test_two_head_services_are_named(rig: Any, values: Any) -> None:
+    rig.ready(values.ray_cluster())
+    labels = rig.get("rc-head-svc", SERVICE)["metadata"]["labels"]
+    rig.create({"metadata": {"name": "twin", "labels": labels}, "spec": {"ports": [{"port": 1}]}}, SERVICE)
+    rig.patch({"metadata": {"labels": {"touch": "1"}}})
+    rig.run(2)
+    assert rig.outcomes()[-1] == "error: 2 head service found [rc-head-svc twin]"
+
+
 @pytest.mark.accepts("RC-098")
 def test_a_refused_status_is_an_error_and_tried_again(rig: Any, values: Any) -> None:
     rig.refuse("update", "rayclusters/default/rc/status")
@@ -185,6 +207,48 @@ def test_failed_workers_of_one_pass_are_counted(rig: Any, values: Any) -> None:
     rig.run(10)
     assert "error: delete 2 unhealthy worker Pods" in rig.outcomes(since)
     assert len(rig.names("worker")) == 3
+
+
+@pytest.mark.accepts("RC-043", "RC-044")
+def test_a_pass_that_took_replicas_away_ends_with_an_error_that_says_so(rig: Any, values: Any) -> None:
+    rig.ready(values.ray_cluster(values.group(replicas=3, numOfHosts=2), enableInTreeAutoscaling=True))
+    victim, *others = rig.names("worker")
+    since = rig.now
+    rig.change_group(replicas=2, scaleStrategy={"workersToDelete": [victim]})
+    rig.run(1)
+    assert rig.outcomes(since)[0] == "error: deleted 2 worker Pods based on ScaleStrategy, requeueing"
+    since = rig.now
+    replica = rig.get(others[-1], POD)["metadata"]["labels"]["ray.io/worker-group-replica-name"]
+    rig.delete(others[-1])
+    rig.run(1)
+    assert rig.outcomes(since)[0] == f"error: cleaned up incomplete replica group {replica}, requeueing"
+
+
+@pytest.mark.accepts("RC-035", "RC-038")
+@pytest.mark.parametrize("is_named", [True, False])
+def test_a_group_waits_until_what_was_deleted_is_gone(rig: Any, values: Any, is_named: bool) -> None:
+    fields = {"enableInTreeAutoscaling": True} if is_named else {}
+    rig.ready(values.ray_cluster(values.group("a", 2), values.group("b", 1), **fields))
+    first, second = rig.names("worker", "a")
+    for name in (first, second):
+        rig.patch({"metadata": {"finalizers": ["x.org/hold"]}}, name, POD)
+    rig.change_group(0, replicas=1, **({"scaleStrategy": {"workersToDelete": [first]}} if is_named else {}))
+    rig.run(5)
+    assert rig.told("DeletedWorkerPod") == [
+        ("Normal", "Delete", f"Deleted {'pod' if is_named else 'Pod'} default/{first}")
+    ]
+    rig.change_group(0, replicas=4)
+    rig.change_group(1, replicas=2)
+    rig.run(60)
+    assert rig.names("worker", "a") == [first, second]
+    # Other groups do not wait.
+    assert len(rig.names("worker", "b")) == 2
+    rig.patch({"metadata": {"finalizers": []}}, first, POD)
+    rig.run(60)
+    assert len(rig.names("worker", "a")) == 4
+    deletions = [event for event in rig.kernel.trace.select(Kind.EVENT) if event["reason"] == "DeletedWorkerPod"]
+    # A name that stays in workersToDelete is no error once its pod is gone.
+    assert len(deletions) == 1
 
 
 @pytest.mark.accepts("RC-104")
