@@ -409,8 +409,8 @@ def test_suspended_groups_count_for_nothing(values: Any) -> None:
     worker = {"spec": {"containers": [values.container("w", "1", "1Gi")]}}
     groups = [
         values.group("a", 2, suspend=True, minReplicas=1, template=worker),
-        values.group("b", 3, minReplicas=2, maxReplicas=4, numOfHosts=2, template=worker),
         values.group("c", None, minReplicas=1, template=worker),
+        values.group("b", 3, minReplicas=2, maxReplicas=4, numOfHosts=2, template=worker),
     ]
     known = counts(values.cluster(*groups))
     assert (known.desired, known.low, known.high) == (3 * 2 + 1, 2 * 2 + 1, 4 * 2 + 5)
@@ -425,7 +425,7 @@ def test_requests_come_before_limits_and_other_resources_do_not_count() -> None:
     def template(**resources: JsonObject) -> JsonObject:
         return {"spec": {"containers": [{"resources": resources}]}}
 
-    both = template(limits={"cpu": "4", "memory": "1Gi"}, requests={"cpu": "500m", "ephemeral-storage": "9Gi"})
+    both = template(limits={"ephemeral-storage": "9Gi", "cpu": "4", "memory": "1Gi"}, requests={"cpu": "500m"})
     none = {"desiredCPU": "0", "desiredMemory": "0", "desiredGPU": "0", "desiredTPU": "0"}
     assert totals([(both, 3)]) == {**none, "desiredCPU": "1500m", "desiredMemory": "3Gi"}
     assert totals([(both, 0), ({}, 1), ({"spec": {"containers": [{}]}}, 2)]) == none
