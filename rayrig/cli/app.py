@@ -28,6 +28,13 @@ Target = Annotated[
     ),
 ]
 
+# Which API server a command works at, and as whom (`reach.Reach`).
+Kubeconfig = Annotated[Path | None, typer.Option(metavar="FILE", help="Instead of --server.")]
+KubeContext = Annotated[str, typer.Option(help="Of the kubeconfig; its current one when left out.")]
+Token = Annotated[str, typer.Option(help="Bearer token for --server.", envvar="RAYRIG_TOKEN")]
+CertificateAuthority = Annotated[Path | None, typer.Option(metavar="FILE", help="For --server by https.")]
+SkipTlsVerify = Annotated[bool, typer.Option("--insecure-skip-tls-verify", help="Trust whoever answers.")]
+
 
 @app.callback(invoke_without_command=True)
 def _root(
@@ -74,13 +81,11 @@ def why(
     seed: Annotated[int | None, typer.Option(help="Of the run; the scenario's own when left out.", min=0)] = None,
     feature_gates: Annotated[str, typer.Option(help="The operator's, as they were in the run.")] = "",
     server: Annotated[str, typer.Option(metavar="URL", help="Instead of a run: a cluster's API server.")] = "",
-    kubeconfig: Annotated[Path | None, typer.Option(metavar="FILE", help="Instead of --server.")] = None,
-    context: Annotated[str, typer.Option(help="Of the kubeconfig; its current one when left out.")] = "",
-    token: Annotated[str, typer.Option(help="Bearer token for --server.", envvar="RAYRIG_TOKEN")] = "",
-    certificate_authority: Annotated[Path | None, typer.Option(metavar="FILE", help="For --server by https.")] = None,
-    insecure_skip_tls_verify: Annotated[
-        bool, typer.Option("--insecure-skip-tls-verify", help="Trust whoever answers.")
-    ] = False,
+    kubeconfig: Kubeconfig = None,
+    context: KubeContext = "",
+    token: Token = "",
+    certificate_authority: CertificateAuthority = None,
+    insecure_skip_tls_verify: SkipTlsVerify = False,
     namespace: Annotated[str, typer.Option("--namespace", "-n", help="Of the pod; default on a cluster.")] = "",
     json: Annotated[bool, typer.Option("--json", help="Print the chain as JSON.")] = False,
 ) -> int:
@@ -209,13 +214,11 @@ def diff(
 @app.command()
 def operator(
     server: Annotated[str, typer.Option(metavar="URL", help="API server to work at.")] = "",
-    kubeconfig: Annotated[Path | None, typer.Option(metavar="FILE", help="Instead of --server.")] = None,
-    context: Annotated[str, typer.Option(help="Of the kubeconfig; its current one when left out.")] = "",
-    token: Annotated[str, typer.Option(help="Bearer token for --server.", envvar="RAYRIG_TOKEN")] = "",
-    certificate_authority: Annotated[Path | None, typer.Option(metavar="FILE", help="For --server by https.")] = None,
-    insecure_skip_tls_verify: Annotated[
-        bool, typer.Option("--insecure-skip-tls-verify", help="Trust whoever answers.")
-    ] = False,
+    kubeconfig: Kubeconfig = None,
+    context: KubeContext = "",
+    token: Token = "",
+    certificate_authority: CertificateAuthority = None,
+    insecure_skip_tls_verify: SkipTlsVerify = False,
     use_kubernetes_proxy: Annotated[
         bool, typer.Option("--use-kubernetes-proxy", help="Reach dashboards and pods through the API server.")
     ] = False,
@@ -262,13 +265,11 @@ def nodes(
         list[str], typer.Argument(metavar="[N]xRESOURCES...", help="Such as 3xcpu=8,memory=32Gi,nvidia.com/gpu=1.")
     ],
     server: Annotated[str, typer.Option(metavar="URL", help="API server to join.")] = "",
-    kubeconfig: Annotated[Path | None, typer.Option(metavar="FILE", help="Instead of --server.")] = None,
-    context: Annotated[str, typer.Option(help="Of the kubeconfig; its current one when left out.")] = "",
-    token: Annotated[str, typer.Option(help="Bearer token for --server.", envvar="RAYRIG_TOKEN")] = "",
-    certificate_authority: Annotated[Path | None, typer.Option(metavar="FILE", help="For --server by https.")] = None,
-    insecure_skip_tls_verify: Annotated[
-        bool, typer.Option("--insecure-skip-tls-verify", help="Trust whoever answers.")
-    ] = False,
+    kubeconfig: Kubeconfig = None,
+    context: KubeContext = "",
+    token: Token = "",
+    certificate_authority: CertificateAuthority = None,
+    insecure_skip_tls_verify: SkipTlsVerify = False,
     script: Annotated[
         Path | None, typer.Option(metavar="FILE", help="What containers answer and do (docs/scripted-containers.md).")
     ] = None,
@@ -286,13 +287,11 @@ def nodes(
 @app.command(name="control-plane")
 def control_plane(
     server: Annotated[str, typer.Option(metavar="URL", help="API server to work at.")] = "",
-    kubeconfig: Annotated[Path | None, typer.Option(metavar="FILE", help="Instead of --server.")] = None,
-    context: Annotated[str, typer.Option(help="Of the kubeconfig; its current one when left out.")] = "",
-    token: Annotated[str, typer.Option(help="Bearer token for --server.", envvar="RAYRIG_TOKEN")] = "",
-    certificate_authority: Annotated[Path | None, typer.Option(metavar="FILE", help="For --server by https.")] = None,
-    insecure_skip_tls_verify: Annotated[
-        bool, typer.Option("--insecure-skip-tls-verify", help="Trust whoever answers.")
-    ] = False,
+    kubeconfig: Kubeconfig = None,
+    context: KubeContext = "",
+    token: Token = "",
+    certificate_authority: CertificateAuthority = None,
+    insecure_skip_tls_verify: SkipTlsVerify = False,
     controllers: Annotated[
         str, typer.Option(metavar="LIST", help="As kube-controller-manager takes them: *, NAME, -NAME, by commas.")
     ] = "*",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from random import Random
+from typing import Any
 
 from rayrig_backends.asyncio_runtime import AsyncioRuntime
 from rayrig_backends.cluster.connection import Connection
@@ -12,7 +13,7 @@ from rayrig_backends.cluster.kubernetes_client import HttpKubernetesClient
 from rayrig_backends.cluster.watch_stream import HttpWatchStream
 from rayrig_core.errors import ApiError, InputError, api_error
 from rayrig_core.http import HttpFailure
-from rayrig_core.objects import Json, JsonObject
+from rayrig_core.objects import JsonObject
 from rayrig_core.resource_types import ResourceType
 
 _TRACE_KEEP = 20_000
@@ -67,36 +68,15 @@ class ActorsProcess:
 class ActorsClient(HttpKubernetesClient):
     """An API server that does not answer is one that refuses for now (503): actors know `ApiError` only, and try again."""
 
-    async def watch(
-        self,
-        resource: ResourceType,
-        namespace: str = "",
-        *,
-        resource_version: str = "",
-        label_selector: str = "",
-        field_selector: str = "",
-    ) -> HttpWatchStream:
+    async def watch(self, resource: ResourceType, namespace: str = "", **options: str) -> HttpWatchStream:
         try:
-            return await super().watch(
-                resource,
-                namespace,
-                resource_version=resource_version,
-                label_selector=label_selector,
-                field_selector=field_selector,
-            )
+            return await super().watch(resource, namespace, **options)
         except HttpFailure as failure:
             raise _unavailable(failure) from None
 
-    async def _call(
-        self,
-        method: str,
-        path: str,
-        query: dict[str, str] | None = None,
-        body: Json = None,
-        content_type: str = "application/json",
-    ) -> JsonObject:
+    async def _call(self, *args: Any, **options: Any) -> JsonObject:
         try:
-            return await super()._call(method, path, query, body, content_type)
+            return await super()._call(*args, **options)
         except HttpFailure as failure:
             raise _unavailable(failure) from None
 

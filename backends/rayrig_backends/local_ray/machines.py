@@ -103,19 +103,9 @@ class Machines:
 
     # Requests
 
-    def request(
-        self,
-        method: str,
-        path: str,
-        *,
-        node: str = "head",
-        port: int = 8000,
-        body: bytes = b"",
-        headers: Mapping[str, str] | None = None,
-        timeout_s: float = 30.0,
-    ) -> HttpResponse:
-        """Ask a node's proxy. Raises `HttpFailure` when no answer comes."""
-        return self.send(method, path, node=node, port=port, body=body, headers=headers, timeout_s=timeout_s).result()
+    def request(self, method: str, path: str, **options: Any) -> HttpResponse:
+        """Ask a node's proxy; options are those of `send`. Raises `HttpFailure` when no answer comes."""
+        return self.send(method, path, **options).result()
 
     def send(
         self,
@@ -128,7 +118,7 @@ class Machines:
         headers: Mapping[str, str] | None = None,
         timeout_s: float = 30.0,
     ) -> Pending[HttpResponse]:
-        """`request`, without waiting for its answer."""
+        """Begin a request to a node's proxy."""
         url = f"http://{self.nodes[node].ip}:{port}{path}"
         return self.begin(self._http.request, method, url, body=body, headers=headers, timeout_s=timeout_s)
 
