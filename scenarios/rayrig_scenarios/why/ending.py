@@ -33,6 +33,10 @@ _ACTORS = {
     "drain": "a drain",
 }
 _CONTROLLERS = {
+    "replicaset-controller": "the ReplicaSet controller",
+    "statefulset-controller": "the StatefulSet controller",
+    "daemonset-controller": "the DaemonSet controller",
+    "job-controller": "the Job controller",
     "kube-controller-manager/pod-gc": "the garbage collector of pods",
 }
 _EVENT_NEAR_NS = NS
@@ -150,9 +154,9 @@ def _reasons(asked: TraceEvent, pod: JsonObject, evidence: Evidence) -> list[Lin
         if is_near and is_telling and str(event["reason"]).startswith("Deleted"):
             links.append(Link(one_line(event["message"]), event.t_ns, (), event.seq))
             break
-    links += _fewer_wanted(pod, asked, evidence)
+    links += _fewer_wanted(pod, asked, evidence) or _scaled(pod, asked, evidence)
     causes = causes_of(evidence, asked.seq)
-    retired = _retirement(cluster, evidence) if cluster else []
+    retired = why_retired(cluster, evidence) if cluster else []
     if retired and any(f"RayCluster {cluster}:" in link.text for link in causes):
         return [*links, *[link for link in causes if f"RayCluster {cluster}:" in link.text], *retired]
     return [*links, *causes]
@@ -180,7 +184,35 @@ def _fewer_wanted(pod: JsonObject, asked: TraceEvent, evidence: Evidence) -> lis
     return found
 
 
-def _retirement(cluster: str, evidence: Evidence) -> list[Link]:
+def _scaled(pod: JsonObject, asked: TraceEvent, evidence: Evidence) -> list[Link]:
+    """What the Deployment said of its ReplicaSet last: a roll-out, or a smaller size."""
+    owner = controller_of(pod)
+    if owner is None or owner.get("kind") != "ReplicaSet":
+        return []
+    said = [
+        event
+        for event in evidence.trace_select(Kind.EVENT)
+        if event["reason"] == "ScalingReplicaSet" and f"down replica set {owner['name']} " in str(event["message"])
+    ]
+    near = [event for event in said if event.t_ns <= asked.t_ns + _EVENT_NEAR_NS]
+    if not near:
+        return []
+    last = near[-1]
+    deployment = last.subject.rpartition("/")[2]
+    text = f"Deployment {deployment} has " + str(last["message"])[:1].lower() + str(last["message"])[1:]
+    return [Link(text, last.t_ns, (), last.seq), *_step_behind(last, evidence)]
+
+
+def _step_behind(event: TraceEvent, evidence: Evidence) -> list[Link]:
+    """The step that an event goes back to."""
+    assert evidence.trace is not None
+    for cause in evidence.trace.causes_of(event.seq):
+        if cause.kind is Kind.STEP:
+            return [Link(f"the scenario took the step: {cause['detail']}", cause.t_ns, (), cause.seq)]
+    return []
+
+
+def why_retired(cluster: str, evidence: Evidence) -> list[Link]:
     """Why the operator no longer uses a Ray cluster: another has taken over, which the user's change brought about."""
     notes = evidence.trace_select(Kind.NOTE)
     unused = [e for e in notes if f"RayCluster {cluster} is no longer used" in str(e["detail"])]
@@ -206,16 +238,12 @@ def _retirement(cluster: str, evidence: Evidence) -> list[Link]:
 
 def _step_that_changed(service: str, created: TraceEvent, evidence: Evidence) -> list[Link]:
     """The step whose write of the RayService came last before a cluster was created."""
-    assert evidence.trace is not None
     writes = [
         event
         for event in evidence.trace_events(service, Kind.API_WRITE)
         if event.actor.startswith(_USERS) and event.seq < created.seq
     ]
-    for cause in evidence.trace.causes_of(writes[-1].seq) if writes else ():
-        if cause.kind is Kind.STEP:
-            return [Link(f"the scenario took the step: {cause['detail']}", cause.t_ns, (), cause.seq)]
-    return []
+    return _step_behind(writes[-1], evidence) if writes else []
 
 
 def _owner(pod: JsonObject, evidence: Evidence) -> list[Link]:

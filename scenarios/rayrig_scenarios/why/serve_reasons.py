@@ -15,6 +15,7 @@ from rayrig_core.resources.labels import CLUSTER, HEAD, NODE_TYPE
 from rayrig_core.trace import TraceEvent
 from rayrig_scenarios.why.causes import causes_of, lasting_fault, with_causes
 from rayrig_scenarios.why.chain import Link
+from rayrig_scenarios.why.ending import why_retired
 from rayrig_scenarios.why.evidence import Evidence, key_text
 from rayrig_scenarios.why.ray_picture import RayPicture
 from rayrig_scenarios.why.stages import Stage, spec_of_container, standing, status_of_container
@@ -27,6 +28,7 @@ GCS_PATHS = ("/api/gcs_healthz",)
 #: KubeRay's init container of workers.
 GCS_WAIT = "wait-gcs-ready"
 _MOST_LINES = 8
+_WHOLE = 100
 
 #: Explains another pod: the head, of which a worker says that it is not ready.
 ExplainPod = Callable[[JsonObject], list[Link]]
@@ -260,7 +262,7 @@ def _where_replicas_went(pod: JsonObject, picture: RayPicture, evidence: Evidenc
         event for event in picture.replicas.values() if event["node"] == name_of(pod) and event["state"] == "STOPPING"
     ]
     if not stopping:
-        return []
+        return [_where_replicas_are(picture), *_target_capacity(pod, evidence)]
     last = max(stopping, key=lambda event: event.seq)
     return [_link(last), *causes_of(evidence, last.seq)]
 
@@ -280,7 +282,27 @@ def why_no_replica(pod: JsonObject, picture: RayPicture, evidence: Evidence, exp
         controller = picture.controller
         assert controller is not None
         return [Link("Serve has no applications yet", controller.t_ns, (), controller.seq)]
-    return _deployments_in_trouble(picture, evidence) or [_where_replicas_are(picture)]
+    return _deployments_in_trouble(picture, evidence) or [
+        _where_replicas_are(picture),
+        *_target_capacity(pod, evidence),
+    ]
+
+
+def _target_capacity(pod: JsonObject, evidence: Evidence) -> list[Link]:
+    """An incremental upgrade lets a Ray cluster have only a share of its replicas, and none when it is over."""
+    for service in evidence.ray_services:
+        for slot in ("activeServiceStatus", "pendingServiceStatus"):
+            known = (service.get("status") or {}).get(slot) or {}
+            share = known.get("targetCapacity")
+            is_its = known.get("rayClusterName") == labels_of(pod)[CLUSTER] and namespace_of(service) == namespace_of(
+                pod
+            )
+            if is_its and share is not None and int(share) < _WHOLE:
+                text = (
+                    f"RayService {name_of(service)} gives this Ray cluster {share} % of its capacity during the upgrade"
+                )
+                return [Link(text)]
+    return why_retired(labels_of(pod)[CLUSTER], evidence)
 
 
 def _why_no_replica_runs(picture: RayPicture, evidence: Evidence) -> list[Link]:
@@ -333,11 +355,11 @@ def _where_replicas_are(picture: RayPicture) -> Link:
         return Link(text, since_ns, tuple(lines[:_MOST_LINES]))
     starting = [event for event in replicas.values() if event["state"] == "STARTING"]
     if not replicas:
-        deploying = list(picture.applications.values())[-1]
-        return Link(
-            f"no replica has been started yet: {subject_text((deploying.subject,))} is {tell(deploying)}",
-            deploying.t_ns,
-        )
+        newest = list(picture.applications.values())[-1]
+        if newest["status"] == "RUNNING":
+            return Link("Serve is to run no replica at all", newest.t_ns, (), newest.seq)
+        text = f"no replica has been started yet: {subject_text((newest.subject,))} is {tell(newest)}"
+        return Link(text, newest.t_ns, (), newest.seq)
     last = max(replicas.values(), key=lambda event: event.seq)
     text = "every replica has its place on another node, and no further one is asked for"
     if starting:

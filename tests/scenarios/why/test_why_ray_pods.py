@@ -334,3 +334,38 @@ def test_a_worker_group_that_was_made_smaller() -> None:
         "it is gone: deleted by the operator",
         "worker group ladders is to have 1 replicas instead of 2",
     ]
+
+
+def test_an_incremental_upgrade_that_is_over_leaves_the_old_cluster_without_replicas() -> None:
+    result = performed("incremental-upgrade")
+    (worker, *_) = ray_pods(result, "worker", 0)
+    drained = [event for event in result.trace.select(Kind.PROXY) if event.subject.endswith(worker)]
+    gone_ns = next(event.t_ns for event in drained if event["state"] == "GONE")
+    chain = result.why(worker, gone_ns / NS + 1)
+    assert [without_names(link.text) for link in chain.links] == [
+        "the readiness probe of ray-worker fails",
+        "no Serve proxy runs on it, for it has no replica",
+        "Serve is to run no replica at all",
+        *map(
+            without_names,
+            [
+                "RayService fruit-stand: RayCluster fruit-stand-ldpsv is no longer used, to be deleted in 60 s",
+                "RayService fruit-stand: RayCluster fruit-stand-4qqt2 is active now instead of fruit-stand-ldpsv",
+                "RayCluster fruit-stand-4qqt2 was created for a changed RayService",
+            ],
+        ),
+        "the scenario took the step: change the Ray version",
+    ]
+
+
+def test_a_roll_out_is_what_deletes_the_pods_of_a_deployment() -> None:
+    result = performed("sigterm-ignored")
+    deletions = [
+        e for e in result.trace.select(Kind.API_WRITE) if e["verb"] == "delete" and e["detail"] == "terminating"
+    ]
+    first = next(event for event in deletions if event.subject.startswith("pods/"))
+    chain = result.why(first.subject.removeprefix("pods/"), first.t_s + 1)
+    first_link, scaled, step = chain.links
+    assert first_link.text == "it is being deleted by the ReplicaSet controller"
+    assert scaled.text.startswith("Deployment api has scaled down replica set api-")
+    assert step.text.startswith("the scenario took the step: ")
