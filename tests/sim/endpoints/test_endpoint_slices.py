@@ -246,6 +246,27 @@ def test_the_slice_goes_with_its_service(hollow_cluster: Cluster) -> None:
     cluster.run(story())
 
 
+def test_pods_of_a_service_on_its_way_out_change_after_its_slice_is_gone(hollow_cluster: Cluster) -> None:
+    cluster = hollow_cluster
+
+    async def story() -> None:
+        await cluster.add_nodes(NodeSpec("n1"))
+        await cluster.add_service("svc", {"app": "a"})
+        await cluster.add_pod("p", labels={"app": "a"})
+        await cluster.run_pod("p", "10.244.0.2")
+        await _settle(cluster)
+        held = {"metadata": {"finalizers": ["example.com/held"]}}
+        await cluster.client.patch(SERVICE, "svc", held, "default")
+        await cluster.client.delete(SERVICE, "svc", "default")
+        (slice_,) = await _slices(cluster)
+        await cluster.client.delete(ENDPOINT_SLICE, slice_["metadata"]["name"], "default")
+        await _settle(cluster)
+        await cluster.run_pod("p", "10.244.0.2", ready=False)
+        await _settle(cluster)
+
+    cluster.run(story())
+
+
 def _endpoint(number: int, **conditions: bool) -> dict[str, Any]:
     return {
         "addresses": [f"10.0.{number // 250}.{number % 250}"],

@@ -206,6 +206,7 @@ class EndpointSliceController:
         if type_ is WatchType.DELETED:
             if known is not None:
                 del followed.slices[name_of(new)]
+                followed.is_whole = True
                 if not is_being_deleted(followed.service):
                     self._touch(followed, cause)
         elif known is not None and _version(known) >= _version(new):
