@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 
 import pytest
 from why_telling import assert_told, details, ray_pods, stages, story, without_names
 
+from rayrig_backends.memory import MemoryWorld
+from rayrig_backends.world import World, WorldSpec
 from rayrig_core.objects import labels_of, name_of
 from rayrig_core.resources.labels import NODE_TYPE
 from rayrig_core.timestamps import NS
@@ -369,3 +372,17 @@ def test_a_roll_out_is_what_deletes_the_pods_of_a_deployment() -> None:
     assert first_link.text == "it is being deleted by the ReplicaSet controller"
     assert scaled.text.startswith("Deployment api has scaled down replica set api-")
     assert step.text.startswith("the scenario took the step: ")
+
+
+@pytest.mark.parametrize("name", ["unready-worker", "gpu-service", "slow-readiness", "head-crash-without-gcs-ft"])
+def test_probes_are_told_alike_whether_each_is_made_or_not(name: str) -> None:
+    """Probes whose answer cannot have changed are not made; their times are computed."""
+
+    def every_turn(spec: WorldSpec) -> World:
+        return MemoryWorld(replace(spec, elide_idle=False))
+
+    made = run(load(name), world_factory=every_turn)
+    computed = performed(name)
+    assert made.digest == computed.digest
+    assert made.record.probes == computed.record.probes
+    assert made.why_each() == computed.why_each()
