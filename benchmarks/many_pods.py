@@ -86,7 +86,9 @@ class ManyPods:
 
     def _client(self, actor: str) -> KubernetesClient:
         draw_ns, rng = _CALIBRATION.api_latency.draw_ns, self.kernel.streams.stream(f"api-latency/{actor}")
-        return InProcessClient(self.api, self.kernel, actor=actor, latency=lambda verb: draw_ns(rng) / NS)
+        return InProcessClient(
+            self.api, self.kernel, actor=actor, latency=lambda verb: draw_ns(rng) / NS, shares_answers=True
+        )
 
     def _add_node(self, number: int) -> None:
         kernel, name = self.kernel, f"node-{number}"

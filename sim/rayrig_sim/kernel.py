@@ -12,7 +12,7 @@ from heapq import heappop, heappush
 from typing import Any, Generic, TypeVar, cast
 
 import simpy
-from simpy.events import NORMAL, URGENT, Event
+from simpy.events import NORMAL, PENDING, URGENT, Event
 
 from rayrig_core.idle import Recurrence, Turn
 from rayrig_core.ports import Cancelled, Signal
@@ -56,7 +56,7 @@ class Sleep(_Awaitable):
         self._value = None
         self._ok = True
         self._defused = False
-        env.schedule(self, NORMAL, delay_ns)
+        heappush(env._queue, (env._now + delay_ns, NORMAL, next(env._eid), self))
 
 
 class _Timer(Sleep):
@@ -80,8 +80,11 @@ class KernelSignal(_Awaitable, Generic[T]):
     """One-shot event with a value (port `Signal`)."""
 
     def set(self, value: T) -> None:
-        if not self.triggered:
-            self.succeed(value)
+        if self._value is PENDING:
+            self._ok = True
+            self._value = value
+            env = self.env
+            heappush(env._queue, (env._now, NORMAL, next(env._eid), self))
 
     @property
     def is_set(self) -> bool:
@@ -103,11 +106,12 @@ class Actor(_Awaitable):
         self._target: Event = self._wake(URGENT)
 
     def _wake(self, priority: int = NORMAL) -> Event:
-        start = Event(self.env)
+        env = self.env
+        start = Event(env)
         start._ok = True
         start._value = None
         start.callbacks = [self._on_event]
-        self.env.schedule(start, cast(Any, priority))
+        heappush(env._queue, (env._now, cast(Any, priority), next(env._eid), start))
         return start
 
     @property
@@ -148,13 +152,19 @@ class Actor(_Awaitable):
                 event = target
         except StopIteration as end:
             self.succeed(end.value)
+            self._let_go()
         except Cancelled:
             self.was_cancelled = True
             self.succeed(None)
+            self._let_go()
         except Exception as error:
             self.fail(ActorFailed(self.name, kernel.monotonic_ns(), error))
         finally:
             kernel.current = previous
+
+    def _let_go(self) -> None:
+        """It has ended: nothing of it is to wait for the collector of cycles."""
+        del self._on_event, self._target
 
 
 class Kernel:

@@ -114,6 +114,20 @@ class InProcessClient:
         return f"{target}/{subresource}" if subresource else target
 
     async def _call(self, call: ApiCall) -> JsonObject:
+        if self._faults is None:
+            # Nothing can strike: only time passes.
+            if self._latency is None:
+                return self._given(self.server.call(call), call.body)
+            half_s = self._latency(call.verb) / 2
+            sleep = self._runtime.sleep
+            await sleep(half_s)
+            try:
+                answer = self.server.call(call)
+            except status.ApiError:
+                await sleep(half_s)
+                raise
+            await sleep(half_s)
+            return self._given(answer, call.body)
         target = self._target(call.resource, call.namespace, call.name, call.subresource)
         half, reaction = await self._before(call.verb, target)
         if isinstance(reaction, faultpoints.StaleRead):
@@ -167,6 +181,8 @@ class InProcessClient:
     ) -> JsonObject:
         meta = obj.get("metadata") or {}
         namespace = namespace or str(meta.get("namespace") or "")
+        if self._faults is None:
+            return await self._call(ApiCall("create", resource, namespace, body=obj, dry_run=dry_run))
         target = self._target(resource, namespace, str(meta.get("name") or meta.get("generateName") or ""))
         half, reaction = await self._before("create", target)
         try:

@@ -161,8 +161,8 @@ class NamespaceController:
 
     async def _finalize(self, namespace: JsonObject) -> None:
         left = [entry for entry in (namespace.get("spec") or {}).get("finalizers") or () if entry != _FINALIZER]
-        namespace["spec"] = {**(namespace.get("spec") or {}), "finalizers": left}
-        await self._client.update(NAMESPACE, namespace, subresource="finalize")
+        body = {**namespace, "spec": {**(namespace.get("spec") or {}), "finalizers": left}}
+        await self._client.update(NAMESPACE, body, subresource="finalize")
 
 
 #: The conditions in their order, with reason and message of when nothing is wrong.

@@ -9,7 +9,7 @@ anew.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar, cast
 
 from rayrig_core.errors import ApiError, Gone
 from rayrig_core.objects import JsonObject, labels_of
@@ -19,6 +19,7 @@ from rayrig_core.resource_types import ResourceType
 #: (type, the object before or None, the object now — the last state for DELETED —, trace event of the write).
 ChangeHandler: TypeAlias = Callable[[WatchType, JsonObject | None, JsonObject, int | None], None]
 Key: TypeAlias = tuple[str, str]
+T = TypeVar("T")
 
 #: Pause before listing again after the API server refused, doubling up to the greatest. Source: client-go's reflector.
 _FIRST_RETRY_S = 0.8
@@ -224,6 +225,7 @@ class ObjectCaches:
         self._client = client
         self._caches: dict[ResourceType, ObjectCache] = {}
         self._actors: dict[ResourceType, Task[None]] = {}
+        self._shared: dict[object, object] = {}
 
     def of(self, resource: ResourceType) -> ObjectCache:
         """The cache of that type; its actor is started with the first call."""
@@ -232,6 +234,13 @@ class ObjectCaches:
             cache = self._caches[resource] = ObjectCache(self._runtime, self._client, resource)
             self._actors[resource] = self._runtime.spawn(f"{self.component}/watch/{resource}", cache.run())
         return cache
+
+    def shared(self, make: Callable[[ObjectCaches], T]) -> T:
+        """What `make` made of these caches when it was first asked for: an index that several controllers read."""
+        found = self._shared.get(make)
+        if found is None:
+            found = self._shared[make] = make(self)
+        return cast(T, found)
 
     def drop(self, resource: ResourceType) -> None:
         """End the cache of a type that is no longer served; what waits for its first list goes on."""

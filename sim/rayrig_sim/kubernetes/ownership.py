@@ -165,4 +165,9 @@ def without_references(obj: JsonObject, dead: Sequence[str]) -> list[JsonObject]
 
 def ownership_changed(old: Mapping[str, object], new: Mapping[str, object]) -> bool:
     """Whether two metadata differ in anything the collector looks at."""
-    return any(old.get(name) != new.get(name) for name in ("ownerReferences", "deletionTimestamp", "finalizers", "uid"))
+    return (
+        old.get("ownerReferences") != new.get("ownerReferences")
+        or old.get("deletionTimestamp") != new.get("deletionTimestamp")
+        or old.get("finalizers") != new.get("finalizers")
+        or old.get("uid") != new.get("uid")
+    )

@@ -51,9 +51,9 @@ class _Protection:
         try:
             current = await self._client.get(self._resource, key[1], key[0])
             if self._holds(current):
-                metadata = current["metadata"]
+                metadata = dict(current["metadata"])
                 metadata["finalizers"] = [each for each in metadata["finalizers"] if each != self._finalizer]
-                await self._client.update(self._resource, current)
+                await self._client.update(self._resource, {**current, "metadata": metadata})
         except NotFound:
             return
 

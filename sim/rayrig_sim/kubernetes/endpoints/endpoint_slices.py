@@ -297,6 +297,8 @@ class EndpointSliceController:
         for ports, endpoints in plan.create:
             written = await self._client.create(ENDPOINT_SLICE, _new_slice(service, ports, endpoints), namespace)
             followed.slices[name_of(written)] = written
+            for each in endpoints:
+                followed.places[namespace, each["targetRef"]["name"]] = name_of(written)
         for name in plan.delete:
             followed.slices.pop(name, None)
             try:
@@ -349,8 +351,10 @@ class EndpointSliceController:
         return any((namespace, name) in waiting for waiting in self._waiting_for_node.values())
 
     def _plan_changes(self, followed: _Followed) -> SlicePlan | None:
-        """As `plan_slices`, for the members that changed; None when a slice is to come or to go. Tells of it, too."""
+        """As `plan_slices`, for the members that changed; None when a slice is to go. Tells of it, too."""
         service, slices, places = followed.service, followed.slices, followed.places
+        ports = followed.ports
+        assert ports is not None
         now: dict[Key, JsonObject | None] = {}
         drafts: dict[str, list[JsonObject]] = {}
         fresh: list[tuple[int, Key, JsonObject]] = []
@@ -359,7 +363,7 @@ class EndpointSliceController:
             pod = self._pods.get(key[1], key[0]) if key in followed.members else None
             if pod is not None and is_listed(pod):
                 node = self._nodes.get((pod.get("spec") or {}).get("nodeName") or "")
-                if node is None or resolve_ports(service, pod) != followed.ports:
+                if node is None or resolve_ports(service, pod) != ports:
                     return None
                 endpoint = endpoint_of(service, pod, node)
             before = followed.listed.get(key)
@@ -394,10 +398,12 @@ class EndpointSliceController:
                     draft.append(endpoint)
                     filled[key] = place
                 left += room
-        if left < len(fresh) or not all(drafts.values()):
+        if not all(drafts.values()):
             return None
+        beyond = [endpoint for _, _, endpoint in fresh[left:]]
         followed.changed.clear()
-        plan = SlicePlan(update=[(slice_, drafts[name]) for name, slice_ in slices.items() if name in drafts])
+        create = [(ports, beyond[n : n + SLICE_CAPACITY]) for n in range(0, len(beyond), SLICE_CAPACITY)]
+        plan = SlicePlan(create, update=[(slice_, drafts[name]) for name, slice_ in slices.items() if name in drafts])
         if now:
             self._tell_changes(followed, now)
         for key, found in now.items():

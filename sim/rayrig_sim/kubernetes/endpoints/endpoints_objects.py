@@ -5,7 +5,7 @@ Pods on their way out are left out at once, other than in slices. Source: kubern
 
 from __future__ import annotations
 
-from bisect import bisect_left, insort
+from bisect import bisect_left
 from collections.abc import Sequence
 
 from rayrig_core.errors import NotFound
@@ -38,8 +38,31 @@ _MANAGER = "endpoint-controller"
 _CHANGED = "endpoints.kubernetes.io/last-change-trigger-time"
 #: (name, number, protocol, application protocol).
 _Port = tuple[str, int, str, str]
-#: (address, uid, what is written of it): no two are of one pod.
-_Shown = tuple[str, str, JsonObject]
+#: (address, uid).
+_Place = tuple[str, str]
+
+
+class _Addresses:
+    """Addresses in the order of their places."""
+
+    __slots__ = ("places", "shown")
+
+    def __init__(self) -> None:
+        self.places: list[_Place] = []
+        self.shown: list[JsonObject] = []
+
+    def put(self, place: _Place, address: JsonObject) -> None:
+        index = bisect_left(self.places, place)
+        self.places.insert(index, place)
+        self.shown.insert(index, address)
+
+    def remove(self, place: _Place) -> None:
+        index = bisect_left(self.places, place)
+        del self.places[index], self.shown[index]
+
+    def clear(self) -> None:
+        self.places.clear()
+        self.shown.clear()
 
 
 class _Followed:
@@ -56,41 +79,40 @@ class _Followed:
         self.is_whole = True
         #: Addresses of members when all of them have the same ports, in order, and what is shown of each member.
         self.ports: tuple[_Port, ...] = ()
-        self.ready: list[_Shown] = []
-        self.unready: list[_Shown] = []
-        self.addresses: dict[Key, tuple[bool, _Shown]] = {}
+        self.ready = _Addresses()
+        self.unready = _Addresses()
+        self.addresses: dict[Key, tuple[bool, _Place]] = {}
 
     def take(self, key: Key, pod: JsonObject | None) -> bool:
         """Look at a member, or at one that went. False when its ports are not those of the others."""
         had = self.addresses.pop(key, None)
         if had is not None:
-            order = self.ready if had[0] else self.unready
-            del order[bisect_left(order, had[1])]
+            (self.ready if had[0] else self.unready).remove(had[1])
         entry = _entry(self.service, pod) if pod is not None else None
         if entry is None:
             return True
-        ports, is_ready, shown = entry
+        ports, is_ready, place, address = entry
         if not self.addresses:
             self.ports = ports
         elif ports != self.ports:
             return False
-        insort(self.ready if is_ready else self.unready, shown)
-        self.addresses[key] = (is_ready, shown)
+        (self.ready if is_ready else self.unready).put(place, address)
+        self.addresses[key] = (is_ready, place)
         return True
 
     def subsets(self) -> list[JsonObject]:
         """As `subsets_of`, of what was taken."""
         subset: JsonObject = {}
-        if self.ready:
-            subset["addresses"] = [address for _, _, address in self.ready]
-        if self.unready:
-            subset["notReadyAddresses"] = [address for _, _, address in self.unready]
+        if self.ready.shown:
+            subset["addresses"] = self.ready.shown.copy()
+        if self.unready.shown:
+            subset["notReadyAddresses"] = self.unready.shown.copy()
         if subset:
             subset["ports"] = [_port_json(port) for port in self.ports]
         return [subset] if subset else []
 
 
-def _entry(service: JsonObject, pod: JsonObject) -> tuple[tuple[_Port, ...], bool, _Shown] | None:
+def _entry(service: JsonObject, pod: JsonObject) -> tuple[tuple[_Port, ...], bool, _Place, JsonObject] | None:
     """Ports, readiness and address of a pod that is to be listed."""
     spec = service["spec"]
     always = bool(spec.get("publishNotReadyAddresses"))
@@ -102,7 +124,7 @@ def _entry(service: JsonObject, pod: JsonObject) -> tuple[tuple[_Port, ...], boo
         number = target_port(port, pod)
         if number is not None:
             ports.append((port.get("name") or "", number, port.get("protocol") or "TCP", port.get("appProtocol") or ""))
-    return tuple(ports), always or has_condition(pod, "Ready"), (ip, uid_of(pod), _address(service, pod))
+    return tuple(ports), always or has_condition(pod, "Ready"), (ip, uid_of(pod)), _address(service, pod)
 
 
 class EndpointsController:

@@ -79,12 +79,13 @@ class StatusManager:
             # The answer to a write of our own was newer than this.
             return
         entry.pod = pod
+        before = entry.api_status
         entry.api_status = pod.get("status") or {}
         if entry.is_dirty or entry.status is None:
             return
         if entry.is_finished and pod["metadata"].get("deletionTimestamp") and not entry.is_deleted:
             self._mark(uid, entry)
-        elif self._was_overwritten(entry):
+        elif entry.api_status is not before and self._was_overwritten(entry):
             self._pass_soon()
 
     def forget(self, uid: str) -> None:

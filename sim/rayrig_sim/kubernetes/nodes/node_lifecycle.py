@@ -69,7 +69,7 @@ class NodeLifecycleController:
         self._recorder = recorder
         self._phase_ns = rng.randrange(MONITOR_PERIOD_NS)
         self._nodes = caches.of(NODE)
-        self._pods = PodsByNode(caches)
+        self._pods = caches.shared(PodsByNode)
         self._health: dict[str, _Health] = {}
         #: Nodes that may need a pass: of the others nothing has changed since it was found that they don't.
         self._restless: dict[str, None] = {}

@@ -32,7 +32,7 @@ class PodGarbageCollector:
         self._rng = rng
         self._phase_ns = rng.randrange(PASS_NS)
         self._nodes = caches.of(NODE)
-        self._pods = PodsByNode(caches)
+        self._pods = caches.shared(PodsByNode)
         #: Missing nodes: the pass from which on their pods are collected.
         self._due_ns: dict[str, int] = {}
         self._wake = runtime.signal()

@@ -26,8 +26,13 @@ class PodsByNode:
     def _on_pod(self, type_: WatchType, old: JsonObject | None, new: JsonObject, cause: int | None) -> None:
         meta = new["metadata"]
         key = (meta.get("namespace", ""), meta["name"])
-        before = ((old or {}).get("spec") or {}).get("nodeName")
         node = (new.get("spec") or {}).get("nodeName")
+        if old is None:
+            before = None
+        elif old["spec"] is new["spec"]:
+            before = node
+        else:
+            before = (old.get("spec") or {}).get("nodeName")
         if before and (before != node or type_ is WatchType.DELETED):
             self._drop(before, key)
         if node and type_ is not WatchType.DELETED:

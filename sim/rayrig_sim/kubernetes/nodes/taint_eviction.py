@@ -42,7 +42,7 @@ class TaintEvictionController:
         self._pod_cache = caches.of(POD)
         self._taints: dict[str, tuple[Taint, ...]] = {}
         self._timers: dict[str, _Timer] = {}
-        self._pods = PodsByNode(caches)
+        self._pods = caches.shared(PodsByNode)
         self._pod_cache.on_change(self._on_pod)
         caches.of(NODE).on_change(self._on_node)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from rayrig_core.objects import JsonObject, is_being_deleted, labels_of, name_of, namespace_of, uid_of
 from rayrig_sim.kubernetes.scheduling.requests import Requests, pod_requests
@@ -15,6 +15,7 @@ from rayrig_sim.kubernetes.selectors import (
 )
 from rayrig_sim.kubernetes.taints import Toleration, tolerations_of
 
+_REMEMBERED = 1024
 HostPort = tuple[str, str, int]
 
 
@@ -110,6 +111,29 @@ def pod_needs(pod: JsonObject) -> PodNeeds:
         claims=claim_names(pod),
         is_terminating=is_being_deleted(pod),
     )
+
+
+class NeedsParser:
+    """`pod_needs`, which remembers what it made of specs that pods share."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[int, str, tuple[tuple[str, str], ...]], tuple[JsonObject, PodNeeds]] = {}
+
+    def needs(self, pod: JsonObject) -> PodNeeds:
+        spec = pod.get("spec")
+        if spec is None:
+            return pod_needs(pod)
+        key = (id(spec), namespace_of(pod), tuple(labels_of(pod).items()))
+        found = self._known.get(key)
+        if found is not None:
+            # What is remembered holds its spec: no other has its address.
+            return replace(found[1], uid=uid_of(pod), name=name_of(pod), is_terminating=is_being_deleted(pod))
+        needs = pod_needs(pod)
+        if not needs.claims:
+            if len(self._known) >= _REMEMBERED:
+                self._known.clear()
+            self._known[key] = (spec, needs)
+        return needs
 
 
 def claim_names(pod: JsonObject) -> tuple[str, ...]:

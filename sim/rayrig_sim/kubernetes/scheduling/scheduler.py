@@ -7,7 +7,7 @@ the next one, as the real scheduler does. Nothing is tried periodically. Source:
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from random import Random
 
 from rayrig_core.errors import ApiError, NotFound
@@ -41,7 +41,7 @@ from rayrig_sim.kubernetes.scheduling.hints import (
     lost_node_helps,
     new_node_helps,
 )
-from rayrig_sim.kubernetes.scheduling.needs import PodNeeds, pod_needs
+from rayrig_sim.kubernetes.scheduling.needs import NeedsParser, PodNeeds
 from rayrig_sim.kubernetes.scheduling.preemption import Eviction, plan_preemption
 from rayrig_sim.kubernetes.scheduling.queue import Place, QueuedPod, SchedulingQueue
 from rayrig_sim.kubernetes.scheduling.reasons import NO_NODES, refused_message, unschedulable_message
@@ -94,6 +94,7 @@ class Scheduler:
         self._spread_groups: dict[tuple[str, tuple[tuple[str, str], ...]], LabelSelector | None] = {}
         self._queue = SchedulingQueue(phase_ns=rng.randrange(30 * NS))
         self._needs: dict[str, PodNeeds] = {}
+        self._parser = NeedsParser()
         self._nominated: dict[str, tuple[PodNeeds, str]] = {}
         self._said: dict[str, str] = {}
         self._wake = runtime.signal()
@@ -365,7 +366,12 @@ class Scheduler:
             return
         self._queue.remove(uid)
         self._nominated.pop(uid, None)
-        needs = self._needs[uid] = pod_needs(new)
+        had = self._needs.get(uid)
+        if had is not None and old is not None and old["spec"] is new["spec"] and labels_of(old) == labels_of(new):
+            needs = replace(had, is_terminating=is_being_deleted(new))
+        else:
+            needs = self._parser.needs(new)
+        self._needs[uid] = needs
         self._cluster.put_pod(needs, node)
         if not known or (old is not None and labels_of(old) != labels_of(new)):
             self._wake_pods(lambda entry: assigned_pod_helps(entry, needs), cause)
@@ -380,7 +386,7 @@ class Scheduler:
         if entry is None:
             if is_being_deleted(new):
                 return
-            entry = self._queue.add(new, pod_needs(new), gated=gated)
+            entry = self._queue.add(new, self._parser.needs(new), gated=gated)
             entry.cause = cause
             entry.nominated = (new.get("status") or {}).get("nominatedNodeName") or ""
             if gated and condition_of(new, "PodScheduled") is None:
@@ -390,7 +396,7 @@ class Scheduler:
             entry.pod = new
             if old is None or not _differs(old, new):
                 return
-            entry.needs = pod_needs(new)
+            entry.needs = self._parser.needs(new)
             entry.cause = cause
             if entry.place is Place.GATED and not gated:
                 self._queue.activate(entry)

@@ -37,7 +37,12 @@ class PodOwners:
 
     def _on_dependent(self, type_: WatchType, old: JsonObject | None, new: JsonObject, cause: int | None) -> None:
         owner = self._owner_key(new)
-        before = self._owner_key(old) if old is not None else None
+        if old is None:
+            before = None
+        elif old["metadata"].get("ownerReferences") is new["metadata"].get("ownerReferences"):
+            before = owner
+        else:
+            before = self._owner_key(old)
         if before is not None and before != owner:
             self._touch(before, cause)
         if owner is not None:
