@@ -6,7 +6,7 @@ from typing import Any
 
 from rayrig.report.timeline import timeline
 from rayrig_core.timestamps import seconds
-from rayrig_scenarios.results import RunResult, UnreadyPod
+from rayrig_scenarios.results import RunResult
 from rayrig_sim.traffic.accounting import Accounting
 
 
@@ -53,8 +53,8 @@ def as_json_value(result: RunResult) -> dict[str, Any]:
             "gpus": usage.capacity_gpus,
         },
         "unreadyPods": [
-            {"namespace": p.namespace, "name": p.name, "reason": p.reason, "why": _why(result, p)}
-            for p in result.unready
+            {"namespace": pod.namespace, "name": pod.name, "reason": pod.reason, "why": chain.as_json_value()}
+            for pod, chain in zip(result.unready, result.why_unready(), strict=True)
         ],
         "timeline": [
             {
@@ -68,10 +68,6 @@ def as_json_value(result: RunResult) -> dict[str, Any]:
         ],
         "objects": result.objects,
     }
-
-
-def _why(result: RunResult, pod: UnreadyPod) -> dict[str, Any]:
-    return result.why(f"{pod.namespace}/{pod.name}").as_json_value()
 
 
 def _requests(accounting: Accounting) -> dict[str, Any]:

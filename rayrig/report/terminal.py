@@ -120,9 +120,9 @@ def _unready_table(result: RunResult) -> Table:
     """Each with its chain in short; alike ones are told once."""
     table = _table("pod", "why", whole=(0,))
     said = ""
-    for pod in result.unready[:_MOST_UNREADY]:
-        why = result.why(f"{pod.namespace}/{pod.name}").short()
-        table.add_row(pod.name, '"' if why == said else why)
+    for chain in result.why_unready()[:_MOST_UNREADY]:
+        why = chain.short()
+        table.add_row(chain.pod, '"' if why == said else why)
         said = why
     if len(result.unready) > _MOST_UNREADY:
         table.add_row(f"… and {len(result.unready) - _MOST_UNREADY} more", "")

@@ -8,6 +8,7 @@ What lives where:
 - `actions`, `observations`, `judgement`: what steps do, what is seen of the world, whether a condition holds;
 - `runner`: takes the steps in virtual time; `api`: the same verbs as Python calls, behind the pytest fixture `rayrig`;
 - `determinism`, `digest`: the same run in two processes, and the first event that differs;
+- `why/`: why a pod is not ready, or was not at some time; `wording`: events of a trace in words;
 - `manifest_checks/`: what is wrong with a manifest before anybody runs it; `change_plan/`: what a changed one would make happen.
 
 Not here: worlds (`rayrig_backends`), command line and reports (`rayrig`).

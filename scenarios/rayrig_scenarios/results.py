@@ -122,6 +122,16 @@ class RunResult:
 
         return why_each(self.record, self.trace, given_duration(at, "at") if isinstance(at, str) else at)
 
+    def why_unready(self) -> list[Chain]:
+        """Why the pods of `unready` are not ready, in their order."""
+        from rayrig_scenarios.why.from_run import why_each
+
+        keys = [(pod.namespace, pod.name) for pod in self.unready]
+        if not keys:
+            return []
+        chains = why_each(self.record, self.trace, keys={f"{namespace}/{name}" for namespace, name in keys})
+        return sorted(chains, key=lambda chain: keys.index((chain.namespace, chain.pod)))
+
     def why_command(self, pod: str) -> str:
         """The command that tells why a pod is as it is at the end of this run."""
         return self.replay.replace("rayrig run ", f"rayrig why {pod} --scenario ", 1)
@@ -145,8 +155,8 @@ def what_broke(result: RunResult) -> list[str]:
         for record in result.expectations
         if record.verdict is not Verdict.PASS
     ]
-    for pod in result.unready[:_MOST_UNREADY]:
-        lines.append(f"pod {pod.name} is not ready: {result.why(f'{pod.namespace}/{pod.name}').short()}")
-    if result.unready:
-        lines.append(f"all of it: {result.why_command(result.unready[0].name)}")
+    unready = result.why_unready()
+    lines += [f"pod {chain.pod} is not ready: {chain.short()}" for chain in unready[:_MOST_UNREADY]]
+    if unready:
+        lines.append(f"all of it: {result.why_command(unready[0].pod)}")
     return [*lines, f"replay: {result.replay}"]

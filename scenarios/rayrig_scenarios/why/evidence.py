@@ -13,8 +13,11 @@ from rayrig_core.timestamps import parse_rfc3339
 from rayrig_core.trace import Kind, Trace, TraceEvent
 from rayrig_scenarios.why.chain import Clock
 from rayrig_scenarios.why.ray_picture import RayPicture
+from rayrig_scenarios.why.stages import ENDED_PHASES
 from rayrig_sim.kubernetes.kubelet.probe_history import ProbeRun
 from rayrig_sim.kubernetes.kubelet.probes import ProbeKind, Verdict
+from rayrig_sim.kubernetes.scheduling.cluster import ClusterState
+from rayrig_sim.kubernetes.scheduling.needs import pod_needs
 
 #: Kubernetes Events by the beginning of their message.
 _PROBE_WORDS = {f"{kind.word} probe failed: ": kind for kind in ProbeKind}
@@ -85,6 +88,18 @@ class Evidence:
 
     def node(self, name: str) -> JsonObject | None:
         return next((node for node in self.nodes if name_of(node) == name), None)
+
+    @cached_property
+    def cluster_state(self) -> ClusterState:
+        """The nodes as the scheduler sees them, with the pods on them."""
+        cluster = ClusterState()
+        for node in self.nodes:
+            cluster.put_node(node)
+        for pod in self.pods:
+            node_name = pod["spec"].get("nodeName")
+            if node_name and (pod.get("status") or {}).get("phase") not in ENDED_PHASES:
+                cluster.put_pod(pod_needs(pod), node_name)
+        return cluster
 
     def lives(self, key: str) -> Sequence[Version]:
         """All versions of the pods of that name."""
@@ -208,27 +223,31 @@ class Evidence:
         return bisect_right(self.trace.records(), self.at_ns, key=lambda record: record[0])
 
     @cached_property
-    def _by_subject(self) -> dict[str, list[int]]:
-        found: dict[str, list[int]] = {}
+    def _places(self) -> tuple[dict[str, list[int]], dict[str, list[int]]]:
+        """Where in the trace events of a subject, and of a kind, are."""
+        by_subject: dict[str, list[int]] = {}
+        by_kind: dict[str, list[int]] = {}
         if self.trace is not None:
-            for seq, record in enumerate(self.trace.records()[: self._end]):
-                if record[2] != Kind.REQUEST.label:
-                    found.setdefault(record[3], []).append(seq)
-        return found
+            request = Kind.REQUEST.label
+            for seq, (_, _, label, subject, _, _) in enumerate(self.trace.records()[: self._end]):
+                if label != request:
+                    by_subject.setdefault(subject, []).append(seq)
+                    by_kind.setdefault(label, []).append(seq)
+        return by_subject, by_kind
 
     def trace_events(self, subject: str, *kinds: Kind) -> list[TraceEvent]:
         """Of one subject, in order; nothing without a trace."""
         if self.trace is None:
             return []
-        events = [self.trace[seq] for seq in self._by_subject.get(subject, ())]
+        events = [self.trace[seq] for seq in self._places[0].get(subject, ())]
         return [event for event in events if not kinds or event.kind in kinds]
 
     def trace_select(self, *kinds: Kind) -> list[TraceEvent]:
-        """Of all subjects, in order."""
+        """Of all subjects, in order; not of requests."""
         if self.trace is None:
             return []
-        labels = {kind.label for kind in kinds}
-        return [self.trace[seq] for seq, one in enumerate(self.trace.records()[: self._end]) if one[2] in labels]
+        places = self._places[1]
+        return [self.trace[seq] for seq in sorted(seq for kind in kinds for seq in places.get(kind.label, ()))]
 
     def ray(self, namespace: str, cluster: str) -> RayPicture | None:
         """What Ray and Serve look like in a Ray cluster; None without a trace."""

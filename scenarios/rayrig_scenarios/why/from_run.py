@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from rayrig_backends.record import Record
 from rayrig_core.errors import InputError
 from rayrig_core.timestamps import NS, to_ns
@@ -30,10 +32,15 @@ def evidence_of(record: Record, trace: Trace, at_s: float | None = None) -> Evid
     return Evidence(at_ns, histories, Clock(origin_unix_ns=record.origin_unix_ns), record.probes, trace)
 
 
-def why_each(record: Record, trace: Trace, at_s: float | None = None) -> list[Chain]:
-    """Why each pod that is there is as it is, by namespace and name. Raises `InputError` for a time the run has not seen."""
+def why_each(
+    record: Record, trace: Trace, at_s: float | None = None, keys: Collection[str] | None = None
+) -> list[Chain]:
+    """Why each pod that is there is as it is, by namespace and name, or those of `keys` only (`namespace/name`).
+
+    Raises `InputError` for a time the run has not seen.
+    """
     evidence = evidence_of(record, trace, at_s)
-    chains = [explain(key_text(pod), evidence) for pod in evidence.pods]
+    chains = [explain(key_text(pod), evidence) for pod in evidence.pods if keys is None or key_text(pod) in keys]
     return [chain for chain in chains if chain is not None]
 
 

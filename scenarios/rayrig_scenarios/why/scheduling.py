@@ -10,8 +10,7 @@ from rayrig_core.objects import JsonObject, condition_of
 from rayrig_core.trace import Kind
 from rayrig_scenarios.why.chain import Link
 from rayrig_scenarios.why.evidence import Evidence, key_text
-from rayrig_scenarios.why.stages import ENDED_PHASES
-from rayrig_sim.kubernetes.scheduling.cluster import ClusterState, NodeState
+from rayrig_sim.kubernetes.scheduling.cluster import NodeState
 from rayrig_sim.kubernetes.scheduling.filters import Filter, Rejection, fit
 from rayrig_sim.kubernetes.scheduling.needs import PodNeeds, pod_needs
 from rayrig_sim.kubernetes.taints import NO_EXECUTE, NO_SCHEDULE, tolerated
@@ -54,7 +53,7 @@ def why_unscheduled(pod: JsonObject, evidence: Evidence) -> list[Link]:
 def _per_node(pod: JsonObject, evidence: Evidence) -> list[Link]:
     if not evidence.nodes:
         return [Link("there is no node")]
-    cluster = _cluster_state(evidence)
+    cluster = evidence.cluster_state
     needs = pod_needs(pod)
     found = fit(needs, cluster)
     groups: dict[str, list[str]] = {}
@@ -74,17 +73,6 @@ def _per_node(pod: JsonObject, evidence: Evidence) -> list[Link]:
     if len(lines) == 1:
         return [Link(f"{asks}; {lines[0]}")]
     return [Link(f"{asks}, and each node lacks something", None, tuple(lines))] if lines else []
-
-
-def _cluster_state(evidence: Evidence) -> ClusterState:
-    cluster = ClusterState()
-    for node in evidence.nodes:
-        cluster.put_node(node)
-    for pod in evidence.pods:
-        node_name = pod["spec"].get("nodeName")
-        if node_name and (pod.get("status") or {}).get("phase") not in ENDED_PHASES:
-            cluster.put_pod(pod_needs(pod), node_name)
-    return cluster
 
 
 def _in_the_way(needs: PodNeeds, node: NodeState, rejection: Rejection, evidence: Evidence) -> str:

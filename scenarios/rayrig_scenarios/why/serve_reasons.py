@@ -141,7 +141,8 @@ def why_gcs_is_missing(pod: JsonObject, evidence: Evidence, explain_pod: Explain
     """A worker finds no GCS: what keeps it."""
     picture = evidence.ray(namespace_of(pod), labels_of(pod).get(CLUSTER, ""))
     if picture is None:
-        return _why_head(pod, evidence, explain_pod)
+        waiting = Link("its head pod is ready; what the container gets stands in its log (kubectl logs)")
+        return _why_head(pod, evidence, explain_pod) or [waiting]
     gcs = picture.gcs
     if picture.is_gcs_up:
         assert gcs is not None
