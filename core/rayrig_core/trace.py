@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from hashlib import blake2b
+from sys import intern
 from typing import TypeAlias
 
 Scalar: TypeAlias = int | str | bool | None
@@ -106,6 +107,8 @@ class Trace:
             raise ValueError(f"{kind.label} takes {kind.fields}, got {data!r}")
         actor, ambient = self._context()
         records = self._records
+        # The same few are told of again and again.
+        subject = intern(subject)
         records.append((self._now_ns(), actor, kind.label, subject, data, ambient if cause is None else cause))
         return len(records) - 1
 

@@ -22,6 +22,8 @@ __all__ = ["Collection", "Store", "Stored", "wake_at_once"]
 #: Told of each change of a collection, and with None that its history is lost.
 Listener = Callable[[Change | None], None]
 
+#: So many keys are put in or taken from their places one by one.
+_FEW = 8
 #: So many revisions keep their encodings after they were replaced.
 _SUPERSEDED_ENCODED = 1_000
 
@@ -29,7 +31,7 @@ _SUPERSEDED_ENCODED = 1_000
 class Collection:
     """The objects of one resource, whatever version they are asked for in. Keys are `namespace/name` or `name`."""
 
-    __slots__ = ("_items", "_keys", "_listeners", "_store", "feed", "log", "resource")
+    __slots__ = ("_gone", "_items", "_keys", "_late", "_listeners", "_store", "feed", "log", "resource")
 
     def __init__(self, store: Store, resource: str, history_limit: int) -> None:
         self.resource = resource
@@ -38,6 +40,10 @@ class Collection:
         self._store = store
         self._items: dict[str, Stored] = {}
         self._keys: list[str] = []
+        #: Keys that came and are not in their place yet: many may come before somebody reads in order.
+        self._late: list[str] = []
+        #: Keys of objects that went, which are among the others still.
+        self._gone: list[str] = []
         self._listeners: list[Listener] = []
 
     def __len__(self) -> int:
@@ -58,13 +64,44 @@ class Collection:
             yield items[key]
 
     def keys(self, namespace: str = "", *, after: str = "") -> list[str]:
-        keys = self._keys
+        keys = self._ordered()
         low, high = 0, len(keys)
         if namespace:
             low, high = bisect_left(keys, namespace + "/"), bisect_left(keys, namespace + "0")
         if after:
             low = max(low, bisect_left(keys, after + "\0"))
         return keys[low:high]
+
+    def _ordered(self) -> list[str]:
+        """All keys in order."""
+        keys = self._keys
+        gone = self._gone
+        if gone:
+            items = self._items
+            if len(gone) < _FEW:
+                for key in gone:
+                    index = bisect_left(keys, key)
+                    if key not in items and index < len(keys) and keys[index] == key:
+                        del keys[index]
+            else:
+                keys = self._keys = [key for key in keys if key in items]
+            self._late = [key for key in self._late if key in items]
+            self._gone = []
+        late = self._late
+        if late:
+            if len(late) < _FEW:
+                for key in late:
+                    insort(keys, key)
+            else:
+                # Two runs in order are merged in one pass.
+                late.sort()
+                keys += late
+                keys.sort()
+            if len(keys) != len(self._items):
+                # One went and came again.
+                keys = self._keys = list(dict.fromkeys(keys))
+            self._late = []
+        return keys
 
     def snapshot(self, revision: int) -> dict[str, JsonObject]:
         """All objects as they were at `revision`, by key in order. The caller has checked that it is not compacted."""
@@ -84,7 +121,7 @@ class Collection:
         """Hold these objects, by key, with the versions they have, in place of all that is there. Open watches lose their
         place."""
         self._items = {key: Stored(obj, int(obj["metadata"]["resourceVersion"])) for key, obj in objects}
-        self._keys = sorted(self._items)
+        self._keys, self._late, self._gone = sorted(self._items), [], []
         self.log.lose()
         self.feed.lose()
         for listener in self._listeners:
@@ -100,10 +137,10 @@ class Collection:
         self._items[key] = stored
         if previous is None:
             keys = self._keys
-            if not keys or key > keys[-1]:
+            if not self._late and (not keys or key > keys[-1]):
                 keys.append(key)
             else:
-                insort(keys, key)
+                self._late.append(key)
             self._log(ADDED, stored, key, None, unix_ns, cause)
         else:
             self._store.supersede(previous)
@@ -113,8 +150,7 @@ class Collection:
     def remove(self, key: str, last: JsonObject, unix_ns: int, cause: int | None = None) -> Stored:
         """Remove; `last` is the state the DELETED event carries."""
         previous = self._items.pop(key)
-        keys = self._keys
-        del keys[bisect_left(keys, key)]
+        self._gone.append(key)
         stored = self._stamped(last)
         self._store.supersede(previous)
         self._store.supersede(stored)
