@@ -46,6 +46,7 @@ from rayrig_core.trace import Kind, Trace
 from rayrig_fakes.kubernetes.calls import ApiCall
 from rayrig_fakes.kubernetes.client import InProcessClient
 from rayrig_fakes.kubernetes.server import ApiServer
+from rayrig_fakes.kubernetes.storage.revisions import Change
 from rayrig_fakes.kubernetes.tables.printing import table
 from rayrig_sim.applications.registry import default_registry
 from rayrig_sim.kernel import Kernel
@@ -237,21 +238,23 @@ class MemoryWorld:
             self.kernel.spawn("kube-controller-manager/endpoints", self._start_endpoints())
         self.start_operator()
 
-    def _workload_written(self, change: object) -> None:
+    def _workload_written(self, change: Change | None) -> None:
         """The first Deployment, budget or the like: only now is there something to do for their controllers."""
         if not self._has_workloads:
             self._has_workloads = True
-            self.kernel.spawn("kube-controller-manager/workloads", self._start_workloads())
+            cause = change.cause if change is not None else None
+            self.kernel.spawn("kube-controller-manager/workloads", self._start_workloads(cause))
 
     async def _start_endpoints(self) -> None:
         """Endpoints objects are read by old operators only."""
         self.control_plane.start_workloads([name for name in ControllerName if name is not ControllerName.ENDPOINTS])
 
-    async def _start_workloads(self) -> None:
+    async def _start_workloads(self, cause: int | None) -> None:
+        self.kernel.cause = cause
         # Who reads Endpoints objects has them already.
         self.control_plane.start_workloads((ControllerName.ENDPOINTS, ControllerName.ENDPOINT_SLICE_MIRRORING))
 
-    def _claim_written(self, change: object) -> None:
+    def _claim_written(self, change: Change | None) -> None:
         """The first claim: now there is something to bind."""
         if not self._has_claims:
             self._has_claims = True

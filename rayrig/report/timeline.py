@@ -75,6 +75,14 @@ _SILENT_REASONS = frozenset(
         "Unhealthy",
         "DeletedRayCluster",
         "SuccessfulCreate",
+        # Of nodes their own states are told.
+        "Starting",
+        "NodeHasSufficientMemory",
+        "NodeHasNoDiskPressure",
+        "NodeHasSufficientPID",
+        "NodeAllocatableEnforced",
+        "RegisteredNode",
+        "NodeReady",
     }
 )
 _BAD_STATES = ("UNHEALTHY", "DEPLOY_FAILED")

@@ -159,6 +159,8 @@ class ObjectCache:
         answer = await self._client.list(
             self.resource, self._namespace, label_selector=label_selector, field_selector=field_selector
         )
+        # What is there when somebody begins to look is news for whatever made them begin.
+        cause = None if self._resource_version else self._runtime.cause
         present: dict[Key, JsonObject] = {}
         for item in answer.items:
             meta = item["metadata"]
@@ -176,7 +178,7 @@ class ObjectCache:
             if self._by_label:
                 self._keep_labels(key, old_or_none, now)
             if old_or_none is None:
-                self._notify(WatchType.ADDED, None, now, None)
+                self._notify(WatchType.ADDED, None, now, cause)
             elif old_or_none["metadata"].get("resourceVersion") != now["metadata"].get("resourceVersion"):
                 self._notify(WatchType.MODIFIED, old_or_none, now, None)
         self._resource_version = answer.resource_version

@@ -58,6 +58,8 @@ class TimelineRecorder:
         self.hits: list[JsonObject] = []
         self.nodes: dict[str, list[JsonObject]] = {}
         self._endpoints: dict[str, list[JsonObject]] = {}
+        #: Objects (`Node/h2`) whose events are left out.
+        self.pass_over: set[str] = set()
 
     def now(self) -> float:
         return round((self._runtime.monotonic_ns() - self._zero_ns) / NS, 3)
@@ -156,7 +158,8 @@ class TimelineRecorder:
         }
         if involved.get("fieldPath"):
             entry["fieldPath"] = involved["fieldPath"]
-        self.events.append(entry)
+        if entry["object"] not in self.pass_over:
+            self.events.append(entry)
 
     def _on_node(self, kind: str, node: JsonObject) -> None:
         spec, status = node.get("spec") or {}, node.get("status") or {}

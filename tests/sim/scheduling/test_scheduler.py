@@ -57,7 +57,8 @@ def test_a_pod_is_bound_and_the_event_says_so(hollow_cluster: Cluster) -> None:
         condition = condition_of(pod, "PodScheduled")
         assert condition is not None
         assert condition["status"] == "True"
-        (event,) = (await cluster.client.list(CORE_EVENT, "default")).items
+        about_it = "involvedObject.name=p"
+        (event,) = (await cluster.client.list(CORE_EVENT, "default", field_selector=about_it)).items
         assert (event["reason"], event["message"]) == ("Scheduled", "Successfully assigned default/p to n1")
         assert event["reportingComponent"] == "default-scheduler"
 

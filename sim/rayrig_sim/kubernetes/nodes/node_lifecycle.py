@@ -71,6 +71,8 @@ class NodeLifecycleController:
         self._nodes = caches.of(NODE)
         self._pods = caches.shared(PodsByNode)
         self._health: dict[str, _Health] = {}
+        #: Nodes that no pass has seen yet, and what made them.
+        self._unregistered: dict[str, int | None] = {}
         #: Nodes that may need a pass: of the others nothing has changed since it was found that they don't.
         self._restless: dict[str, None] = {}
         self._dirty: dict[str, int | None] = {}
@@ -96,6 +98,7 @@ class NodeLifecycleController:
         name = name_of(new)
         if type_ is WatchType.DELETED:
             self._health.pop(name, None)
+            self._unregistered.pop(name, None)
             self._dirty.pop(name, None)
             self._recorder.event(
                 new, "Normal", "RemovingNode", f"Node {name} event: Removing Node {name} from Controller"
@@ -104,6 +107,7 @@ class NodeLifecycleController:
             return
         if type_ is WatchType.ADDED:
             self._health[name] = _Health(self._runtime.monotonic_ns(), _ready_of(new) == "True")
+            self._unregistered[name] = cause
         self._dirty[name] = cause
         self._restless[name] = None
         self._taint_wake.set(None)
@@ -204,6 +208,8 @@ class NodeLifecycleController:
     def _node_due_ns(self, node: JsonObject, now: int) -> int | None:
         name = name_of(node)
         ready = _ready_of(node)
+        if name in self._unregistered:
+            return self._tick_at_or_after(now)
         pending = self._pending_no_execute(node)
         if pending is not None:
             return pending if pending > now else self._tick_at_or_after(now)
@@ -242,6 +248,11 @@ class NodeLifecycleController:
         marked = False
         for node in list(self._nodes):
             name = name_of(node)
+            if name in self._unregistered:
+                self._runtime.cause = self._unregistered.pop(name)
+                text = f"Node {name} event: Registered Node {name} in Controller"
+                self._recorder.event(node, "Normal", "RegisteredNode", text)
+                self._runtime.cause = None
             if not self._liveness.is_renewing(name) and _ready_of(node) != "Unknown" and self._overdue_ns(node) <= now:
                 await self._mark_unknown(node)
                 marked = True

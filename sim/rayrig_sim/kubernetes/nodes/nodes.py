@@ -130,15 +130,17 @@ class NodePresence:
         self._return: Task[None] | None = None
         self._uid = ""
 
-    async def register(self) -> JsonObject:
-        """Create the Node (take over one that exists) and begin to renew. Raises `ApiError`.
+    async def register(self, *, tells: bool = True) -> JsonObject:
+        """Create the Node (take over one that exists) and begin to renew; `tells` the events of a start. Raises `ApiError`.
 
         The API server gives a new Node the not-ready taint; the node lifecycle controller takes it away.
         """
         node = node_object(self.spec, self._runtime.unix_ns())
+        was_ready = False
         try:
             made = await self._client.create(NODE, node)
         except AlreadyExists:
+            was_ready = _ready_status(await self._client.get(NODE, self.spec.name)) == "True"
             made = await self._client.patch(
                 NODE, self.spec.name, {"status": node["status"]}, patch_type="strategic", subresource="status"
             )
@@ -150,7 +152,22 @@ class NodePresence:
         self._uid = uid_of(made)
         self._runtime.trace.emit(Kind.NODE, f"nodes/{self.spec.name}", "registered", "")
         self._beat()
+        if tells:
+            self._tell_of_start(was_ready)
         return made
+
+    def _tell_of_start(self, was_ready: bool) -> None:
+        """What a kubelet says as it starts (kubelet.md 16)."""
+        if self._recorder is None:
+            return
+        node = node_reference(self.spec.name)
+        self._recorder.event(node, "Normal", "Starting", "Starting kubelet.")
+        for reason in PRESSURE_EVENTS.values():
+            self._say(reason)
+        text = "Updated Node Allocatable limit across pods"
+        self._recorder.event(node, "Normal", "NodeAllocatableEnforced", text)
+        if not was_ready:
+            self._say("NodeReady")
 
     def silence(self) -> None:
         """The kubelet stops: no more renewals, nothing reported."""
