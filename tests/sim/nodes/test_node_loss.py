@@ -356,3 +356,32 @@ def test_leases_are_written_when_somebody_reads_them(make_hollow_cluster: Callab
         assert lease["spec"]["renewTime"] == "2026-01-01T00:00:20.000000Z"
 
     cluster.run(story())
+
+
+def test_a_node_tells_of_its_start_and_the_controller_of_registering_it(hollow_cluster: Cluster) -> None:
+    cluster = hollow_cluster
+
+    async def story() -> None:
+        await cluster.sleep(3)
+        await cluster.add_nodes(NodeSpec("n1"))
+        await cluster.sleep(10)
+
+    cluster.run(story())
+    told = [
+        (round(event.t_s, 1) if event["reason"] != "RegisteredNode" else "pass", event["reason"], event["message"])
+        for event in cluster.kernel.trace.select(Kind.EVENT, subject="nodes/n1")
+    ]
+    assert told == [
+        (3.0, "Starting", "Starting kubelet."),
+        (3.0, "NodeHasSufficientMemory", "Node n1 status is now: NodeHasSufficientMemory"),
+        (3.0, "NodeHasNoDiskPressure", "Node n1 status is now: NodeHasNoDiskPressure"),
+        (3.0, "NodeHasSufficientPID", "Node n1 status is now: NodeHasSufficientPID"),
+        (3.0, "NodeAllocatableEnforced", "Updated Node Allocatable limit across pods"),
+        (3.0, "NodeReady", "Node n1 status is now: NodeReady"),
+        ("pass", "RegisteredNode", "Node n1 event: Registered Node n1 in Controller"),
+    ]
+    (registered,) = (e for e in cluster.kernel.trace.select(Kind.EVENT) if e["reason"] == "RegisteredNode")
+    # With the monitor's next pass, which comes each 5 s; what it is due to is the node's creation.
+    assert 3.0 <= registered.t_s <= 8.0
+    assert registered.cause is not None
+    assert cluster.kernel.trace[registered.cause].subject == "nodes/n1"
