@@ -160,8 +160,11 @@ class Refusals:
     def __init__(self) -> None:
         self.left: dict[tuple[str, str], int] = {}
         self.reaction: Reaction = ErrorBefore(500, "InternalError", "no luck")
+        #: All calls, also those that change nothing.
+        self.asked: list[str] = []
 
     def pass_through(self, actor: str, verb: str, target: str) -> Reaction | None:
+        self.asked.append(f"{verb} {target}")
         for (refused, prefix), left in self.left.items():
             if verb == refused and target.startswith(prefix) and left > 0:
                 self.left[refused, prefix] = left - 1

@@ -110,3 +110,10 @@ def test_several_head_pods_are_an_error(running: Any) -> None:
     assert running.get(POD, "twin") is not None
     outcomes = [str(e["outcome"]) for e in running.kernel.trace if e.kind.label == "reconcile"]
     assert f"error: found multiple heads. cluster name {cluster}, namespace default" in outcomes
+
+
+def test_in_a_service_at_rest_nothing_is_asked_of_the_api_server(running: Any) -> None:
+    running.run(20)
+    running.refusals.asked.clear()
+    running.run(40)
+    assert [call for call in running.refusals.asked if not call.startswith("deliver")] == []

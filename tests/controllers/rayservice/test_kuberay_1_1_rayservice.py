@@ -747,3 +747,12 @@ def test_the_status_copies_the_status_of_the_cluster_in_hand(running: Any) -> No
     running.run(12)
     assert running.status()["activeServiceStatus"]["rayClusterStatus"]["state"] == "ready"
     assert running.status()["observedGeneration"] == 1
+
+
+def test_what_is_right_is_not_written_again(running: Any) -> None:
+    running.run(11)
+    running.refusals.asked.clear()
+    running.run(20)
+    told = [call for call in running.refusals.asked if not call.startswith("deliver")]
+    assert told, "events of each pass"
+    assert [call for call in told if not call.split()[1].startswith("events")] == []

@@ -10,6 +10,7 @@ import pytest
 from rayrig_controllers.leader_election import LEASE_NAME, LeaderElector, Move, Timing, decide, held
 from rayrig_controllers.manager import Manager
 from rayrig_controllers.options import OperatorOptions
+from rayrig_core.errors import NotFound
 from rayrig_core.faultpoints import ErrorBefore
 from rayrig_core.objects import JsonObject
 from rayrig_core.resource_types import LEASE
@@ -267,3 +268,44 @@ def test_the_holder_says_its_machine_and_a_number(plane: Any) -> None:
         plane.get(LEASE, LEASE_NAME, "kube-system")["spec"]["holderIdentity"]
         == f"host_{Random(3).getrandbits(64):016x}"
     )
+
+
+def test_the_requests_of_a_candidate_to_the_letter(plane: Any) -> None:
+    seen: list[tuple[Any, ...]] = []
+
+    class Stub:
+        """Port `KubernetesClient` without a server: there is no Lease, then there is one."""
+
+        async def get(self, *arguments: Any) -> JsonObject:
+            seen.append(("get", *arguments))
+            if len(seen) == 1:
+                raise NotFound({"kind": "Status", "code": 404, "reason": "NotFound", "message": "none"})
+            return {"metadata": {"resourceVersion": "7"}, "spec": seen[1][2]["spec"]}
+
+        async def create(self, *arguments: Any) -> JsonObject:
+            seen.append(("create", *arguments))
+            return {}
+
+        async def update(self, *arguments: Any) -> JsonObject:
+            seen.append(("update", *arguments))
+            return {}
+
+    stub: Any = Stub()
+    elector = LeaderElector(plane.kernel, stub, identity="a", namespace="ns", rng=Random(1))
+    plane.kernel.spawn("a", campaign(elector))
+    plane.kernel.run(until_s=1)
+    spec = {
+        "holderIdentity": "a",
+        "leaseDurationSeconds": 15,
+        "acquireTime": "2026-01-01T00:00:00.000000Z",
+        "renewTime": "2026-01-01T00:00:00.000000Z",
+        "leaseTransitions": 0,
+    }
+    metadata = {"name": "ray-operator-leader", "namespace": "ns"}
+    made = {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": metadata, "spec": spec}
+    assert seen == [
+        ("get", LEASE, "ray-operator-leader", "ns"),
+        ("create", LEASE, made, "ns"),
+        ("get", LEASE, "ray-operator-leader", "ns"),
+        ("update", LEASE, {"metadata": {"resourceVersion": "7"}, "spec": spec}),
+    ]

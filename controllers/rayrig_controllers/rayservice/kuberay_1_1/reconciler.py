@@ -130,8 +130,8 @@ class RayServiceReconciler:
             except AlreadyExists:
                 return
         elif selected_cluster(found) != selected_cluster(wanted):
-            spec = {**wanted["spec"], "clusterIP": found["spec"].get("clusterIP", "")}
-            await client.update(SERVICE, {**found, "spec": spec})
+            # The API server keeps the address.
+            await client.update(SERVICE, {**found, "spec": wanted["spec"]})
 
     async def _label_head_pod(self, tick: Tick, cluster: JsonObject) -> None:
         pod = await head_pod(tick, cluster)
