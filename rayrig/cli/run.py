@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from rayrig_scenarios.language.scenario import Scenario
     from rayrig_scenarios.results import RunResult
 
 
@@ -21,21 +22,13 @@ def run_command(
 ) -> int:
     """The exit code. Raises `InputError`."""
     from rayrig.cli.last_run import LastRun, remember
-    from rayrig.report.console import error_console
     from rayrig_scenarios.language.load import load
-    from rayrig_scenarios.runner import run
 
     scenario = load(target).with_gates(feature_gates)
     for warning in scenario.warnings:
         print(f"rayrig: {warning}", file=sys.stderr)
     _check_writable(trace_file)
-    if show_progress and sys.stderr.isatty():
-        from rayrig.report.live import LiveProgress
-
-        with LiveProgress(error_console(), scenario.name) as progress:
-            result = run(scenario, seed=seed, progress=progress)
-    else:
-        result = run(scenario, seed=seed)
+    result = perform(scenario, seed, show_progress=show_progress)
     if trace_file is not None:
         with trace_file.open("w", encoding="utf-8") as out:
             out.writelines(event.line() + "\n" for event in result.trace)
@@ -48,6 +41,19 @@ def run_command(
 
         forget_output()
     return result.exit_code
+
+
+def perform(scenario: Scenario, seed: int | None, *, show_progress: bool) -> RunResult:
+    """Run it, with a live display if there is a terminal for it."""
+    from rayrig_scenarios.runner import run
+
+    if not (show_progress and sys.stderr.isatty()):
+        return run(scenario, seed=seed)
+    from rayrig.report.console import error_console
+    from rayrig.report.live import LiveProgress
+
+    with LiveProgress(error_console(), scenario.name) as progress:
+        return run(scenario, seed=seed, progress=progress)
 
 
 def _report(result: RunResult, *, as_json: bool) -> None:

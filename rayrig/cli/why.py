@@ -42,8 +42,8 @@ def why_command(pod: str, options: RunOptions, reach: Reach, namespace: str, *, 
 
 def _repeated(options: RunOptions) -> RunResult:
     from rayrig.cli.last_run import LastRun, recall
+    from rayrig.cli.run import perform
     from rayrig_scenarios.language.load import load
-    from rayrig_scenarios.runner import run
 
     chosen = recall() if not options.scenario else LastRun(options.scenario, -1, options.feature_gates)
     if chosen is None:
@@ -55,7 +55,10 @@ def _repeated(options: RunOptions) -> RunResult:
         print(
             f"rayrig: of the last run: {scenario.replay_line(scenario.seed if seed is None else seed)}", file=sys.stderr
         )
-    return run(scenario, seed=seed)
+    result = perform(scenario, seed, show_progress=True)
+    if result.interrupted:
+        raise KeyboardInterrupt
+    return result
 
 
 def _of_cluster(pod: str, options: RunOptions, reach: Reach, namespace: str, *, as_json: bool) -> int:

@@ -59,6 +59,8 @@ T = TypeVar("T")
 
 _UNSET: Any = object()
 _RULES_FOLLOW = "1s"
+#: Pods of which a failure tells.
+_MOST_UNREADY = 3
 
 
 class Broken(AssertionError):
@@ -335,7 +337,15 @@ class Rig:
         """Until all conditions hold at one time. Raises `Broken` when `timeout` passes first."""
         __tracebackhide__ = True
         wanted = [given_model(Condition, condition, "wait") for condition in conditions]
-        return self._do(self._act.wait(wanted, given_duration(timeout)))
+        try:
+            return self._do(self._act.wait(wanted, given_duration(timeout)))
+        except Broken as broken:
+            raise Broken("\n".join([str(broken), *self._pods_in_the_way()])) from None
+
+    def _pods_in_the_way(self) -> list[str]:
+        """A line for each of the first pods that are not ready."""
+        unready = [chain for chain in self.why_each() if not chain.is_ready]
+        return [f"pod {chain.pod} is not ready: {chain.short()}" for chain in unready[:_MOST_UNREADY]]
 
     def wait_ready(self, service: str = "", *, namespace: str = "default", timeout: str = "10m") -> str:
         """Until the RayService is ready, and a second more, in which the nodes' rules for its Services follow.

@@ -8,7 +8,7 @@ import pytest
 from why_telling import PROBE, answers, pod
 
 from rayrig_core.errors import InputError
-from rayrig_scenarios.api import Rig
+from rayrig_scenarios.api import Broken, Rig
 from rayrig_scenarios.results import what_broke
 from rayrig_scenarios.why.names import chosen_pod
 from rayrig_scenarios.why.stages import Stage
@@ -124,4 +124,19 @@ def test_a_failed_run_says_why_pods_are_not_ready_and_how_to_ask_for_more() -> N
     assert lines[-2:] == [
         f"all of it: rayrig why {result.unready[0].name} --scenario too-few-gpus --seed 0",
         "replay: rayrig run too-few-gpus --seed 0",
+    ]
+
+
+def test_what_does_not_come_true_says_which_pods_are_in_the_way() -> None:
+    rig = Rig(seed=3)
+    rig.node("n", cpu="4", memory="8Gi")
+    rig.apply(pod("big", resources={"requests": {"cpu": "8"}}))
+    with pytest.raises(Broken) as broken:
+        rig.wait({"pods": {"ready": 1}}, timeout="5s")
+    assert str(broken.value).splitlines() == [
+        "not within 5 s: ready 0, wanted 1",
+        (
+            "pod big is not ready: no node takes it: 0/1 nodes are available: 1 Insufficient cpu, "
+            "because it asks for cpu 8; n-0: cpu: 4 of 4 free"
+        ),
     ]
