@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rayrig_controllers.raycluster import auth, ray_start
+from rayrig_controllers.raycluster import auth, ray_start, tls
 from rayrig_controllers.raycluster.cluster import Cluster
 from rayrig_controllers.raycluster.pod_template import add_empty_dir, field_env
 from rayrig_core.objects import JsonObject, copy_json
@@ -60,6 +60,8 @@ def container(cluster: Cluster, image: str) -> JsonObject:
         "args": options.get("args") or args,
         "resources": {"limits": dict(_RESOURCES), "requests": dict(_RESOURCES)},
     }
+    if tls.is_enabled(cluster):
+        tls.equip(sidecar)
     if resources is not None:
         sidecar["resources"] = {
             kind: {key: canonical(value) for key, value in values.items()} if isinstance(values, dict) else values
@@ -68,7 +70,7 @@ def container(cluster: Cluster, image: str) -> JsonObject:
     if options.get("envFrom"):
         sidecar["envFrom"] = options["envFrom"]
     if options.get("volumeMounts"):
-        sidecar["volumeMounts"] = options["volumeMounts"]
+        sidecar["volumeMounts"] = [*(sidecar.get("volumeMounts") or ()), *options["volumeMounts"]]
     if options.get("securityContext") is not None:
         sidecar["securityContext"] = options["securityContext"]
     return sidecar

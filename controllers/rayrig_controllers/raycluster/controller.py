@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from rayrig_controllers.controller import Controller, ControllerContext
-from rayrig_controllers.raycluster import auth, autoscaler, gcs_fault_tolerance, ingress, services, storage
+from rayrig_controllers.raycluster import auth, autoscaler, gcs_fault_tolerance, ingress, services, storage, tls
 from rayrig_controllers.raycluster.cluster import Cluster
 from rayrig_controllers.raycluster.cluster_pods import pods_of
 from rayrig_controllers.raycluster.kuberay_1_1 import reconciler as kuberay_1_1
@@ -83,6 +83,10 @@ class RayClusterReconciler:
             return DONE
         for note in judged.warnings:
             self._recorder.event(obj, "Warning", "InvalidRayClusterSpec", note, action="Validate")
+        if tls.is_enabled(cluster) and not await tls.has_cert_manager(self._client, cluster):
+            note = f"The RayCluster spec is invalid {cluster}: {tls.NO_CERT_MANAGER}"
+            self._recorder.event(obj, "Warning", "InvalidRayClusterSpec", note, action="Validate")
+            return DONE
         problem = validation.first_problem(validation.ray_cluster_status_problems(obj))
         if problem is not None:
             note = f"The RayCluster status is invalid {cluster}, {problem.message}"
@@ -174,6 +178,10 @@ class RayClusterReconciler:
                 await self._create(SERVICE, service)
         if gcs_fault_tolerance.is_embedded(cluster):
             await self._reconcile_claim(cluster)
+        if tls.is_enabled(cluster):
+            missing = await tls.why_not_ready(self._client, cluster)
+            if missing:
+                raise ReconcileError(f"mTLS secrets not ready: {missing}")
         await self._pods.reconcile(cluster)
 
     async def _create(self, resource: ResourceType, obj: JsonObject) -> bool:

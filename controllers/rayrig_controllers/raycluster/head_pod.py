@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rayrig_controllers.raycluster import auth, autoscaler, gcs_fault_tolerance, probes, ray_start
+from rayrig_controllers.raycluster import auth, autoscaler, gcs_fault_tolerance, probes, ray_start, tls
 from rayrig_controllers.raycluster.cluster import Cluster
 from rayrig_controllers.raycluster.pod_template import base_labels, finish_pod, start_pod
 from rayrig_core.objects import JsonObject
@@ -39,6 +39,7 @@ def head_pod(cluster: Cluster, recreate_hash: str) -> JsonObject:
         spec["containers"].append(sidecar)
     gcs_fault_tolerance.configure_head(cluster, pod, container)
     container["env"] = [*(container.get("env") or ()), *auth.environment(cluster)]
+    tls.configure(cluster, spec, labels.HEAD)
     finish_pod(cluster, pod, container, params, is_head=True)
     if sidecar is not None:
         autoscaler.share_logs(spec, container, sidecar)

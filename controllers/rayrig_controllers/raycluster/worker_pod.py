@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from rayrig_controllers.raycluster import auth, gcs_fault_tolerance, probes, ray_start
+from rayrig_controllers.raycluster import auth, gcs_fault_tolerance, probes, ray_start, tls
 from rayrig_controllers.raycluster.cluster import Cluster
 from rayrig_controllers.raycluster.pod_template import base_labels, finish_pod, start_pod
 from rayrig_core.objects import JsonObject, copy_json
@@ -49,6 +49,7 @@ def worker_pod(cluster: Cluster, group: JsonObject, place: Place) -> JsonObject:
     params = ray_start.parameters(cluster, group, container, is_head=False)
     gcs_fault_tolerance.configure_worker(cluster, group, pod, container)
     container["env"] = [*(container.get("env") or ()), *auth.environment(cluster)]
+    tls.configure(cluster, spec, labels.WORKER)
     finish_pod(cluster, pod, container, params, is_head=False)
     if cluster.options.inject_probes:
         probes.add_probes(cluster, group, container, is_head=False)
