@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Mapping
 from random import Random
 
 import httpx
@@ -34,8 +35,16 @@ class HttpKubernetesClient:
     server refuses and `HttpFailure` when no answer comes.
     """
 
-    def __init__(self, connection: Connection, rng: Random, *, user_agent: str) -> None:
-        """`rng` spreads the lengths of watches."""
+    def __init__(
+        self,
+        connection: Connection,
+        rng: Random,
+        *,
+        user_agent: str,
+        watch_lags_s: Mapping[ResourceType, float] | None = None,
+    ) -> None:
+        """`rng` spreads the lengths of watches; events of a resource in `watch_lags_s` are handed on so long after they arrived."""
+        self._watch_lags_s = watch_lags_s or {}
         self._connection = connection
         self._rng = rng
         self._http = httpx.AsyncClient(
@@ -98,7 +107,9 @@ class HttpKubernetesClient:
         }
         if resource_version:
             query["resourceVersion"] = resource_version
-        stream = HttpWatchStream(self._http, resource.path(namespace), query, self._headers())
+        stream = HttpWatchStream(
+            self._http, resource.path(namespace), query, self._headers(), lag_s=self._watch_lags_s.get(resource, 0.0)
+        )
         await stream.opened()
         return stream
 

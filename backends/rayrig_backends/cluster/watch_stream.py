@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import httpx
 
@@ -19,12 +19,29 @@ _BUFFERED = 1_000
 _ENDED = object()
 
 
+class _Arrived(NamedTuple):
+    """An event and the time of the loop at which it is handed on."""
+
+    event: WatchEvent
+    due_s: float
+
+
 class HttpWatchStream:
-    """Port `WatchStream`. A task of its own reads ahead; it ends with `close`."""
+    """Port `WatchStream`. A task of its own reads ahead; it ends with `close`.
+
+    Each event is handed on `lag_s` after it arrived.
+    """
 
     def __init__(
-        self, client: httpx.AsyncClient, path: str, query: Mapping[str, str], headers: Mapping[str, str]
+        self,
+        client: httpx.AsyncClient,
+        path: str,
+        query: Mapping[str, str],
+        headers: Mapping[str, str],
+        *,
+        lag_s: float = 0.0,
     ) -> None:
+        self._lag_s = lag_s
         self._events: asyncio.Queue[Any] = asyncio.Queue(_BUFFERED)
         loop = asyncio.get_running_loop()
         self._opened: asyncio.Future[None] = loop.create_future()
@@ -40,8 +57,11 @@ class HttpWatchStream:
 
     async def next(self) -> WatchEvent:
         event = await self._events.get()
-        if isinstance(event, WatchEvent):
-            return event
+        if isinstance(event, _Arrived):
+            left_s = event.due_s - asyncio.get_running_loop().time()
+            if left_s > 0:
+                await asyncio.sleep(left_s)
+            return event.event
         self._events.put_nowait(event)
         if event is _ENDED:
             raise StopAsyncIteration
@@ -61,7 +81,8 @@ class HttpWatchStream:
                         raise api_error(status_of(answer.status_code, await answer.aread()))
                     self._opened.set_result(None)
                     async for line in _lines(answer.aiter_bytes()):
-                        await self._events.put(_event(line))
+                        due_s = asyncio.get_running_loop().time() + self._lag_s
+                        await self._events.put(_Arrived(_event(line), due_s))
         except (ApiError, HttpFailure) as error:
             if not self._opened.done():
                 self._opened.set_exception(error)
