@@ -66,7 +66,7 @@ def reason_to_delete(pod: JsonObject, node_type: str) -> str:
             f"The {node_type} Pod {name_of(pod)} status is {phase} which is a terminal state. "
             "KubeRay will delete the Pod and create new Pods in the next reconciliation if necessary."
         )
-    policy = pod["spec"].get("restartPolicy", "Always")
+    policy = pod["spec"].get("restartPolicy")
     if phase == "Running" and policy == "Never" and terminated_state(pod) is not None:
         return f"The Ray container of {node_type} Pod {name_of(pod)} has ended and restartPolicy {policy} keeps it so."
     return ""

@@ -216,8 +216,6 @@ class _Conditions:
         for place, entry in enumerate(self.entries):
             if entry["type"] != kind:
                 continue
-            if entry["status"] == status and entry["reason"] == reason and entry.get("message", "") == message:
-                return
             time = entry["lastTransitionTime"] if entry["status"] == status else self._now
             self.entries[place] = _condition(kind, status, reason, message, time)
             return
