@@ -102,7 +102,7 @@ def _story(rig: Rig, nodeid: str) -> str:
     for row in rows[-_LAST_ROWS:]:
         why = f"  (because {row.why})" if row.why else ""
         lines.append(f"{row.t_ns / 1e9:10.3f} s  {row.text}{why}")
-    unready = [chain for chain in rig.why_each() if not chain.is_ready]
+    unready = [chain for chain in rig.why_each() if chain.wants_ready]
     for chain in unready[:_MOST_UNREADY]:
         lines.append(f"pod {chain.pod} is not ready:")
         lines += [f"    {line}" for line in plain_lines(chain)]

@@ -35,9 +35,17 @@ def why_command(pod: str, options: RunOptions, reach: Reach, namespace: str, *, 
     result = _repeated(options)
     wanted = f"{namespace}/{pod}" if namespace and pod and "/" not in pod else pod
     if wanted:
-        return _print(result.why(wanted, options.at or None), as_json=as_json)
-    chains = result.why_each(options.at or None)
+        return _print(result.why(wanted, _time(options.at)), as_json=as_json)
+    chains = result.why_each(_time(options.at))
     return _print_all([chain for chain in chains if not namespace or chain.namespace == namespace], as_json=as_json)
+
+
+def _time(text: str) -> str | float | None:
+    """A duration as scenarios write it, or a number of seconds."""
+    try:
+        return float(text) if text else None
+    except ValueError:
+        return text
 
 
 def _repeated(options: RunOptions) -> RunResult:
@@ -116,7 +124,7 @@ def _print(chain: Chain, *, as_json: bool) -> int:
 def _print_all(chains: Sequence[Chain], *, as_json: bool) -> int:
     from rayrig.cli import BROKEN, HELD
 
-    unready = [chain for chain in chains if not chain.is_ready]
+    unready = [chain for chain in chains if chain.wants_ready]
     if as_json:
         print(json.dumps([chain.as_json_value() for chain in chains], indent=2))
     else:

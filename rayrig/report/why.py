@@ -54,6 +54,8 @@ def _state(chain: Chain) -> tuple[str, str]:
             return "being deleted", "bold yellow"
         case Stage.ENDED:
             return "ended", "bold red"
+        case Stage.DONE:
+            return "done", "bold green"
         case _:
             return "not ready", "bold red"
 
@@ -139,7 +141,7 @@ def print_overview(console: Console, chains: Sequence[Chain], others: int) -> No
     if len(chains) == 1:
         print_chain(console, chains[0])
         console.print()
-        console.print(f"{others} ready, 1 not ready")
+        console.print(f"{others} ready or done, 1 not ready")
         return
     if chains:
         table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
@@ -151,4 +153,6 @@ def print_overview(console: Console, chains: Sequence[Chain], others: int) -> No
             table.add_row(chain.pod, since, chain.short())
         console.print(table)
         console.print()
-    console.print(f"{others} ready, {len(chains)} not ready" + ("; rayrig why POD tells all of it" if chains else ""))
+    console.print(
+        f"{others} ready or done, {len(chains)} not ready" + ("; rayrig why POD tells all of it" if chains else "")
+    )

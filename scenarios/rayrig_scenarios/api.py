@@ -344,7 +344,7 @@ class Rig:
 
     def _pods_in_the_way(self) -> list[str]:
         """A line for each of the first pods that are not ready."""
-        unready = [chain for chain in self.why_each() if not chain.is_ready]
+        unready = [chain for chain in self.why_each() if chain.wants_ready]
         return [f"pod {chain.pod} is not ready: {chain.short()}" for chain in unready[:_MOST_UNREADY]]
 
     def wait_ready(self, service: str = "", *, namespace: str = "default", timeout: str = "10m") -> str:

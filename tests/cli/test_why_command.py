@@ -89,7 +89,7 @@ Not ready
 32.15 s  now  62.85 s  init container wait-gcs-ready 8.15 s, ray-worker not
                        started 0.25 s, readiness probe of ray-worker 54.43 s
 
-5 ready, 1 not ready
+5 ready or done, 1 not ready
 """
     assert [alike(line) for line in shown(done.out)] == [alike(line) for line in expected.splitlines()]
     pod = done.out.split()[0]
@@ -105,6 +105,7 @@ def test_after_a_run_its_pods_are_asked_without_naming_it(rayrig_cli: Cli, file:
     then = rayrig_cli("why", "web", "--at", "3s")
     assert then.code == 1
     assert "the readiness probe of main fails" in then.out
+    assert rayrig_cli("why", "web", "--at", 3).out == then.out
 
 
 def test_the_last_run_is_found_from_another_folder(
@@ -136,10 +137,10 @@ def test_without_a_pod_all_that_are_not_ready_are_listed(rayrig_cli: Cli, file: 
     done = rayrig_cli("why", "--scenario", "too-few-gpus")
     assert done.code == 1
     assert shown(done.out)[0].split() == ["pod", "since", "why"]
-    assert alike(shown(done.out)[-1]) == "0 ready, 0 not ready; rayrig why POD tells all of it"
+    assert alike(shown(done.out)[-1]) == "0 ready or done, 0 not ready; rayrig why POD tells all of it"
     assert done.out.count("no node takes it") == 4
     done = rayrig_cli("why", "--scenario", file)
-    assert (done.code, shown(done.out)) == (0, ["1 ready, 0 not ready"])
+    assert (done.code, shown(done.out)) == (0, ["1 ready or done, 0 not ready"])
 
 
 def test_json(rayrig_cli: Cli, file: Path) -> None:
@@ -185,7 +186,7 @@ def test_a_cluster_is_asked_over_http(rayrig_cli: Cli, cluster: KubernetesThread
         assert (done.code, done.err) == (1, "")
         assert "no scheduler called mine has looked at it" in done.out
         assert rayrig_cli("why", "default/web", *reach, "--json").code == 1
-        assert "0 ready, 1 not ready" in rayrig_cli("why", *reach).out
+        assert "0 ready or done, 1 not ready" in rayrig_cli("why", *reach).out
         assert rayrig_cli("why", *reach, "-n", "kube-system").code == 0
 
 

@@ -78,6 +78,11 @@ class Chain:
         return self.stage is Stage.READY
 
     @property
+    def wants_ready(self) -> bool:
+        """Whether the pod is there and is neither ready nor done: what somebody who looks for trouble wants to see."""
+        return self.stage not in (Stage.READY, Stage.DONE, Stage.GONE, Stage.ABSENT)
+
+    @property
     def verdict(self) -> str:
         return self.links[0].text
 

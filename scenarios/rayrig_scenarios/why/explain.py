@@ -63,7 +63,7 @@ def _links(pod: JsonObject, evidence: Evidence, depth: int) -> tuple[Stage, list
     stage = found.stage
     if stage is Stage.DELETION:
         return stage, why_deleted(pod, evidence)
-    if stage is Stage.ENDED:
+    if stage in (Stage.ENDED, Stage.DONE):
         return stage, why_ended(pod, evidence)
     if stage is Stage.UNSCHEDULED:
         return stage, why_unscheduled(pod, evidence)

@@ -25,6 +25,7 @@ class Stage(StrEnum):
     READY = "ready"
     DELETION = "being deleted"
     ENDED = "ended"
+    DONE = "done"
     GONE = "gone"
 
 
@@ -46,7 +47,7 @@ def standing(pod: JsonObject) -> Standing:
     if is_being_deleted(pod):
         return Standing(Stage.DELETION)
     if status.get("phase") in ENDED_PHASES:
-        return Standing(Stage.ENDED)
+        return Standing(Stage.DONE if status["phase"] == "Succeeded" else Stage.ENDED)
     if not pod["spec"].get("nodeName"):
         return Standing(Stage.UNSCHEDULED)
     if has_condition(pod, "Ready"):

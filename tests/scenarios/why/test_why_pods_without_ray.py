@@ -231,6 +231,17 @@ def test_successes_are_counted_up_to_the_threshold(crowd: Rig) -> None:
     assert_told(story(crowd.why("thrice", 5.0)), told)
 
 
+def test_a_pod_that_has_succeeded_is_done_and_no_trouble() -> None:
+    rig = cluster(nodes=1)
+    rig.apply(pod("job", {"main": {"runs": [{"for": 2, "exit": 0}]}}, {"restartPolicy": "Never"}))
+    rig.sleep("6s")
+    chain = rig.why("job")
+    assert chain.stage is Stage.DONE
+    assert not chain.is_ready
+    assert not chain.wants_ready
+    assert chain.short() == "it has succeeded: it is done, and restartPolicy is Never"
+
+
 def test_what_kills_a_container_is_told_with_its_probes() -> None:
     rig = cluster(nodes=1)
     rig.apply(pod("alive", answers((0, "200:ok"), (4, "500:no")), livenessProbe=PROBE))
