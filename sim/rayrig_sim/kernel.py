@@ -50,12 +50,13 @@ class _Awaitable(Event):
 class Sleep(_Awaitable):
     """Processed after a delay. Built by hand: `simpy.Timeout` validates and names what is known here."""
 
+    # Of every one of them, and of the millions of a run.
+    _value = None
+    _ok = True
+
     def __init__(self, env: simpy.Environment, delay_ns: int) -> None:
         self.env = env
         self.callbacks = []
-        self._value = None
-        self._ok = True
-        self._defused = False
         heappush(env._queue, (env._now + delay_ns, NORMAL, next(env._eid), self))
 
 
@@ -68,12 +69,8 @@ class _Timer(Sleep):
 class _Alarm(_Awaitable):
     """End of a rest; not scheduled before its turn is to be taken."""
 
-    def __init__(self, env: simpy.Environment) -> None:
-        self.env = env
-        self.callbacks = []
-        self._value = None
-        self._ok = True
-        self._defused = False
+    _value = None
+    _ok = True
 
 
 class KernelSignal(_Awaitable, Generic[T]):
