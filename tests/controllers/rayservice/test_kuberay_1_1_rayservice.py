@@ -225,6 +225,7 @@ def test_events_are_core_events_that_count(running: Any) -> None:
     (event,) = (e for e in running.all(CORE_EVENT) if e["reason"] == "Running")
     assert event["count"] == len(running.told("Running"))
     assert event["source"] == {"component": "rayservice-controller"}
+    assert (event["type"], event["message"]) == ("Normal", "The Serve applicaton is now running and healthy.")
     assert event["involvedObject"]["kind"] == "RayService"
     assert event["eventTime"] is None
     assert "series" not in event
@@ -756,3 +757,12 @@ def test_what_is_right_is_not_written_again(running: Any) -> None:
     told = [call for call in running.refusals.asked if not call.startswith("deliver")]
     assert told, "events of each pass"
     assert [call for call in told if not call.split()[1].startswith("events")] == []
+
+
+def test_a_configuration_that_was_taken_away_is_sent_once_while_applications_are_left(running: Any) -> None:
+    cluster = running.active()
+    running.ray[cluster].raw = b'{"applications": {"left": {"status": "RUNNING"}}}'
+    running.patch({"spec": {"serveConfigV2": None}})
+    running.run(20)
+    assert [at for at, method, _ in calls(running, cluster) if method == "PUT" and at >= 10] == [10.0]
+    assert list(running.status()["activeServiceStatus"]["applicationStatuses"]) == ["left"]
