@@ -126,7 +126,9 @@ def _why_head_is_unhealthy(pod: JsonObject, check: Check, picture: RayPicture, e
     if gcs is None or not picture.is_gcs_up:
         if gcs is None:
             return [Link("its GCS is still starting")]
-        return [Link("its GCS does not run again yet", gcs.t_ns, (), gcs.seq), *with_causes(evidence, gcs)]
+        why = one_line(gcs["detail"]).partition(": ")[2]
+        text = f"its GCS does not run ({why})" if why else "its GCS does not run"
+        return [Link(text, gcs.t_ns, (), gcs.seq), *causes_of(evidence, gcs.seq)]
     if check.path in GCS_PATHS and (picture.dashboard is None or picture.dashboard["state"] != "running"):
         return [Link("its dashboard, which answers for the GCS, is still starting", gcs.t_ns, (), gcs.seq)]
     if not picture.has_joined(name_of(pod)):

@@ -247,6 +247,21 @@ def test_a_gcs_that_cannot_reach_its_redis() -> None:
     assert "localhost:8265/api/gcs_healthz: answered 503" in details(rig.why(head))[2]
 
 
+def test_a_gcs_that_was_told_to_stop() -> None:
+    rig = Rig(seed=1)
+    rig.apply("fruit-stand-ha")
+    rig.wait_ready()
+    (head,) = pods(rig, "head")
+    rig.fault("gcs-kill")
+    rig.sleep("55s")
+    assert texts(rig, head) == [
+        "the readiness probe of ray-head fails",
+        "its GCS does not run (told to stop)",
+        f"fault gcs-kill struck pod {head}",
+    ]
+    assert all(rig.why(worker).is_ready for worker in pods(rig, "worker")), "their raylets wait for it to come back"
+
+
 # Serve
 
 
