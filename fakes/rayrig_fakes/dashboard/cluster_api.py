@@ -11,6 +11,7 @@ from rayrig_core.timestamps import NS
 from rayrig_fakes.dashboard.answers import HEALTH_TYPE, json_answer
 
 _COMMIT = "b7f4259e944bf6959f721b106adc366ddfa0c356"
+_HEALTHY = HttpResponse.text(200, "success", HEALTH_TYPE)
 
 
 class ClusterApi:
@@ -28,7 +29,7 @@ class ClusterApi:
 
     def gcs_health(self) -> HttpResponse:
         reason = self._cluster.gcs_health() if self._cluster is not None else ""
-        return HttpResponse.text(503, reason, HEALTH_TYPE) if reason else HttpResponse.text(200, "success", HEALTH_TYPE)
+        return HttpResponse.text(503, reason, HEALTH_TYPE) if reason else _HEALTHY
 
     def status(self, request: HttpRequest) -> HttpResponse:
         if request.query.get("format", ["0"])[0] == "1":

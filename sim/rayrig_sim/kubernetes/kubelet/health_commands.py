@@ -115,33 +115,56 @@ async def run(command: Sequence[str], get: Get) -> ExecResult:
     return ExecResult(0, output)
 
 
-def success_at_once(command: Sequence[str], get: Callable[[int, str], HttpResponse | None]) -> ExecResult | None:
-    """What `run` would answer with a `get` that takes no time, if all checks succeed; None when one does not, when `get` does not
-    know an answer, or the command is none of those known here."""
-    try:
-        checks = parse(tuple(command))
-    except NotUnderstood:
-        return None
-    output = ""
-    for check in checks:
-        response = get(check.port, check.path)
-        if response is None or response.status >= 400:
-            return None
-        body = _text(response.body)
-        if check.pattern:
-            code, body = _grep(body, check.pattern)
-            if code:
+GetAtOnce = Callable[[int, str], HttpResponse | None]
+
+
+class Foreseen:
+    """What `run` would answer with a `get` that takes no time, asked again and again. It is worked out anew when a check would get
+    another answer than before."""
+
+    __slots__ = ("_answers", "_checks", "_result", "command")
+
+    def __init__(self, command: Sequence[str]) -> None:
+        self.command = command
+        try:
+            self._checks = parse(tuple(command))
+        except NotUnderstood:
+            self._checks = ()
+        self._answers: list[HttpResponse | None] = [None] * len(self._checks)
+        self._result: ExecResult | None = None
+
+    def success(self, get: GetAtOnce) -> ExecResult | None:
+        """The result if all checks succeed; None when one does not, when `get` does not know an answer, or the command is none of
+        those known here."""
+        is_known = True
+        answers = self._answers
+        for index, check in enumerate(self._checks):
+            answer = get(check.port, check.path)
+            if answer is None:
+                # Whatever was asked before it is worked out anew.
+                answers[:] = [None] * len(answers)
                 return None
-        output += body
-    return ExecResult(0, output)
+            if answer is not answers[index]:
+                answers[index] = answer
+                is_known = False
+        if not is_known:
+            self._result = self._success(answers)
+        return self._result
+
+    def _success(self, answers: Sequence[HttpResponse | None]) -> ExecResult | None:
+        output = ""
+        for check, answer in zip(self._checks, answers, strict=True):
+            if answer is None or answer.status >= 400:
+                return None
+            body = answer.body.decode(errors="replace")
+            if check.pattern:
+                code, body = _grep(body, check.pattern)
+                if code:
+                    return None
+            output += body
+        return ExecResult(0, output)
 
 
-@lru_cache(maxsize=512)
-def _text(body: bytes) -> str:
-    return body.decode(errors="replace")
-
-
-@lru_cache(maxsize=512)
 def _grep(text: str, pattern: str) -> tuple[int, str]:
     """Exit code and output of grep."""
     lines = [line for line in text.splitlines() if pattern in line]

@@ -93,7 +93,10 @@ class ProbeHistory:
     ) -> None:
         """`count` probes at equal distances, the first of which ended at `first_ns` and the last at `last_ns`. As if each had been
         added."""
-        step_ns = (last_ns - first_ns) // (count - 1) if count > 1 else 0
+        if count == 1:
+            self._add(last_ns, container, kind, answer)
+            return
+        step_ns = (last_ns - first_ns) // (count - 1)
         for left in range(count - 1, -1, -1):
             run = self._add(last_ns - left * step_ns, container, kind, answer)
             if left and run.count > 1 and abs(run.step_ns - step_ns) <= _TOLERANCE_NS:
