@@ -63,7 +63,7 @@ def test_a_good_scenario_loads() -> None:
         # One thing per step
         (
             "- {name: rest}",
-            "test.yaml:8 steps[1]: says nothing (give one of: apply, patch, delete, wait, hold, remember, fault, sleep",
+            "test.yaml:8 steps[1]: says nothing (give one of: apply, patch, delete, wait, hold, remember, fault, drain",
         ),
         (
             "- {sleep: 1s, apply: orchard}",
@@ -120,7 +120,7 @@ def test_a_good_scenario_loads() -> None:
         # Conditions
         (
             "- wait: {for: {pods: {service: orchard}}}",
-            "counts nothing (give one or more of: total, ready, unready, pending)",
+            "counts nothing (give one or more of: total, ready, unready, pending, restarts)",
         ),
         (
             "- wait: {for: {pods: {ready: some}}}",
@@ -143,7 +143,7 @@ def test_a_good_scenario_loads() -> None:
         ),
         ("- hold: {that: {ready: orchard}}", 'test.yaml:8 steps[1].hold: "for" is missing (add for)'),
         ("- hold: {that: {ready: orchrd}, for: 5s}", 'no RayService is called "orchrd" (did you mean "orchard"?)'),
-        ("- wait: {for: {endpoints: {name: a}}}", "demands nothing (give one or more of: total, ready, without)"),
+        ("- wait: {for: {endpoints: {name: a}}}", "demands nothing (give one or more of: total, ready, serving, terminating, without"),
         ("- wait: {for: {objects: {kind: Pod}}}", '"count" is missing (add count)'),
         # What is remembered
         (
