@@ -146,6 +146,9 @@ class Run:
         await self._until(stream, "deployed", lambda name, active: bool(active))
         before = dict(self._active)
         self.deployed_s = time.perf_counter()
+        if self.sources:
+            # The nodes learn of the last one's endpoints.
+            await self.world.kernel.sleep(2.0)
         for source in self.sources:
             source.start()
         for name in self.names:
