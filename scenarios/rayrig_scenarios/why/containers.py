@@ -14,8 +14,6 @@ from rayrig_scenarios.wording import one_line, subject_text
 from rayrig_sim.kubernetes.kubelet.probes import ProbeKind
 
 _TOGETHER_NS = NS
-#: What a kubelet tries, as a fraction of the time in which it kills a container (the longest grace one meets).
-_KILLED_WITHIN_NS = 700 * NS
 
 
 def noun(pod: JsonObject, container: str) -> str:
@@ -29,11 +27,8 @@ def why_image_is_missing(pod: JsonObject, container: str, evidence: Evidence, si
     failed = [
         event for event in evidence.events(pod, "Failed") if "pull" in event.message and event.container == container
     ]
-    pulls = [e for e in evidence.events(pod, "Pulling") if e.container == container]
     details = [f"{waiting.get('reason')}: {one_line(waiting.get('message'))}"]
     first_ns = min((event.first_ns for event in failed), default=since_ns)
-    if pulls:
-        details.append(_times("pull", pulls, evidence))
     told = [
         event
         for event in evidence.trace_events(f"pods/{key_text(pod)}", Kind.IMAGE)
@@ -41,8 +36,10 @@ def why_image_is_missing(pod: JsonObject, container: str, evidence: Evidence, si
     ]
     if told:
         attempts = ", ".join(evidence.tell(event.t_ns) for event in told[-6:])
-        details[-1:] = [details[-1]] if not pulls else []
         details.append(f"pulls failed {_count(len(told))}: at {attempts}")
+    elif failed:
+        last = failed[-1]
+        details.append(f"pulls failed {_count(last.times)}, last at {evidence.tell(last.last_ns)}")
     links = [Link(f"image {image} of {noun(pod, container)} cannot be pulled", first_ns, tuple(details))]
     faults = [
         event
@@ -150,7 +147,10 @@ def why_it_ended(pod: JsonObject, container: str, evidence: Evidence) -> list[Li
     links = [Link(verdict, ended_ns, tuple(details), last.seq if last is not None else None)]
     if ended_ns is None:
         return links
-    return [*links, *_killer(pod, container, evidence, ended_ns, last.seq if last is not None else None)]
+    started_ns = time_of(ended.get("startedAt"))
+    began_ns = 0 if started_ns is None else started_ns - evidence.clock.origin_unix_ns
+    killer = _killer(pod, container, evidence, began_ns, ended_ns)
+    return [*links, *(killer or (causes_of(evidence, last.seq) if last is not None else []))]
 
 
 def _back_off(pod: JsonObject, container: str, state: JsonObject, evidence: Evidence) -> list[str]:
@@ -163,27 +163,16 @@ def _back_off(pod: JsonObject, container: str, state: JsonObject, evidence: Evid
     return ["it waits for the end of its back-off before it is started again"] if backoff else []
 
 
-def _killer(pod: JsonObject, container: str, evidence: Evidence, ended_ns: int, seq: int | None) -> list[Link]:
-    """A failed liveness or startup probe, a fault, or what the trace says."""
+def _killer(pod: JsonObject, container: str, evidence: Evidence, began_ns: int, ended_ns: int) -> list[Link]:
+    """What killed a container that ran from `began_ns` on: a failed liveness or startup probe, or a fault."""
     for event in reversed(evidence.events(pod, "Killing")):
-        if event.container == container and ended_ns - _KILLED_WITHIN_NS <= event.last_ns <= ended_ns + _TOGETHER_NS:
+        if event.container == container and began_ns <= event.last_ns <= ended_ns + _TOGETHER_NS:
             for kind in (ProbeKind.LIVENESS, ProbeKind.STARTUP):
                 if f"failed {kind.word.lower()} probe" in event.message:
                     runs = [run for run in evidence.probes(pod, container, kind) if run.first_ns <= event.last_ns]
                     text = f"its {kind.word.lower()} probe failed, so the kubelet killed it"
                     return [Link(text, event.last_ns, tuple(told_runs(runs, evidence)))]
-    faults = fault_before(evidence, ended_ns, *subjects_of(pod))
-    if faults:
-        return faults
-    return [link for link in causes_of(evidence, seq) if link.t_ns is None or link.t_ns >= 0] if seq is not None else []
-
-
-def _times(what: str, events: list[SeenEvent], evidence: Evidence) -> str:
-    count = sum(event.times for event in events)
-    first, last = events[0].first_ns, events[-1].last_ns
-    return f"{what}s: {count}, the first at {evidence.tell(first)}" + (
-        f", the last at {evidence.tell(last)}" if count > 1 else ""
-    )
+    return fault_before(evidence, ended_ns, *subjects_of(pod))
 
 
 def _count(count: int) -> str:

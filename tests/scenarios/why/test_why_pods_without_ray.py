@@ -253,6 +253,17 @@ def test_what_kills_a_container_is_told_with_its_probes() -> None:
     assert details(chain, 1)[-1].endswith('failed 3 times, "HTTP probe failed with statuscode: 500"')
 
 
+def test_a_container_that_ends_by_itself_after_it_was_killed_once_is_not_told_as_killed() -> None:
+    rig = cluster(nodes=1)
+    script = answers((0, "200:ok"), (4, "500:no"))
+    script["main"]["runs"] = [{}, {"for": 2, "exit": 5}]
+    rig.apply(pod("both", script, livenessProbe=PROBE))
+    rig.sleep("11s")
+    killed, ended = rig.why("both", "7.5s"), rig.why("both")
+    assert killed.is_ready or "liveness probe" in killed.cause
+    assert [link.text for link in ended.links] == ["container main ended with code 5"]
+
+
 def test_several_containers_each_say_what_they_wait_for() -> None:
     rig = cluster(nodes=1)
     two = pod("two", answers((0, "503:no")), readinessProbe=PROBE)
