@@ -143,7 +143,10 @@ def test_a_good_scenario_loads() -> None:
         ),
         ("- hold: {that: {ready: orchard}}", 'test.yaml:8 steps[1].hold: "for" is missing (add for)'),
         ("- hold: {that: {ready: orchrd}, for: 5s}", 'no RayService is called "orchrd" (did you mean "orchard"?)'),
-        ("- wait: {for: {endpoints: {name: a}}}", "demands nothing (give one or more of: total, ready, serving, terminating, without"),
+        (
+            "- wait: {for: {endpoints: {name: a}}}",
+            "demands nothing (give one or more of: total, ready, serving, terminating, without",
+        ),
         ("- wait: {for: {objects: {kind: Pod}}}", '"count" is missing (add count)'),
         # What is remembered
         (
