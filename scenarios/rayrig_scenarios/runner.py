@@ -30,6 +30,7 @@ from rayrig_core.resource_types import (
     STATEFUL_SET,
     ResourceType,
 )
+from rayrig_core.timestamps import NS
 from rayrig_core.trace import Kind
 from rayrig_scenarios.actions import Actions, StepFailed
 from rayrig_scenarios.judgement import Finding, describe, judge
@@ -66,6 +67,8 @@ FINAL_KINDS: tuple[ResourceType, ...] = (
 _WORKLOADS = (DEPLOYMENT, STATEFUL_SET, DAEMON_SET, JOB, POD_DISRUPTION_BUDGET)
 
 _TICK_S = 1.0
+#: Of the seconds in which nothing happened so many are told.
+_LAST_TICKS = 10
 
 
 class ProgressListener(Protocol):
@@ -76,8 +79,27 @@ class ProgressListener(Protocol):
     def step_ended(self, record: StepRecord) -> None: ...
 
     def tick(self, t_ns: int) -> None:
-        """Once every virtual second."""
+        """Once every virtual second, and more seldom while nothing happens for long."""
         ...
+
+
+class _Ticks:
+    """Ticks while nothing happens: of a long time the last ones will do (port `Recurrence`)."""
+
+    is_instant = True
+
+    def __init__(self, progress: ProgressListener) -> None:
+        self._progress = progress
+
+    def holds(self) -> bool:
+        return True
+
+    def skip(self, due_ns: int, before_ns: int) -> tuple[int, int]:
+        period_ns = round(_TICK_S * NS)
+        last_ns = due_ns + (before_ns - 1 - due_ns) // period_ns * period_ns
+        for t_ns in range(max(due_ns, last_ns - _LAST_TICKS * period_ns), last_ns + 1, period_ns):
+            self._progress.tick(t_ns)
+        return last_ns + period_ns, last_ns
 
 
 def memory_world() -> WorldFactory:
@@ -156,7 +178,7 @@ class Performance:
         runtime = self.world.runtime
         while not self.is_over:
             progress.tick(runtime.monotonic_ns())
-            await runtime.sleep(_TICK_S)
+            await runtime.rest(_TICK_S, _Ticks(progress))
 
     async def _take_steps(self, finished: Signal[None]) -> None:
         try:

@@ -263,6 +263,23 @@ def test_progress_hears_of_steps_and_of_every_virtual_second() -> None:
     assert heard[:5] == [0, ("start", 0, 1, "have a rest"), 1_000_000_000, 2_000_000_000, ("end", 0, StepState.DONE)]
 
 
+def test_progress_is_not_told_of_every_second_of_a_year() -> None:
+    heard: list[int] = []
+
+    class Listener:
+        def step_started(self, index: int, count: int, title: str, t_ns: int) -> None: ...
+
+        def step_ended(self, record: StepRecord) -> None: ...
+
+        def tick(self, t_ns: int) -> None:
+            heard.append(t_ns)
+
+    perform("duration: 9000h\nsteps: [{sleep: 8760h}]", progress=Listener())
+    assert len(heard) < 1000
+    assert heard == sorted(heard)
+    assert heard[-1] == 8760 * 3600 * 1_000_000_000
+
+
 def test_listening_to_progress_does_not_change_the_run() -> None:
     class Silent:
         def step_started(self, index: int, count: int, title: str, t_ns: int) -> None: ...
