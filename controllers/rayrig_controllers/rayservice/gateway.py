@@ -57,14 +57,14 @@ def _backend(cluster: JsonObject, weight: int) -> JsonObject:
     }
 
 
-def _gateway_essence(gateway: JsonObject) -> Any:
+def gateway_essence(gateway: JsonObject) -> Any:
     """What counts when Gateways are compared."""
     spec = gateway["spec"]
     listeners = [(each.get("name"), each.get("protocol"), each.get("port")) for each in spec.get("listeners") or ()]
     return spec.get("gatewayClassName"), listeners
 
 
-def _route_essence(route: JsonObject) -> Any:
+def route_essence(route: JsonObject) -> Any:
     """What counts when HTTPRoutes are compared."""
     spec = route["spec"]
     return (
@@ -152,7 +152,7 @@ async def _keep(
             raise
         tick.normal(f"Created{kind}", f"Created {made} RayService {who}", "Create")
         return created
-    essence = _gateway_essence if resource is GATEWAY else _route_essence
+    essence = gateway_essence if resource is GATEWAY else route_essence
     if essence(found) == essence(wanted):
         return found
     try:

@@ -766,3 +766,14 @@ def test_a_configuration_that_was_taken_away_is_sent_once_while_applications_are
     running.run(20)
     assert [at for at, method, _ in calls(running, cluster) if method == "PUT" and at >= 10] == [10.0]
     assert list(running.status()["activeServiceStatus"]["applicationStatuses"]) == ["left"]
+
+
+def test_a_cluster_of_somebody_else_is_left_alone(running: Any) -> None:
+    running.head_after_s = None
+    spec = running.get(RAY_CLUSTER, running.active())["spec"]
+    for name, owner in (("plain", {}), ("anothers", {"ray.io/originated-from-cr-name": "other"})):
+        marks = {**owner, "ray.io/originated-from-crd": "RayService"} if owner else {}
+        metadata = {"name": name, "labels": marks}
+        running.create({"apiVersion": "ray.io/v1", "kind": "RayCluster", "metadata": metadata, "spec": spec})
+    running.run(200)
+    assert {"plain", "anothers"} <= set(running.names(RAY_CLUSTER))

@@ -79,3 +79,14 @@ def test_a_service_of_the_same_name_begins_anew(running: Any) -> None:
     assert running.ready() == "True"
     assert running.active() != before
     assert len(running.ray[running.active()].puts()) == 1
+
+
+def test_a_cluster_of_somebody_else_is_left_alone(running: Any) -> None:
+    running.head_after_s = None
+    spec = running.get(RAY_CLUSTER, running.active())["spec"]
+    for name, owner in (("plain", {}), ("anothers", {"ray.io/originated-from-cr-name": "other"})):
+        marks = {**owner, "ray.io/originated-from-crd": "RayService"} if owner else {}
+        metadata = {"name": name, "labels": marks}
+        running.create({"apiVersion": "ray.io/v1", "kind": "RayCluster", "metadata": metadata, "spec": spec})
+    running.run(200)
+    assert {"plain", "anothers"} <= set(running.names(RAY_CLUSTER))

@@ -9,7 +9,14 @@ import pytest
 from rayrig_controllers.options import OperatorOptions
 from rayrig_controllers.rayservice.conditions import Conditions
 from rayrig_controllers.rayservice.endpoints import count_ready_pods
-from rayrig_controllers.rayservice.gateway import build_gateway, build_route, is_gateway_ready, is_route_ready
+from rayrig_controllers.rayservice.gateway import (
+    build_gateway,
+    build_route,
+    gateway_essence,
+    is_gateway_ready,
+    is_route_ready,
+    route_essence,
+)
 from rayrig_controllers.rayservice.goal import (
     Goal,
     Goals,
@@ -42,7 +49,7 @@ from rayrig_controllers.rayservice.services import (
 from rayrig_controllers.rayservice.status import EMPTY_CLUSTER_STATUS, ServiceStatus, Slot, cluster_status
 from rayrig_controllers.reconciler import ReconcileError, Request
 from rayrig_controllers.releases import KUBERAY_1_7
-from rayrig_core.objects import JsonObject
+from rayrig_core.objects import JsonObject, copy_json
 from rayrig_core.resources.feature_gates import FeatureGates
 from rayrig_core.timestamps import NS
 
@@ -725,3 +732,59 @@ def test_an_answer_like_the_one_before_is_not_read_again() -> None:
     answers.forget("c")
     answers.forget("nobody")
     assert answers.statuses("c", body) is not again
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "counts"),
+    [
+        (("hostnames",), ["example.org"], True),
+        (("hostnames",), [], False),
+        (("parentRefs", 0, "name"), "x", True),
+        (("parentRefs", 0, "namespace"), "x", True),
+        (("parentRefs", 0, "sectionName"), "x", False),
+        (("rules", 0, "matches"), [], True),
+        (("rules", 0, "matches", 0, "path", "value"), "/x", True),
+        (("rules", 0, "filters"), [{"type": "RequestMirror"}], True),
+        (("rules", 0, "filters"), [], False),
+        (("rules", 0, "timeouts"), {"request": "1s"}, False),
+        (("rules", 0, "backendRefs", 0, "name"), "x", True),
+        (("rules", 0, "backendRefs", 0, "namespace"), "x", True),
+        (("rules", 0, "backendRefs", 0, "weight"), 7, True),
+        (("rules", 0, "backendRefs", 0, "port"), 7, True),
+        (("rules", 0, "backendRefs", 0, "group"), "", False),
+        (("rules", 0, "backendRefs"), [], True),
+        (("rules",), [], True),
+        (("parentRefs",), [], True),
+    ],
+)
+def test_what_counts_when_routes_are_compared(path: tuple[Any, ...], value: Any, counts: bool) -> None:
+    wanted = build_route(SERVICE, cluster(name="old"), cluster(name="new"), Weights(75, 25))
+    found = changed(wanted, path, value)
+    assert (route_essence(found) != route_essence(wanted)) is counts
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "counts"),
+    [
+        (("gatewayClassName",), "x", True),
+        (("listeners", 0, "name"), "x", True),
+        (("listeners", 0, "protocol"), "HTTPS", True),
+        (("listeners", 0, "port"), 81, True),
+        (("listeners", 0, "hostname"), "x", False),
+        (("listeners",), [], True),
+        (("addresses",), [{"value": "x"}], False),
+    ],
+)
+def test_what_counts_when_gateways_are_compared(path: tuple[Any, ...], value: Any, counts: bool) -> None:
+    wanted = build_gateway(SERVICE, "istio")
+    assert (gateway_essence(changed(wanted, path, value)) != gateway_essence(wanted)) is counts
+
+
+def changed(obj: JsonObject, path: tuple[Any, ...], value: Any) -> JsonObject:
+    """A copy whose spec has `value` at `path`."""
+    copy = copy_json(obj)
+    place = copy["spec"]
+    for step in path[:-1]:
+        place = place[step]
+    place[path[-1]] = value
+    return copy

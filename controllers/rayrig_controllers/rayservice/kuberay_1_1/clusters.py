@@ -74,7 +74,7 @@ def action_on_active(goal: Goal, active: JsonObject | None, pending_name: str) -
     if active is None:
         return Action.ROLL_OUT
     annotations = annotations_of(active)
-    known = annotations.get(labels.SPEC_HASH, "")
+    known = annotations.get(labels.SPEC_HASH)
     if known == goal.hash:
         return Action.NOTHING
     try:
