@@ -109,8 +109,14 @@ def refused(rayrig_cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
             "apiVersion: ray.io/v1\nkind: RayCluster\nmetadata: {name: a}\nspec: {}\n",
             "test.yaml:",
         ),
-        ("apiVersion: v1\nkind: Pod\nmetadata: {name: a}\n", "test.yaml:1: there is no RayService and no RayCluster in this manifest"),
-        ("apiVersion: v1\nkind: List\nitems: []\n", "test.yaml: there is no RayService and no RayCluster in this manifest"),
+        (
+            "apiVersion: v1\nkind: Pod\nmetadata: {name: a}\n",
+            "test.yaml:1: there is no RayService and no RayCluster in this manifest",
+        ),
+        (
+            "apiVersion: v1\nkind: List\nitems: []\n",
+            "test.yaml: there is no RayService and no RayCluster in this manifest",
+        ),
         ("apiVersion: v1\nkind: List\nitems: 3\n", "test.yaml:3 items: this is the number 3 (give a list of objects)"),
         # Faults
         (
