@@ -1,7 +1,7 @@
 """Chains as stories to compare, and the pods they are about.
 
-Stories are literal, but durations and names are drawn: another draw moves times a little and gives other names. So names lose what was
-generated of them, and times may differ by what the test allows; words, and all numbers that are no times, may not.
+Stories are literal, but durations and names are drawn: another draw moves times a little and gives other names. So names lose what
+was generated of them, and times may differ by what the test allows; words, and all numbers that are no times, may not.
 """
 
 from __future__ import annotations
