@@ -372,3 +372,22 @@ def test_a_drain_needs_consent_and_a_node() -> None:
         rig.drain(labels={"app": "web"})
     assert rig.cordon("node-0") == "node/node-0 already cordoned"
     assert rig.uncordon("node-0") == "node/node-0 uncordoned"
+
+
+def test_a_drain_tells_what_the_api_server_refused(rig_with_a_pod: Rig) -> None:
+    rig = rig_with_a_pod
+    rig.fault("api-error", actor="kubectl", verb="get", resource="pods", count=1, code=500)
+    with pytest.raises(Broken, match='error when waiting for pod "web" in namespace "default" to terminate: '):
+        rig.drain("node-0", force=True)
+    rig.fault("api-error", actor="kubectl", verb="list", resource="pods", count=1, code=500)
+    with pytest.raises(Broken, match="drain was refused: 500"):
+        rig.drain("node-0", force=True)
+
+
+@pytest.fixture
+def rig_with_a_pod() -> Rig:
+    rig = Rig()
+    rig.node(count=1)
+    rig.apply(pod(probe=None))
+    rig.wait({"pods": {"ready": 1}})
+    return rig

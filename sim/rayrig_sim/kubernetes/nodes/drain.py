@@ -236,8 +236,9 @@ class Drain:
                 self._refused(pod, refused)
                 outcome.lines.append(f"{what} (will retry after {EVICTION_RETRY_S:g}s): {refused.message}")
             await runtime.sleep(EVICTION_RETRY_S)
-        if not await self._until_gone([pod], "evicted"):
-            text = f'error when waiting for pod "{name}" in namespace "{namespace}" to terminate: {_DEADLINE}'
+        problem = await self._until_gone([pod], "evicted")
+        if problem:
+            text = f'error when waiting for pod "{name}" in namespace "{namespace}" to terminate: {problem}'
             outcome.errors.append(text)
 
     def _refused(self, pod: JsonObject, refused: ApiError) -> None:
@@ -257,27 +258,32 @@ class Drain:
             except ApiError as refused:
                 self.outcome.errors.append(refused.message)
                 return
-        if not await self._until_gone(pods, "deleted"):
-            self.outcome.errors.append(_DEADLINE)
+        problem = await self._until_gone(pods, "deleted")
+        if problem:
+            self.outcome.errors.append(problem)
 
     # Waiting
 
-    async def _until_gone(self, pods: list[JsonObject], verb: str) -> bool:
-        """Whether all went in time. kubectl looks at once and then each second."""
+    async def _until_gone(self, pods: list[JsonObject], verb: str) -> str:
+        """Wait until all have gone; what came in between, if something did. kubectl looks at once and then each second."""
         left = list(pods)
         while True:
             still = []
             for pod in left:
-                if await self._is_gone(pod):
+                try:
+                    is_gone = await self._is_gone(pod)
+                except ApiError as refused:
+                    return refused.message
+                if is_gone:
                     self.outcome.lines.append(f"pod/{name_of(pod)} {verb}")
                     self.outcome.gone.append(f"{namespace_of(pod)}/{name_of(pod)}")
                 else:
                     still.append(pod)
             left = still
             if not left:
-                return True
+                return ""
             if self._is_late():
-                return False
+                return _DEADLINE
             pause_s = _LOOK_EACH_S
             if self._deadline_ns is not None:
                 pause_s = min(pause_s, (self._deadline_ns - self._runtime.monotonic_ns()) / NS)
