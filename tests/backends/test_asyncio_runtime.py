@@ -7,6 +7,7 @@ import asyncio
 import pytest
 
 from rayrig_backends.asyncio_runtime import AsyncioRuntime, RecentTrace
+from rayrig_core.idle import Turn
 from rayrig_core.ports import Cancelled
 from rayrig_core.trace import Kind
 
@@ -80,6 +81,20 @@ def test_waiting_with_a_limit_says_whether_it_happened(comes, expected):
         return await runtime.wait(signal, 10.0 if comes else 0.001)
 
     assert run(story) is expected
+
+
+@pytest.mark.parametrize("comes", [True, False])
+def test_on_real_time_a_rest_only_waits(comes):
+    async def story(runtime):
+        signal = runtime.signal()
+        if comes:
+            asyncio.get_running_loop().call_soon(signal.set, None)
+        runtime.turn = Turn()
+        await runtime.rest(10.0 if comes else 0.001, None, signal)
+        await runtime.rest(0.001, None)
+        return signal.is_set, runtime.turn
+
+    assert run(story) == (comes, None)
 
 
 def test_a_cancelled_actor_sees_the_ports_cancelled_where_it_waits():
