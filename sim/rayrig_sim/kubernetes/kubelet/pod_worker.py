@@ -115,6 +115,8 @@ class PodWorker:
         self._not_before_ns = 0
         self._signal: Signal[None] | None = None
         self._requested_look_ns = 0
+        #: When the last exit is noticed. A sync before that, for another reason, does not see it.
+        self._exit_seen_ns = 0
         self._mount_retry_ns = _MOUNT_RETRY_NS
 
     # Being woken
@@ -141,6 +143,7 @@ class PodWorker:
         look_ns = self._agent.ticks.next_look(now_ns)
         if self._requested_look_ns > now_ns:
             look_ns = min(look_ns, self._requested_look_ns)
+        self._exit_seen_ns = max(self._exit_seen_ns, look_ns)
         self.wake(look_ns, record.cause)
         return runtime.unix_ns() - now_ns + look_ns
 
@@ -171,7 +174,10 @@ class PodWorker:
             self._wake_ns = None
             runtime.cause = self._cause
             if self.stage is Stage.SYNCING and not self._is_to_end:
+                began_ns = runtime.monotonic_ns()
                 is_over = await self._sync()
+                if not is_over and self._exit_seen_ns > began_ns:
+                    self.wake(self._exit_seen_ns)
             elif self.stage is Stage.TERMINATED:
                 self._conclude()
                 is_over = True
