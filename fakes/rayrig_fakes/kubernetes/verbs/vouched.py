@@ -94,6 +94,7 @@ class VouchedWriter:
         else:
             obj = dict(body)
             obj["metadata"] = meta
+            obj["apiVersion"], obj["kind"] = served.type.api_version, served.type.kind
             rules.before_create(obj, self._admission(call, now))
             obj = rules.stored_form(obj)
         cause = state.emit_write("create", served, namespace, name)

@@ -71,6 +71,7 @@ class _Followed:
         "service",
         "slices",
         "states",
+        "writing",
     )
 
     def __init__(self, service: JsonObject) -> None:
@@ -93,6 +94,8 @@ class _Followed:
         self.places: dict[Key, str] = {}
         self.ports: Ports | None = None
         self.ready = 0
+        #: Endpoints that are being written: whoever sees them sees nothing new.
+        self.writing: list[JsonObject] | None = None
 
     def select(self, key: Key) -> None:
         """One more member."""
@@ -213,8 +216,10 @@ class EndpointSliceController:
             return  # our own write, come back
         else:
             followed.slices[name_of(new)] = new
-            if known is not None and known.get("endpoints") != new.get("endpoints"):
-                self._touch(followed, cause)
+            endpoints = new.get("endpoints")
+            if known is not None and known.get("endpoints") != endpoints:
+                is_own = endpoints is not None and endpoints is followed.writing
+                self._touch(followed, cause, whole=not is_own)
 
     def _on_node(self, type_: WatchType, old: JsonObject | None, new: JsonObject, cause: int | None) -> None:
         if old is not None and labels_of(old) != labels_of(new):
@@ -227,12 +232,12 @@ class EndpointSliceController:
                 if followed is not None:
                     self._touch(followed, cause)
 
-    def _touch(self, followed: _Followed, cause: int | None, member: Key | None = None) -> None:
+    def _touch(self, followed: _Followed, cause: int | None, member: Key | None = None, *, whole: bool = True) -> None:
         """Something about a member is new, or about all there is."""
-        if member is None:
-            followed.is_whole = True
-        else:
+        if member is not None:
             followed.changed[member] = None
+        elif whole:
+            followed.is_whole = True
         followed.cause = cause
         followed.is_dirty = True
         if not followed.is_busy:
@@ -290,8 +295,9 @@ class EndpointSliceController:
         service = followed.service
         namespace, labels = namespace_of(service), _labels_of_slices(service)
         for slice_, endpoints in plan.update:
-            body = Vouched(slice_, endpoints=endpoints or None)
+            body = Vouched(slice_, endpoints=endpoints) if endpoints else {**slice_, "endpoints": None}
             body["metadata"] = {**slice_["metadata"], "labels": labels}
+            followed.writing = endpoints
             written = await self._client.update(ENDPOINT_SLICE, body)
             followed.slices[name_of(written)] = written
         for ports, endpoints in plan.create:
