@@ -42,8 +42,11 @@ class HttpKubernetesClient:
         *,
         user_agent: str,
         watch_lags_s: Mapping[ResourceType, float] | None = None,
+        echo_s: float = 0.0,
     ) -> None:
-        """`rng` spreads the lengths of watches; events of a resource in `watch_lags_s` are handed on so long after they arrived."""
+        """`rng` spreads the lengths of watches; events of a resource in `watch_lags_s` are handed on so long after they arrived.
+        Who has written goes on after `echo_s`: time for its own watches to hear of it."""
+        self._echo_s = echo_s
         self._watch_lags_s = watch_lags_s or {}
         self._connection = connection
         self._rng = rng
@@ -231,6 +234,8 @@ class HttpKubernetesClient:
                 answer = await self._http.request(method, path, params=query, headers=headers, content=content)
             if answer.is_success:
                 answered: JsonObject = answer.json()
+                if self._echo_s and method != "GET":
+                    await asyncio.sleep(self._echo_s)
                 return answered
             wait = answer.headers.get("retry-after", "")
             if attempt < _TRIES and wait.isdigit() and (answer.status_code == 429 or answer.status_code >= 500):

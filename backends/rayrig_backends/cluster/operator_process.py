@@ -32,6 +32,8 @@ _ESTABLISHED_S = 10.0
 #: without this, a pod that goes and comes again between a status write and its echo is never told of (KubeRay has that gap, too).
 #: Less than the first back-off of 5 ms, so that a pass that is tried again sees what the one before deleted.
 _POD_LAG_S = 0.004
+#: In one event loop, what arrives on a watch goes through more hands than an answer does; KubeRay's caches have their own threads.
+_ECHO_S = 0.001
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +84,11 @@ class OperatorProcess:
         runtime = AsyncioRuntime(trace_keep=_TRACE_KEEP, on_failure=self._failed)
         settings = self.settings
         client = HttpKubernetesClient(
-            settings.connection, self._rng, user_agent="rayrig-operator", watch_lags_s={POD: _POD_LAG_S}
+            settings.connection,
+            self._rng,
+            user_agent="rayrig-operator",
+            watch_lags_s={POD: _POD_LAG_S},
+            echo_s=_ECHO_S,
         )
         http = ClusterHttp(client)
         try:
