@@ -1,6 +1,6 @@
 """Many pods: Deployments on many nodes, all their pods made ready, then rolled once.
 
-    python -m benchmarks.many_pods [--pods 10000,30000,100000] [--nodes 1000] [--json]
+    python -m benchmarks.many_pods [--pods 2500,5000,10000] [--nodes 1000] [--json]
 
 The world is the fake API server, the control plane (Deployments, ReplicaSets, scheduler, EndpointSlices, node lifecycle, garbage
 collection) and a kubelet for each node, on virtual time, with the latencies of any world but one: this scheduler takes a thousand
@@ -46,8 +46,8 @@ from rayrig_sim.kubernetes.kubelet.scripted_containers import SCRIPT_ANNOTATION,
 from rayrig_sim.kubernetes.nodes.heartbeats import VirtualHeartbeats
 from rayrig_sim.kubernetes.nodes.nodes import NodePresence, NodeSpec
 
-WANTED = "100,000 pods on 1,000 nodes: <= 60 s, <= 4 GiB, growth <= 1"
-SIZES = (10_000, 30_000, 100_000)
+#: What is wanted of 100,000 is far: `--pods 10000,30000,100000` tells how far, and takes its time and 10 GiB.
+SIZES = (2_500, 5_000, 10_000)
 PODS_OF_DEPLOYMENT = 500
 PHASES = ("nodes", "deploy", "roll")
 _SCRIPT = {"app": {"http": {"8080": {"/ready": [[0, "200:ok"]]}}}}
@@ -263,25 +263,30 @@ def measured_apart(pods: int, nodes: int) -> dict[str, Any]:
 
 
 def table(found: list[dict[str, Any]]) -> Table:
-    shown = Table(title=f"Deployed, made ready and rolled once (wanted: {WANTED})")
-    for column in ("pods", "nodes", "wall", "cpu", "peak", "pods/s", "us/pod life", *PHASES, "growth / n log n"):
-        shown.add_column(column, justify="right")
+    title = f"Deployed, made ready and rolled once on {found[0]['nodes']:,} nodes (wanted of 100,000: 60 s, 4 GiB, growth 1)"
+    shown = Table(title=title, box=None, pad_edge=False, padding=(0, 2, 0, 0), title_justify="left")
+    for column in ("pods", "wall", "cpu", "peak", "pods/s", "us a life", *PHASES, "growth"):
+        shown.add_column(column, justify="right", no_wrap=True)
     first = found[0]
     for one in found:
         pods = one["pods"]
         expected = pods * math.log(pods) / (first["pods"] * math.log(first["pods"]))
         shown.add_row(
             f"{pods:,}",
-            f"{one['nodes']:,}",
             f"{one['wall_s']:.1f} s",
             f"{one['cpu_s']:.1f} s",
             f"{one['peak_mib'] / 1024:.2f} GiB",
             f"{2 * pods / one['wall_s']:,.0f}",
-            f"{one['cpu_s'] / (2 * pods) * 1e6:,.0f}",
+            f"{_of_pods_s(one) / (2 * pods) * 1e6:,.0f}",
             *(f"{one['phases_s'][phase]:.1f} s" for phase in PHASES),
-            f"{one['cpu_s'] / first['cpu_s'] / expected:.2f}",
+            f"{_of_pods_s(one) / _of_pods_s(first) / expected:.2f}",
         )
     return shown
+
+
+def _of_pods_s(one: dict[str, Any]) -> float:
+    """Processor time without that of the nodes, which are as many for each size."""
+    return float(one["phases_s"]["deploy"] + one["phases_s"]["roll"])
 
 
 def main() -> int:
