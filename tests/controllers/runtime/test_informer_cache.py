@@ -9,8 +9,8 @@ from rayrig_controllers.informer import Informer
 from rayrig_core.errors import ApiError, NotFound
 from rayrig_core.faultpoints import CutWatch, DropWatchEvent, ErrorBefore, ExpireWatch
 from rayrig_core.objects import JsonObject
-from rayrig_core.ports import WatchType
-from rayrig_core.resource_types import CONFIG_MAP, ResourceType
+from rayrig_core.ports import ObjectList, WatchType
+from rayrig_core.resource_types import CONFIG_MAP, NODE, ResourceType
 from rayrig_core.timestamps import NS
 from rayrig_core.trace import Kind
 
@@ -323,3 +323,47 @@ def test_each_write_counts_also_one_that_fails(plane: Any) -> None:
     assert counted == [1, 2, 3, 4, 7]
     assert names(plane.list(CONFIG_MAP)) == ["c"]
     assert client.calls == 7
+
+
+def test_what_has_no_namespace_is_read_by_its_name(plane: Any) -> None:
+    informer = Informer(plane.kernel, plane.client("operator"), NODE)
+    plane.kernel.spawn("informer", informer.run())
+    plane.create(NODE, {"metadata": {"name": "node-1"}}, "")
+    plane.kernel.run(until_s=1)
+    found = informer.get("node-1")
+    assert found is not None
+    assert names(informer.select()) == ["node-1"]
+
+
+class Unavailable(ApiError):
+    def __init__(self) -> None:
+        super().__init__({"kind": "Status", "code": 503, "reason": "ServiceUnavailable", "message": "down"})
+
+
+@pytest.mark.parametrize("how", ["refused", "closed at once"])
+def test_watches_that_lead_nowhere_are_opened_with_growing_pauses(plane: Any, how: str) -> None:
+    opened: list[tuple[float, str]] = []
+
+    class Closed:
+        async def next(self) -> Any:
+            raise StopAsyncIteration
+
+        def close(self) -> None: ...
+
+    class Stub:
+        """Port `KubernetesClient`: an empty list, and no watch."""
+
+        async def list(self, *arguments: Any, **options: Any) -> Any:
+            return ObjectList([], "7")
+
+        async def watch(self, *arguments: Any, resource_version: str, **options: Any) -> Any:
+            opened.append((round(plane.kernel.monotonic_ns() / NS, 2), resource_version))
+            if how == "refused":
+                raise Unavailable
+            return Closed()
+
+    stub: Any = Stub()
+    informer = Informer(plane.kernel, stub, CONFIG_MAP)
+    plane.kernel.spawn("informer", informer.run())
+    plane.kernel.run(until_s=120)
+    assert opened == [(at, "7") for at in (0.0, 0.8, 2.4, 5.6, 12.0, 24.8, 50.4, 80.4, 110.4)]
