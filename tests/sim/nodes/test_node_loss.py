@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from rayrig_core.errors import NotFound
+from rayrig_core.errors import ApiError, NotFound
 from rayrig_core.objects import condition_of
 from rayrig_core.resource_types import CORE_EVENT, DAEMON_SET, NODE, POD
 from rayrig_core.trace import Kind
@@ -385,3 +385,43 @@ def test_a_node_tells_of_its_start_and_the_controller_of_registering_it(hollow_c
     assert 3.0 <= registered.t_s <= 8.0
     assert registered.cause is not None
     assert cluster.kernel.trace[registered.cause].subject == "nodes/n1"
+
+
+class _RefusingClient:
+    """Refuses the first calls that change something, then hands on."""
+
+    def __init__(self, client: Any, refusals: int) -> None:
+        self._client = client
+        self.refusals = refusals
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._client, name)
+
+    async def patch(self, *args: Any, **options: Any) -> Any:
+        if self.refusals:
+            self.refusals -= 1
+            raise ApiError({"code": 500, "reason": "InternalError", "message": "etcdserver: request timed out"})
+        return await self._client.patch(*args, **options)
+
+
+@pytest.mark.parametrize(("refusals", "later_s"), [(4, 0), (12, 20)])
+def test_a_kubelet_that_comes_back_reports_again_what_was_refused(
+    make_hollow_cluster: Callable[..., Cluster], refusals: int, later_s: float
+) -> None:
+    cluster = make_hollow_cluster()
+
+    async def story() -> None:
+        await _two_nodes(cluster)
+        presence = cluster.presences["n1"]
+        presence.silence()
+        await _until_unknown(cluster, "n1")
+        presence._client = _RefusingClient(presence._client, refusals)
+        presence.resume()
+        began = cluster.now_s
+        while _ready(await cluster.node("n1"))[0] != "False":
+            await cluster.sleep(0.01)
+        assert later_s <= cluster.now_s - began <= later_s + 0.1
+        while _ready(await cluster.node("n1"))[0] != "True":
+            await cluster.sleep(0.05)
+
+    cluster.run(story())

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from rayrig_core.errors import AlreadyExists, NotFound
+from rayrig_core.errors import AlreadyExists, ApiError, NotFound
 from rayrig_core.objects import JsonObject, condition_of, uid_of
 from rayrig_core.ports import EventRecorder, KubernetesClient, Runtime, Task
 from rayrig_core.resource_types import NODE
@@ -107,6 +107,11 @@ def _condition(kind: str, status: str, reason: str, message: str, unix_ns: int) 
     }
 
 
+#: How often a kubelet tries to report its node's status at once, and how long until it does so again.
+_STATUS_TRIES = 5
+_STATUS_PERIOD_S = 10.0
+
+
 class NodePresence:
     """The part of a kubelet that speaks for its node: registration, heartbeats and the Ready condition."""
 
@@ -191,7 +196,7 @@ class NodePresence:
     async def _come_back(self) -> None:
         name = self.spec.name
         try:
-            node = await self._client.get(NODE, name)
+            node = await self._until_answered(lambda: self._client.get(NODE, name))
             if _ready_status(node) == "True":
                 return  # nobody noticed that it was away
             unix_ns = self._runtime.unix_ns()
@@ -220,8 +225,25 @@ class NodePresence:
             self._recorder.event(node_reference(name), "Normal", reason, f"Node {name} status is now: {reason}")
 
     async def _report(self, conditions: list[JsonObject]) -> None:
-        body = {"status": {"conditions": conditions}}
-        await self._client.patch(NODE, self.spec.name, body, patch_type="strategic", subresource="status")
+        body: JsonObject = {"status": {"conditions": conditions}}
+        await self._until_answered(
+            lambda: self._client.patch(NODE, self.spec.name, body, patch_type="strategic", subresource="status")
+        )
+
+    async def _until_answered(self, ask: Callable[[], Awaitable[JsonObject]]) -> JsonObject:
+        """What a refused update of a node's status leads to: five tries, and as many with each later heartbeat.
+
+        Raises `NotFound`.
+        """
+        while True:
+            for _ in range(_STATUS_TRIES):
+                try:
+                    return await ask()
+                except NotFound:
+                    raise
+                except ApiError:
+                    continue
+            await self._runtime.sleep(_STATUS_PERIOD_S)
 
 
 def _ready_status(node: JsonObject) -> str:
