@@ -113,6 +113,7 @@ def test_an_empty_status_has_two_empty_slots(nothing: Any) -> None:
     empty = {"activeServiceStatus": {"rayClusterStatus": EMPTY}, "pendingServiceStatus": {"rayClusterStatus": EMPTY}}
     assert ServiceStatus.from_json(nothing).to_json() == empty
     assert EMPTY_CLUSTER_STATUS == EMPTY
+    assert ServiceStatus.from_json({"serviceStatus": "x"}).to_json() == {**empty, "serviceStatus": "x"}
 
 
 def test_changing_a_working_copy_leaves_the_status_as_it_was() -> None:

@@ -121,6 +121,7 @@ def test_a_refused_list_is_tried_again_with_growing_pauses(plane: Any) -> None:
 
 def test_the_first_read_of_a_resource_starts_its_informer_and_waits_for_it(plane: Any) -> None:
     plane.create(CONFIG_MAP, config_map("a", color="red"))
+    plane.create(CONFIG_MAP, config_map("elsewhere", color="red"), "kube-system")
     client = CachedClient(InformerCache(plane.kernel, plane.client("operator")), plane.client("operator"))
     found: list[Any] = []
 
