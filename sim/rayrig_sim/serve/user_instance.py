@@ -34,12 +34,7 @@ class UserInstance:
             return
         args = [self._argument(argument) for argument in code.init_args]
         kwargs = {name: self._argument(argument) for name, argument in code.init_kwargs.items()}
-        finalizer = getattr(behaviour, "__del__", None)
-        if finalizer is not None:
-            # Python would run `__del__` whenever the object is freed; a killed process never does (SV-163).
-            behaviour = type(
-                behaviour.__name__, (behaviour,), {"__del__": _no_finalizer, "__module__": behaviour.__module__}
-            )
+        behaviour = without_finalizer(behaviour)
         context_before, running.context = running.context, self._context
         try:
             self._instance = behaviour(*args, **kwargs)
@@ -93,6 +88,15 @@ class UserInstance:
             running.context = context_before
         if hasattr(value, "__await__"):
             await driven(self._context, value if type(value) is CoroutineType else awaiting(value))
+
+
+def without_finalizer(cls: type[Any]) -> type[Any]:
+    """The class, with a `__del__` that does nothing if it has one: Python would run it whenever the object is freed; a killed
+    process never does (SV-163).
+    """
+    if getattr(cls, "__del__", None) is None:
+        return cls
+    return type(cls.__name__, (cls,), {"__del__": _no_finalizer, "__module__": cls.__module__})
 
 
 def _no_finalizer(_: Any) -> None:

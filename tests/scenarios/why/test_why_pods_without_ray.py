@@ -258,7 +258,7 @@ def test_a_container_that_ends_by_itself_after_it_was_killed_once_is_not_told_as
     script = answers((0, "200:ok"), (4, "500:no"))
     script["main"]["runs"] = [{}, {"for": 2, "exit": 5}]
     rig.apply(pod("both", script, livenessProbe=PROBE))
-    rig.sleep("11s")
+    rig.sleep("12s")
     killed, ended = rig.why("both", "7.5s"), rig.why("both")
     assert killed.is_ready or "liveness probe" in killed.cause
     assert [link.text for link in ended.links] == ["container main ended with code 5"]

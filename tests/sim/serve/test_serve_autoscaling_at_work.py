@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from rayrig_core.http import HttpRequest
+from rayrig_core.http import HttpFailure, HttpRequest
 from rayrig_core.trace import Kind
 from rayrig_sim.serve.handles import DeploymentHandle
 from rayrig_sim.serve.identity import DeploymentId
@@ -22,7 +22,10 @@ def clients(world: Any, count: int, seconds: float, work_s: float = 0.5) -> list
         while world.kernel.monotonic_ns() < ends:
             server = world.network.listener(world.nodes["head"].ip, 8000)
             body = f'{{"sleep": {work_s}}}'.encode()
-            answers.append((await server.handle(HttpRequest.of("POST", "/a", body=body))).status)
+            try:
+                answers.append((await server.handle(HttpRequest.of("POST", "/a", body=body))).status)
+            except HttpFailure:
+                return
 
     for number in range(count):
         world.kernel.spawn(f"client {number}", client())

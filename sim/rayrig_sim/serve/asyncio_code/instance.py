@@ -20,6 +20,7 @@ from rayrig_sim.serve.asyncio_code.virtual_loop import CALL, VirtualLoop
 from rayrig_sim.serve.calls import Call
 from rayrig_sim.serve.exchange import HttpExchange
 from rayrig_sim.serve.user_code import ReplicaContext
+from rayrig_sim.serve.user_instance import without_finalizer
 
 if TYPE_CHECKING:
     import asyncio
@@ -62,6 +63,7 @@ class AsyncioInstance:
         if not isinstance(behaviour, type):
             self.object = behaviour
             return
+        behaviour = without_finalizer(behaviour)
         args = [self._argument(argument) for argument in self._code.init_args]
         kwargs = {name: self._argument(argument) for name, argument in self._code.init_kwargs.items()}
         constructor: Any = inspect.getattr_static(behaviour, "__init__")
