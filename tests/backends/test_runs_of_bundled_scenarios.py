@@ -147,7 +147,10 @@ def test_what_is_left_fits_together(result: RunResult) -> None:
         for obj in result.objects[plural]:
             for owner in obj["metadata"].get("ownerReferences") or ():
                 is_going = "deletionTimestamp" in obj["metadata"]
-                assert owner["uid"] in living or is_going or owner["kind"] in ("Job", "ReplicaSet"), (plural, name_of(obj))
+                assert owner["uid"] in living or is_going or owner["kind"] in ("Job", "ReplicaSet"), (
+                    plural,
+                    name_of(obj),
+                )
     clusters = {name_of(cluster) for cluster in result.objects["rayclusters"]}
     for service in result.objects["services"]:
         selected = (service["spec"].get("selector") or {}).get("ray.io/cluster")
