@@ -98,13 +98,19 @@ def manifest(number: int) -> JsonObject:
 class Run:
     """One size, in this process."""
 
-    def __init__(self, services: int, traffic: float, seed: int, tell: Callable[[str, int], None]) -> None:
+    def __init__(
+        self, services: int, traffic: float, concurrency: int, seed: int, tell: Callable[[str, int], None]
+    ) -> None:
         from rayrig_backends.memory import MemoryWorld
         from rayrig_backends.world import NodeSpec, TrafficSpec, WorldSpec
 
         # Two clusters of two pods each at a time, and as many that are being stopped.
         nodes = -(-services * 8 // _NODE_PODS) + 1
-        spec = WorldSpec(seed=seed, nodes=(NodeSpec("node", nodes, cpu="128", memory="512Gi", pods=_NODE_PODS),))
+        spec = WorldSpec(
+            seed=seed,
+            nodes=(NodeSpec("node", nodes, cpu="128", memory="512Gi", pods=_NODE_PODS),),
+            reconcile_concurrency=concurrency,
+        )
         self.services = services
         self.tell = tell
         self.world: MemoryWorld = MemoryWorld(spec)
@@ -193,7 +199,7 @@ def child(given: argparse.Namespace) -> None:
             told = time.monotonic()
             print(f"{_MARK}{what} {count}", flush=True)
 
-    run = Run(given.one, given.traffic, given.seed, tell)
+    run = Run(given.one, given.traffic, given.reconcile_concurrency, given.seed, tell)
     if given.profile:
         import cProfile
 
@@ -217,6 +223,7 @@ def measure(sizes: list[int], given: argparse.Namespace) -> Iterator[Outcome]:
         for size in sizes:
             command = [sys.executable, __file__, "--one", str(size)]
             command += ["--traffic", str(given.traffic), "--seed", str(given.seed)]
+            command += ["--reconcile-concurrency", str(given.reconcile_concurrency)]
             if given.profile:
                 command += ["--profile", given.profile]
             task = progress.add_task(f"{size} RayServices", total=2 * size)
@@ -242,6 +249,7 @@ def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("--services", default="100,200,400,1000", help="sizes, separated by commas")
     arguments.add_argument("--traffic", type=float, default=0.0, help="requests a second to each; 0: none")
+    arguments.add_argument("--reconcile-concurrency", type=int, default=1, help="workers of the operator's controllers")
     arguments.add_argument("--seed", type=int, default=1)
     arguments.add_argument("--json", action="store_true")
     arguments.add_argument("--profile", default="", help="a file for cProfile's figures (of the last size)")

@@ -275,7 +275,11 @@ class MemoryWorld:
             self.client(OPERATOR),
             http=self.http(OPERATOR),
             rng=kernel.streams.stream(OPERATOR),
-            options=OperatorOptions(profile=profile_of(self.spec.profile), gates=self.spec.gates),
+            options=OperatorOptions(
+                profile=profile_of(self.spec.profile),
+                gates=self.spec.gates,
+                reconcile_concurrency=self.spec.reconcile_concurrency,
+            ),
         )
         self.operator.start()
 

@@ -79,6 +79,7 @@ class WorldSpec:
     scripts: tuple[ScriptRule, ...] = ()
     #: The operator's.
     gates: FeatureGates = DEFAULT_GATES
+    reconcile_concurrency: int = 1
     elide_idle: bool = True
 
 
