@@ -7,6 +7,7 @@ becomes due at the earlier of the two times, so a watch event runs a key at once
 
 from __future__ import annotations
 
+from collections import deque
 from heapq import heappop, heappush
 from typing import Any
 
@@ -44,6 +45,9 @@ class WorkQueue:
         self._processing: set[Request] = set()
         self._failures: dict[Request, int] = {}
         self._wake: Signal[Any] | None = None
+        #: A waiting worker looks at the clock; the others wait for their turn to do so.
+        self._is_watched = False
+        self._others: deque[Signal[Any]] = deque()
         self._seq = 0
 
     def add(self, request: Request) -> None:
@@ -70,35 +74,74 @@ class WorkQueue:
     async def get(self, idle: Recurrence | None = None) -> Request:
         """The next due key, marked as being processed; the caller's cause becomes the key's. Waits as long as none is due.
 
-        `idle` is what the only worker of the queue would do with the next ones.
+        Of several workers that wait, one looks at the clock and hears of new keys; it lets the next one do so when it has a key
+        itself. `idle` is what the only worker of the queue would do with the next ones.
         """
-        runtime, heap = self._runtime, self._heap
-        while True:
-            now = runtime.monotonic_ns()
-            while heap:
-                due_ns, seq, request = heap[0]
-                entry = self._entries.get(request)
-                if entry is None or entry.seq != seq:
-                    heappop(heap)
+        runtime = self._runtime
+        watches = False
+        try:
+            while True:
+                request = self._take()
+                if request is not None:
+                    return request
+                if self._is_watched and not watches:
+                    await self._turn_to_watch()
+                    watches = True
                     continue
-                if due_ns > now:
-                    break
-                heappop(heap)
-                if request in self._processing:
-                    entry.is_parked = True
-                    continue
-                del self._entries[request]
-                self._processing.add(request)
-                runtime.cause = entry.cause
-                return request
-            if self._wake is None:
-                self._wake = runtime.signal()
-            if heap and idle is not None:
-                await runtime.rest((heap[0][0] - now) / NS, idle, self._wake)
-            elif heap:
-                await runtime.wait(self._wake, (heap[0][0] - now) / NS)
+                self._is_watched = watches = True
+                if self._wake is None:
+                    self._wake = runtime.signal()
+                heap = self._heap
+                pause_s = (heap[0][0] - runtime.monotonic_ns()) / NS if heap else None
+                if pause_s is not None and idle is not None:
+                    await runtime.rest(pause_s, idle, self._wake)
+                elif pause_s is not None:
+                    await runtime.wait(self._wake, pause_s)
+                else:
+                    await self._wake
+        finally:
+            if watches:
+                self._hand_watch_over()
+
+    async def _turn_to_watch(self) -> None:
+        """Wait until the worker that watches has a key."""
+        turn = self._runtime.signal()
+        self._others.append(turn)
+        try:
+            await turn
+        except BaseException:
+            if turn in self._others:
+                self._others.remove(turn)
             else:
-                await self._wake
+                self._hand_watch_over()
+            raise
+
+    def _hand_watch_over(self) -> None:
+        self._is_watched = bool(self._others)
+        if self._others:
+            self._others.popleft().set(None)
+
+    def _take(self) -> Request | None:
+        """The next due key that no worker has."""
+        runtime, heap = self._runtime, self._heap
+        now = runtime.monotonic_ns()
+        while heap:
+            due_ns, seq, request = heap[0]
+            entry = self._entries.get(request)
+            if entry is None or entry.seq != seq:
+                heappop(heap)
+                continue
+            if due_ns > now:
+                return None
+            heappop(heap)
+            if request in self._processing:
+                entry.is_parked = True
+                continue
+            del self._entries[request]
+            self._processing.add(request)
+            runtime.cause = entry.cause
+            return request
+        return None
 
     def done(self, request: Request) -> None:
         """The worker has finished with the key; if it was added meanwhile, it may be handed out again."""

@@ -3,7 +3,7 @@
 from rayrig_controllers.reconciler import Request
 from rayrig_controllers.workqueue import WorkQueue
 from rayrig_core.timestamps import NS
-from rayrig_sim.kernel import Kernel
+from rayrig_sim.kernel import Actor, Kernel
 
 A, B = Request("default", "a"), Request("default", "b")
 
@@ -181,3 +181,56 @@ def test_other_limits_of_the_back_off() -> None:
     for _ in range(100):
         last = queue.add_rate_limited(A)
     assert last == 3.0
+
+
+class _CountingQueue(WorkQueue):
+    """Counts how often a worker looks whether there is something for it."""
+
+    looks = 0
+
+    def _take(self) -> Request | None:
+        self.looks += 1
+        return super()._take()
+
+
+def _workers(kernel: Kernel, queue: WorkQueue, count: int, took: list[tuple[int, str, float]]) -> list[Actor]:
+    async def worker(number: int) -> None:
+        while True:
+            request = await queue.get()
+            took.append((number, request.name, kernel.monotonic_ns() / NS))
+            await kernel.sleep(1)
+            queue.done(request)
+
+    return [kernel.spawn(f"worker {number}", worker(number)) for number in range(count)]
+
+
+def test_of_many_waiting_workers_as_many_wake_as_there_are_keys() -> None:
+    kernel = Kernel()
+    took: list[tuple[int, str, float]] = []
+    queue = _CountingQueue(kernel)
+    _workers(kernel, queue, 50, took)
+    kernel.run(until_s=1)
+    before = queue.looks
+    for name in ("a", "b", "c"):
+        queue.add(Request("default", name))
+    queue.add_after(Request("default", "d"), 5)
+    kernel.run(until_s=10)
+    assert [(name, at) for _, name, at in took] == [("a", 1), ("b", 1), ("c", 1), ("d", 6)]
+    assert len({number for number, _, _ in took}) == 4
+    assert queue.looks - before <= 20
+
+
+def test_a_worker_that_ends_while_it_watches_or_waits_leaves_the_watch_to_another() -> None:
+    kernel = Kernel()
+    took: list[tuple[int, str, float]] = []
+    queue = WorkQueue(kernel)
+    workers = _workers(kernel, queue, 4, took)
+    kernel.run(until_s=1)
+    workers[0].cancel()
+    workers[2].cancel()
+    queue.add(Request("default", "a"))
+    kernel.run(until_s=2)
+    workers[1].cancel()
+    queue.add_after(Request("default", "b"), 3)
+    kernel.run(until_s=10)
+    assert [(name, at) for _, name, at in took] == [("a", 1), ("b", 5)]
