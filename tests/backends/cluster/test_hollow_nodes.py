@@ -79,9 +79,10 @@ def test_a_pod_is_scheduled_run_probed_and_ended() -> None:
     async def story(client: HttpKubernetesClient) -> None:
         node = await client.get(NODE, "n-0")
         assert node["status"]["addresses"][0] == {"type": "InternalIP", "address": "172.18.0.2"}
-        assert (await client.get(LEASE, "n-0", "kube-node-lease"))["spec"]["holderIdentity"] == "n-0"
         await client.create(POD, pod(readinessProbe=probe), "default")
         await changes(client, is_ready)
+        # Written beside the registration: by now it is there.
+        assert (await client.get(LEASE, "n-0", "kube-node-lease"))["spec"]["holderIdentity"] == "n-0"
         running = await client.get(POD, "p", "default")
         assert running["spec"]["nodeName"] in ("n-0", "n-1")
         assert running["status"]["podIP"].startswith("10.244.")
