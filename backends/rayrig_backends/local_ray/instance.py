@@ -13,6 +13,7 @@ import cloudpickle  # type: ignore[import-untyped]
 from rayrig_backends.local_ray.kv_store import KVStoreBase
 from rayrig_backends.local_ray.machines import Machines
 from rayrig_core.objects import JsonObject
+from rayrig_sim.serve.application import ApplicationState
 from rayrig_sim.serve.application_code import ApplicationCode, DeploymentCode, Registry
 from rayrig_sim.serve.controller import ServeController
 from rayrig_sim.serve.handles import DeploymentHandle
@@ -94,7 +95,8 @@ class Instance:
         self._count += 1
         # The model takes a new import path for new code.
         version = spec.version if spec.version is not None else f"deploy {self._count}"
-        document = {"name": spec.name, "route_prefix": spec.route_prefix, "import_path": f"{spec.name}@{version}"}
+        import_path = f"{spec.name}@{version}"
+        document = {"name": spec.name, "route_prefix": spec.route_prefix, "import_path": import_path}
         code = DeploymentCode(
             spec.name,
             spec.func_or_class,
@@ -102,7 +104,7 @@ class Instance:
             init_kwargs=spec.init_kwargs,
             options=spec.options,
         )
-        built = ApplicationCode(document["import_path"] or "", spec.name, {spec.name: code})
+        built = ApplicationCode(import_path, spec.name, {spec.name: code})
         controller.run_application(document, built, None)
         self.deployments[spec.name] = spec
 
@@ -117,13 +119,9 @@ class Instance:
             self._controller().run_application(document, code, None)
         except ValueError as taken:
             raise RayServeException(str(taken)) from None
-        while True:
-            application = self._controller().applications[name]
-            if application.status == "RUNNING":
-                return
-            if application.status in ("UNHEALTHY", "DEPLOY_FAILED"):
-                raise RuntimeError(f"Deploying application {name} failed: {application.message}")
-            await self._ray.kernel.sleep(_POLL_S)
+        application = await self._settled(name)
+        if application.status != "RUNNING":
+            raise RuntimeError(f"Deploying application {name} failed: {application.message}")
 
     def handle(self, name: str) -> DeploymentHandle:
         """Of the ingress of a running application. Raises `RayServeException` when there is none."""
@@ -136,8 +134,7 @@ class Instance:
         """Returns when it is gone."""
         controller = self._controller()
         controller.delete_application(name, None)
-        while name in controller.applications:
-            await self._ray.kernel.sleep(_POLL_S)
+        await self._until_gone(controller, name)
 
     async def delete(self, name: str) -> None:
         """Returns when its replicas are gone. Nothing when there is no such deployment."""
@@ -146,8 +143,7 @@ class Instance:
         controller = self._controller()
         controller.delete_application(name, None)
         self._save()
-        while name in controller.applications:
-            await self._ray.kernel.sleep(_POLL_S)
+        await self._until_gone(controller, name)
 
     async def shutdown(self) -> None:
         """Everything goes, the checkpoint included."""
@@ -156,26 +152,29 @@ class Instance:
         for key in (ROUTES_KEY, DEPLOYMENTS_KEY):
             self._store.delete(key)
 
-    @property
-    def is_running(self) -> bool:
-        return self.serve.is_running
-
     def _save(self) -> None:
         routes = {spec.route_prefix: name for name, spec in self.deployments.items() if spec.route_prefix is not None}
         self._store.put(ROUTES_KEY, cloudpickle.dumps(routes))
         self._store.put(DEPLOYMENTS_KEY, cloudpickle.dumps(list(self.deployments.values())))
 
     async def _until_healthy(self, name: str) -> None:
+        application = await self._settled(name)
+        if application.status != "RUNNING":
+            told = self._controller().deployments.get(DeploymentId(name, name))
+            raise RuntimeError(
+                f"Deployment {name} is UNHEALTHY: {told.status.message if told else application.message}"
+            )
+
+    async def _settled(self, name: str) -> ApplicationState:
+        """The application, as soon as it runs or has failed."""
         while True:
-            controller = self._controller()
-            application = controller.applications[name]
-            if application.status == "RUNNING":
-                return
-            if application.status in ("UNHEALTHY", "DEPLOY_FAILED"):
-                told = controller.deployments.get(DeploymentId(name, name))
-                raise RuntimeError(
-                    f"Deployment {name} is UNHEALTHY: {told.status.message if told else application.message}"
-                )
+            application = self._controller().applications[name]
+            if application.status in ("RUNNING", "UNHEALTHY", "DEPLOY_FAILED"):
+                return application
+            await self._ray.kernel.sleep(_POLL_S)
+
+    async def _until_gone(self, controller: ServeController, name: str) -> None:
+        while name in controller.applications:
             await self._ray.kernel.sleep(_POLL_S)
 
     def _controller(self) -> ServeController:
