@@ -93,18 +93,14 @@ async def ask_asgi(app: AsgiApp, http: HttpRequest, route_prefix: str) -> HttpRe
 async def answer_of(value: Any) -> HttpResponse:
     """What an ingress returned, as an HTTP answer; streams are read to their end. Raises what a stream raises, and `TypeError`."""
     if _is_starlette_response(value):
-        return await _run_response(value)
-    if inspect.isasyncgen(value) or inspect.isgenerator(value):
-        return HttpResponse(200, b"".join([_bytes(part) async for part in _async(value)]))
+        return await ask_asgi(value, HttpRequest("GET", "/"), "/")
+    if is_generator(value):
+        return HttpResponse(200, b"".join([_bytes(part) async for part in each_of(value)]))
     return to_response(_plain(value))
 
 
 def _is_starlette_response(value: Any) -> bool:
     return hasattr(value, "status_code") and hasattr(value, "raw_headers") and callable(value)
-
-
-async def _run_response(response: Any) -> HttpResponse:
-    return await ask_asgi(response, HttpRequest("GET", "/"), "/")
 
 
 def _plain(value: Any) -> Any:
@@ -119,7 +115,13 @@ def _plain(value: Any) -> Any:
     return jsonable_encoder(value)
 
 
-async def _async(values: Any) -> AsyncIterator[Any]:
+def is_generator(value: Any) -> bool:
+    """Of either kind."""
+    return inspect.isasyncgen(value) or inspect.isgenerator(value)
+
+
+async def each_of(values: Any) -> AsyncIterator[Any]:
+    """What a generator of either kind yields."""
     if inspect.isasyncgen(values):
         async for value in values:
             yield value

@@ -15,7 +15,15 @@ from typing import TYPE_CHECKING, Any
 
 from rayrig_sim.serve.application_code import Child, DeploymentCode
 from rayrig_sim.serve.asyncio_code.blocking import Blocking
-from rayrig_sim.serve.asyncio_code.http_calls import ASGI_APP, AsgiApp, answer_of, ask_asgi, request_of
+from rayrig_sim.serve.asyncio_code.http_calls import (
+    ASGI_APP,
+    AsgiApp,
+    answer_of,
+    ask_asgi,
+    each_of,
+    is_generator,
+    request_of,
+)
 from rayrig_sim.serve.asyncio_code.virtual_loop import CALL, VirtualLoop
 from rayrig_sim.serve.calls import Call
 from rayrig_sim.serve.exchange import HttpExchange
@@ -264,14 +272,10 @@ async def _streamed(
 ) -> None:
     """Hand on what a generator yields."""
     values = await _awaited(method, args, kwargs)
-    if inspect.isasyncgen(values):
-        async for value in values:
-            yielded(value)
-    elif inspect.isgenerator(values):
-        for value in values:
-            yielded(value)
-    else:
+    if not is_generator(values):
         raise TypeError(f"Called method '{_name(method)}' with stream=True but it did not return a generator.")
+    async for value in each_of(values):
+        yielded(value)
 
 
 def _name(method: Callable[..., Any]) -> str:
