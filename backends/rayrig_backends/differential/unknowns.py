@@ -65,7 +65,7 @@ class Unknowns:
             or not left.startswith(prefix[: len(left) - _SUFFIX])
         ):
             return False
-        return self._bind("name", left, right)
+        return self.bind("name", left, right)
 
     def _tokens_agree(self, family: str, left: str, right: str, text: str) -> bool:
         if family == "time":
@@ -73,7 +73,7 @@ class Unknowns:
         if family == "number":
             known = self._bound("version", left, right)
             return known if known is not None else _VERSION_WORDS.search(text) is not None
-        return self._bind(family, left, right)
+        return self.bind(family, left, right)
 
     def _without_names(self, left: str, right: str) -> tuple[str, str]:
         """Texts in which generated names that are bound to each other, or that nothing bears, are the same."""
@@ -93,7 +93,7 @@ class Unknowns:
         if of_list or left == right == "0":
             # Not older than any object seen.
             return True
-        if not self._bind("version", left, right):
+        if not self.bind("version", left, right):
             return False
         pair = int(left), int(right)
         if any((pair[0] < one) != (pair[1] < other) for one, other in self._versions if one != pair[0]):
@@ -109,7 +109,8 @@ class Unknowns:
             return None
         return one == right and other == left
 
-    def _bind(self, family: str, left: str, right: str) -> bool:
+    def bind(self, family: str, left: str, right: str) -> bool:
+        """Whether each stands for the other, from now on when neither stood for anything."""
         bound = self._bound(family, left, right)
         if bound is None:
             self.left[family, left] = right

@@ -136,7 +136,12 @@ class RealRay:
             redis += ["--save", "", "--appendonly", "no"]
             environment["RAY_REDIS_ADDRESS"] = f"127.0.0.1:{_REDIS_PORT}"
         start = [python, "-c", "from ray.scripts.scripts import main; main()", "start", "--head"]
-        start += ["--node-ip-address=127.0.0.1", f"--port={GCS_PORT}", f"--num-cpus={settings.num_cpus:g}", "--num-gpus=0"]
+        start += [
+            "--node-ip-address=127.0.0.1",
+            f"--port={GCS_PORT}",
+            f"--num-cpus={settings.num_cpus:g}",
+            "--num-gpus=0",
+        ]
         start += [f"--object-store-memory={settings.object_store_bytes}", f"--temp-dir={self.folder / 'ray'}"]
         start += ["--dashboard-host=127.0.0.1", f"--dashboard-port={DASHBOARD_PORT}"]
         start += [f"--dashboard-agent-listen-port={AGENT_PORT}", "--disable-usage-stats"]

@@ -6,8 +6,16 @@ import json
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from rayrig_backends.dashboard_differential.normal_form import (
+    canonical,
+    drop,
+    normal,
+    normal_keys,
+    normal_text,
+    shape,
+    unordered,
+)
 from rayrig_core.objects import JsonObject
-from tests.conformance.ray_serve.normal_form import canonical, drop, normal, normal_keys, normal_text, shape, unordered
 
 _HEADERS = ("content-type", "allow", "location", "retry-after")
 #: A state that was shorter than this in a recording may be missed by a poller; seconds.

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping
 from typing import Any, Protocol
 
+from rayrig_backends.dashboard_differential.looks import Seen, flat
 from rayrig_core.objects import JsonObject
-from tests.conformance.ray_serve.normal_form import normal_text
 
-#: Seen, but not kept as tracks: user configurations, ids of running replicas.
-_UNTRACKED = ("uc:", "ids:")
 _BUSY = ("DEPLOYING", "DELETING")
 _LOOK_TIMEOUT_S = 30.0
 _REQUEST_TIMEOUT_S = 10.0
-
-Seen = dict[str, Any]
 
 
 class Asker(Protocol):
@@ -30,47 +25,6 @@ async def look(asker: Asker) -> Seen:
     if answer.get("status") != 200:
         return {"http": answer.get("status") or answer.get("error")}
     return flat(answer["body"])
-
-
-def flat(body: JsonObject) -> Seen:
-    seen: Seen = {
-        "http": 200,
-        "controller": "up" if (body.get("controller_info") or {}).get("actor_id") else "none",
-        "proxies": _counted(proxy["status"] for proxy in body.get("proxies", {}).values()),
-        "target_capacity": body.get("target_capacity"),
-        "apps": sorted(body.get("applications", {})),
-    }
-    for app, application in body.get("applications", {}).items():
-        seen[f"app:{app}"] = application["status"]
-        seen[f"appmsg:{app}"] = normal_text(application["message"])
-        seen[f"route:{app}"] = application["route_prefix"]
-        for name, deployment in application["deployments"].items():
-            key = f"{app}/{name}"
-            replicas = deployment["replicas"]
-            seen[f"dep:{key}"] = f"{deployment['status']} {deployment['status_trigger']}"
-            seen[f"depmsg:{key}"] = normal_text(deployment["message"])
-            seen[f"target:{key}"] = deployment["target_num_replicas"]
-            seen[f"replicas:{key}"] = _counted(replica["state"] for replica in replicas)
-            seen[f"uc:{key}"] = (deployment.get("deployment_config") or {}).get("user_config")
-            seen[f"ids:{key}"] = sorted(r["replica_id"] for r in replicas if r["state"] == "RUNNING")
-            if deployment.get("recent_dead_replicas"):
-                seen[f"dead:{key}"] = len(deployment["recent_dead_replicas"])
-    return seen
-
-
-def _counted(values: Any) -> dict[str, int]:
-    return dict(sorted(Counter(values).items()))
-
-
-def tracked(tracks: dict[str, list[list[Any]]], seen: Seen, t_s: float) -> None:
-    """Note changes. What is no longer there becomes null; while there is no status nothing else is known."""
-    for key in sorted(set(tracks) | {key for key in seen if not key.startswith(_UNTRACKED)}):
-        value = seen.get(key)
-        if (seen["http"] != 200 and key != "http") or (key not in tracks and value is None):
-            continue
-        track = tracks.setdefault(key, [])
-        if not track or track[-1][1] != value:
-            track.append([t_s, value])
 
 
 async def is_met(asker: Asker, until: JsonObject, seen: Seen, first: Mapping[str, Any]) -> bool:

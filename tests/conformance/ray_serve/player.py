@@ -8,12 +8,13 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
+from rayrig_backends.dashboard_differential.looks import tracked
 from rayrig_core.http import Failure, HttpFailure, HttpResponse
 from rayrig_core.objects import JsonObject
 from rayrig_core.ports import Task
 from rayrig_core.timestamps import NS
 from tests.conformance.ray_serve.comparer import tally_key
-from tests.conformance.ray_serve.observation import is_met, look, tracked
+from tests.conformance.ray_serve.observation import is_met, look
 from tests.conformance.ray_serve.world import RecordingWorld
 
 APPLICATIONS = "/api/serve/applications/"

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
+from rayrig_backends.dashboard_differential.normal_form import normal_text
 from tests.conformance.ray_serve.comparer import compare_request, compare_tally, compare_wait
 from tests.conformance.ray_serve.judge import RECORDINGS, judge
-from tests.conformance.ray_serve.normal_form import normal_text
 
 _NOT_REACHED: dict[str, dict[str, str]] = tomllib.loads((Path(__file__).parent / "not_reached_yet.toml").read_text())
 _CASES = sorted(RECORDINGS.glob("*.json"))
