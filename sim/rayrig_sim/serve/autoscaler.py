@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from rayrig_core.timestamps import NS, to_ns
-from rayrig_sim.serve.autoscaling import AutoscalingConfig, Wish, aggregate, bounds, clamp, decide
+from rayrig_sim.serve.autoscaling import AutoscalingConfig, LoadWindow, Wish, bounds, clamp, decide
 from rayrig_sim.serve.context import NEVER_NS, STEP_NS, ServeContext
 from rayrig_sim.serve.deployment import DeploymentState
 from rayrig_sim.serve.identity import DeploymentId
@@ -111,8 +111,8 @@ class DeploymentAutoscaler:
             recent = [point for point in points if point[0] >= oldest_s]
             if recent:
                 series.append(recent)
-        is_constant = all(len({value for _, value in points}) == 1 for points in series)
-        return aggregate(series, now_s, config.aggregation_function), is_constant
+        window = LoadWindow(series, config.aggregation_function)
+        return window.total(now_s), window.is_constant
 
     def _sample_later(self) -> None:
         config = self.state.autoscaling

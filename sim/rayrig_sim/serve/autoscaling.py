@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import ceil
+from math import ceil, floor
 from typing import Literal
 
 from rayrig_sim.serve.target_capacity import Direction, adjusted
@@ -99,26 +99,30 @@ def decide(
     wish: Wish,
     gang_size: int | None = None,
 ) -> int:
-    """The policy's decision before bounds; updates `wish` (ray-serve.md 8.2). With gangs it counts in whole gangs."""
-    if gang_size:
-        gangs = decide(
+    """The policy's decision before bounds; updates `wish` (ray-serve.md 8.2). Gangs are filled up."""
+    if gang_size and gang_size > 1:
+        # The last gang counts as a single replica on its way to zero.
+        is_last = config.min_replicas == 0 and target == gang_size
+        wanted = decide(
             config,
-            running=running // gang_size,
-            target=target // gang_size,
-            total_requests=total_requests / gang_size,
+            running=running,
+            target=1 if is_last else target,
+            total_requests=total_requests,
             now_ns=now_ns,
             wish=wish,
         )
-        return gangs * gang_size
-    if running == 0 and total_requests > 0:
-        return max(ceil(config.up_factor), target)
-    raw = total_requests / config.target_ongoing_requests if running else float(target)
+        return -(-wanted // gang_size) * gang_size
+    if running == 0:
+        # Factors and delays are for who runs already.
+        if total_requests > 0:
+            return max(ceil(config.up_factor), target)
+        return target if target > 0 else _after_delay(config, 0, target, now_ns, wish)
+    # In this order of operations: where the quotient is a whole number but for its last digit, the next one is wanted.
+    raw = running * (total_requests / (config.target_ongoing_requests * running))
     factor = config.up_factor if raw > running else config.down_factor
     want = ceil(running + factor * (raw - running))
     if ceil(raw) < running and want == running:
         want -= 1  # a small factor must not keep it from ever going down
-    if running == 0 and want > 0:
-        return want
     return _after_delay(config, max(want, 0), target, now_ns, wish)
 
 
@@ -141,51 +145,64 @@ def _after_delay(config: AutoscalingConfig, want: int, target: int, now_ns: int,
 
 
 def merge(series: Sequence[Series]) -> list[tuple[float, float]]:
-    """Sum of step functions as one, at 10 ms resolution.
+    """Sum of step functions as one, at 10 ms resolution: a point wherever one of them changes, each beginning at zero.
 
-    Each begins at zero; points at which none of them changes are left out.
+    One alone is taken as it is.
     """
-    points: list[tuple[float, int, float]] = []
-    for index, one in enumerate(series):
-        points.extend((round(at, 2), index, value) for at, value in one)
-    points.sort(key=lambda point: point[0])
-    latest = [0.0] * len(series)
+    filled = [one for one in series if one]
+    if len(filled) < 2:
+        return [(at, value) for one in filled for at, value in one]
+    changes: dict[float, float] = {}
+    for one in filled:
+        latest = 0.0
+        for at, value in one:
+            if value != latest:
+                instant = floor(at * 100 + 0.5) / 100
+                changes[instant] = changes.get(instant, 0.0) + value - latest
+                latest = value
     merged: list[tuple[float, float]] = []
     total = 0.0
-    for at, index, value in points:
-        if value == latest[index]:
-            continue
-        total += value - latest[index]
-        latest[index] = value
-        if merged and merged[-1][0] == at:
-            merged.pop()
-        merged.append((at, total))
+    for instant in sorted(changes):
+        total += changes[instant]
+        merged.append((instant, total))
     return merged
 
 
-def aggregate(series: Sequence[Series], now_s: float, function: Aggregation = "mean") -> float:
-    """One number over the look-back window, which begins where every series has a value. 0 without any."""
-    filled = [one for one in series if one]
-    if not filled:
-        return 0.0
-    if len(filled) == 1:  # one source alone is taken as it is, without rounding its instants
-        merged, begin = list(filled[0]), filled[0][0][0]
-    else:
-        merged, begin = merge(filled), max(round(one[0][0], 2) for one in filled)
-    carried = 0.0
-    inside: list[tuple[float, float]] = []
-    for at, value in merged:
-        if at < begin:
-            carried = value
-        else:
-            inside.append((at, value))
-    if function != "mean":
-        values = [value for _, value in inside] or [carried]
-        return max(values) if function == "max" else min(values)
-    if now_s <= begin:
-        return inside[-1][1] if inside else carried
-    area, since = 0.0, begin
-    for at, value in inside:
-        area += carried * (at - since)
-        carried, since = value, at
-    return (area + carried * (now_s - since)) / (now_s - begin)
+class LoadWindow:
+    """What sources have reported over the look-back window, as one number at any later time."""
+
+    __slots__ = ("_area", "_begin_s", "_function", "_last", "_last_s", "is_constant")
+
+    def __init__(self, series: Sequence[Series], function: Aggregation) -> None:
+        merged = merge(series)
+        begins = [one[0][0] for one in series if one]
+        self._function = function
+        #: Whether time alone does not change the number.
+        self.is_constant = True
+        self._area = self._begin_s = self._last = self._last_s = 0.0
+        if not merged:
+            return
+        self._last_s, self._last = merged[-1]
+        self._begin_s = merged[0][0]
+        if len(begins) > 1 and max(begins) <= self._last_s:
+            self._begin_s = max(*begins, self._begin_s)  # before, not every source has said something
+        if function != "mean":
+            values = [value for at, value in merged if at >= self._begin_s]
+            self._last = max(values) if function == "max" else min(values)
+            return
+        value, since = 0.0, self._begin_s
+        for at, next_value in merged:
+            if at > self._begin_s:
+                self.is_constant = self.is_constant and value == next_value
+                self._area += value * (at - since)
+                since = at
+            value = next_value
+
+    def total(self, now_s: float) -> float:
+        """The time-weighted mean up to now, or the most or least; 0 when nothing was reported."""
+        if self._function != "mean":
+            return self._last
+        # A clock that is behind counts as a millisecond.
+        open_s = max(now_s - self._last_s, 0.0) or 1e-3
+        span_s = self._last_s + open_s - self._begin_s
+        return (self._area + self._last * open_s) / span_s

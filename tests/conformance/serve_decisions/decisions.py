@@ -16,8 +16,8 @@ from rayrig_sim.calibration import Constant
 from rayrig_sim.serve.application_code import ApplicationCode, DeploymentCode
 from rayrig_sim.serve.autoscaling import (
     AutoscalingConfig,
+    LoadWindow,
     Wish,
-    aggregate,
     bounds,
     clamp,
     decide,
@@ -173,7 +173,8 @@ def _autoscaling_register(given: Any) -> JsonObject:
 
 
 def _aggregated(given: Any) -> JsonObject:
-    return {"total_requests": round(aggregate(given["series"], given["now_s"], given["aggregation_function"]), 9)}
+    window = LoadWindow(given["series"], given["aggregation_function"])
+    return {"total_requests": round(window.total(given["now_s"]), 9)}
 
 
 # Documents
