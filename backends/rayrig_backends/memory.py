@@ -22,7 +22,7 @@ from rayrig_controllers.releases import profile_of
 from rayrig_core.core_event_recorder import CoreEventRecorder
 from rayrig_core.errors import InputError
 from rayrig_core.faultpoints import FaultCounter
-from rayrig_core.objects import JsonObject, copy_json, key_of
+from rayrig_core.objects import JsonObject, copy_json, key_of, uid_of
 from rayrig_core.ports import HttpClient, KubernetesClient, Task
 from rayrig_core.resource_types import (
     CUSTOM_RESOURCE_DEFINITION,
@@ -45,6 +45,7 @@ from rayrig_core.timestamps import NS
 from rayrig_core.trace import Kind, Trace
 from rayrig_fakes.kubernetes.calls import ApiCall
 from rayrig_fakes.kubernetes.client import InProcessClient
+from rayrig_fakes.kubernetes.container_logs import LogOptions
 from rayrig_fakes.kubernetes.server import ApiServer
 from rayrig_fakes.kubernetes.storage.revisions import Change
 from rayrig_fakes.kubernetes.tables.printing import table
@@ -201,6 +202,7 @@ class MemoryWorld:
                 host_cpus=float(parse_quantity(nodes.cpu)),
                 image_fault=self.broken_images.failure,
                 scripts=self.scripts,
+                write_log=self._write_log,
             )
         )
         kubelet = Kubelet(
@@ -218,6 +220,12 @@ class MemoryWorld:
         self.presences[name] = sim_nodes.NodePresence(kernel, client, node_spec, self.heartbeats, recorder)
         if self._is_started:
             self._start_node(name)
+
+    def _write_log(self, pod: JsonObject, container: str, text: str, begins: bool) -> None:
+        logs, uid = self.api.state.pod_logs, uid_of(pod)
+        if begins:
+            logs.restart(uid, container)
+        logs.write(uid, container, text.splitlines(), self.kernel.unix_ns())
 
     def script(self, rule: ScriptRule) -> None:
         self.scripts.add(rule)
@@ -322,6 +330,10 @@ class MemoryWorld:
         machine = self.machines.get(pod["spec"].get("nodeName", ""))
         history = machine.kubelet.probe_history(*key_of(pod)) if machine is not None else []
         return why_unready(pod, history, self.kernel.start_unix_ns, lambda: self._last_warning(pod))
+
+    def logs(self, pod: str, namespace: str, container: str = "", *, previous: bool = False) -> str:
+        options = LogOptions(container, previous=previous)
+        return self.api.call(ApiCall("get", POD, namespace, pod, "log", log=options)).text or ""
 
     def _last_warning(self, pod: JsonObject) -> str:
         found = ""

@@ -221,6 +221,13 @@ class World(Protocol):
         """The verdict on a pod that is not ready, in one line; empty when it is. `rayrig_scenarios.why` tells what is behind it."""
         ...
 
+    def logs(self, pod: str, namespace: str, container: str = "", *, previous: bool = False) -> str:
+        """What `kubectl logs` would show of a container, of the only one without a name, or of its run before the last restart.
+
+        Raises `ApiError` with the API server's words.
+        """
+        ...
+
     def record(self) -> Record:
         """What became of pods, nodes and Ray's objects so far, and what probes got."""
         ...

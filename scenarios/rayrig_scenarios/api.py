@@ -19,7 +19,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from rayrig_backends.world import ApplicationSpec, NodeSpec, Traffic, World, WorldFactory, WorldSpec
-from rayrig_core.errors import InputError
+from rayrig_core.errors import ApiError, InputError
 from rayrig_core.http import HttpResponse
 from rayrig_core.objects import Json, JsonObject, copy_json, key_of
 from rayrig_core.timestamps import NS
@@ -308,6 +308,15 @@ class Rig:
     def objects(self, kind: str, *, namespace: str = "") -> list[JsonObject]:
         """The objects as they are now, copies, by namespace and name. No time passes."""
         return [copy_json(obj) for obj in self.world.objects(KINDS[kind], namespace)]
+
+    def logs(self, pod: str, container: str = "", *, namespace: str = "default", previous: bool = False) -> str:
+        """What `kubectl logs` shows of a container: what its script's `log` says. Raises `InputError` where kubectl would fail."""
+        try:
+            return self.world.logs(pod, namespace, container, previous=previous)
+        except ApiError as refused:
+            raise InputError(
+                refused.message, where="logs", remedy="name a pod, and its container if it has several"
+            ) from None
 
     def why_unready(self, pod: JsonObject) -> str:
         """The verdict on a pod that is not ready, in one line; empty when it is."""

@@ -391,3 +391,28 @@ def rig_with_a_pod() -> Rig:
     rig.apply(pod(probe=None))
     rig.wait({"pods": {"ready": 1}})
     return rig
+
+
+def test_what_a_script_says_of_the_log_comes_out_of_kubectl_logs() -> None:
+    rig = Rig()
+    rig.script(image="web", runs=[{"log": ["starting", "no database"], "for": "2s", "exit": 1}, {"log": "serving"}])
+    rig.apply(pod(probe=None))
+    rig.wait({"pods": {"total": 1, "ready": 1}})
+    assert rig.logs("web") == "starting\nno database\n"
+    rig.wait({"pods": {"restarts": 1, "ready": 1}})
+    assert rig.logs("web", "main") == "serving\n"
+    assert rig.logs("web", previous=True) == "starting\nno database\n"
+    with pytest.raises(InputError, match='pods "other" not found'):
+        rig.logs("other")
+
+
+def test_the_log_tells_of_a_port_that_is_taken() -> None:
+    rig = Rig()
+    rig.script(container="main", http={"8080": 200})
+    rig.script(container="late", http={"8080": 200}, log="here I am")
+    late = {"name": "late", "image": "any"}
+    made = pod(probe=None)
+    made["spec"]["containers"].append(late)
+    rig.apply(made)
+    rig.sleep("5s")
+    assert rig.logs("web", "late") == "here I am\nlisten tcp :8080: bind: address already in use\n"

@@ -149,6 +149,9 @@ class ScriptedWorld:
     def why_unready(self, pod: JsonObject) -> str:
         return "" if has_condition(pod, "Ready") else UNREADY
 
+    def logs(self, pod: str, namespace: str, container: str = "", *, previous: bool = False) -> str:
+        return ""
+
     def record(self) -> Record:
         origin_ns = self.kernel.start_unix_ns
         return Record(origin_ns, self.kernel.monotonic_ns(), changes_of(self.server.state.store, origin_ns), {})

@@ -13,6 +13,7 @@ from random import Random
 from rayrig_backends.asyncio_runtime import AsyncioRuntime
 from rayrig_backends.cluster.actors_process import ActorsProcess
 from rayrig_backends.cluster.connection import Connection
+from rayrig_backends.cluster.container_logs import ServedLogs
 from rayrig_backends.cluster.kubernetes_client import HttpKubernetesClient
 from rayrig_core.core_event_recorder import CoreEventRecorder
 from rayrig_core.objects import JsonObject
@@ -53,10 +54,13 @@ class HollowNodes:
         self._process.stop()
 
     async def _start_all(self, runtime: AsyncioRuntime, client: HttpKubernetesClient) -> None:
+        logs = ServedLogs(runtime, client)
         for number, spec in enumerate(self.settings.nodes):
-            await self._start(runtime, client, spec, number)
+            await self._start(runtime, client, logs, spec, number)
 
-    async def _start(self, runtime: AsyncioRuntime, client: HttpKubernetesClient, spec: NodeSpec, number: int) -> None:
+    async def _start(
+        self, runtime: AsyncioRuntime, client: HttpKubernetesClient, logs: ServedLogs, spec: NodeSpec, number: int
+    ) -> None:
         recorder = CoreEventRecorder(runtime, client, component="kubelet", host=spec.name)
         presence = NodePresence(runtime, client, spec, VirtualHeartbeats(runtime), recorder, writes_lease=True)
         await presence.register()
@@ -69,6 +73,7 @@ class HollowNodes:
                 allocate_ip=_Addresses(number),
                 script_of=ScriptRules(self.settings.scripts).script_of,
                 is_present=lambda image: True,
+                write_log=logs.write,
             ),
             Random(f"{self.settings.seed}/{spec.name}"),
             KubeletOptions(host_ip=spec.address),

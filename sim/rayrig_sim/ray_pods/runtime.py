@@ -22,6 +22,7 @@ from rayrig_sim.kubernetes.kubelet.scripted_containers import (
     SCRIPT_ANNOTATION,
     ScriptedContainer,
     ScriptedContainerRuntime,
+    WriteLog,
 )
 from rayrig_sim.ray.external_storage import StorageKey
 from rayrig_sim.ray_pods.autoscaler import AutoscalerContainer
@@ -67,6 +68,7 @@ class RayContainerRuntime:
         scripts: ScriptRules | None = None,
         image_fault: ImageFault = lambda image: None,
         present_images: tuple[str, ...] = (),
+        write_log: WriteLog | None = None,
     ) -> None:
         self.platform = platform
         self.node_name = node_name
@@ -84,6 +86,7 @@ class RayContainerRuntime:
             script_of=self._script,
             is_present=self._images.__contains__,
             ports=platform.network,
+            write_log=write_log,
         )
 
     def _allocate(self, pod: JsonObject) -> str:

@@ -58,7 +58,7 @@ async def changes(client: HttpKubernetesClient, until: Callable[[WatchType, Json
 
 
 def pod(**container: Any) -> JsonObject:
-    script = {"c": {"http": {"80": {"/ready": [[0, "503:no"], [1, "200:ok"]]}}}}
+    script = {"c": {"http": {"80": {"/ready": [[0, "503:no"], [1, "200:ok"]]}}, "log": "listening"}}
     return {
         "apiVersion": "v1",
         "kind": "Pod",
@@ -86,6 +86,8 @@ def test_a_pod_is_scheduled_run_probed_and_ended() -> None:
         running = await client.get(POD, "p", "default")
         assert running["spec"]["nodeName"] in ("n-0", "n-1")
         assert running["status"]["podIP"].startswith("10.244.")
+        log = await client.proxy("GET", "/api/v1/namespaces/default/pods/p/log", body=b"", headers={}, timeout_s=5)
+        assert log.body == b"listening\n"
         await client.delete(POD, "p", "default")
         await changes(client, lambda kind, obj: kind is WatchType.DELETED)
 

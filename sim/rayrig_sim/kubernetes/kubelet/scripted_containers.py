@@ -42,6 +42,10 @@ _REACTION_S = 0.001
 _RPC_CODES = {"NOT_FOUND": "NotFound", "UNAVAILABLE": "Unavailable", "UNKNOWN": "Unknown", "INTERNAL": "Internal"}
 
 
+#: Takes what a container writes: its pod, its name, the text, and whether a new run of it begins.
+WriteLog = Callable[[JsonObject, str, str, bool], None]
+
+
 class Ports(Protocol):
     """What containers need of a network (`rayrig_sim.network.Network`)."""
 
@@ -93,6 +97,10 @@ def answer_of(text: str) -> Answer:
     return Answer(int(status), body, float(delay) if at else 0.0)
 
 
+def _lost(text: str) -> None:
+    """Nobody keeps it."""
+
+
 class Door:
     """A port of a scripted container (protocol `Listener` of the network)."""
 
@@ -134,6 +142,8 @@ class ScriptedContainer(AnswersAtOnce):
         #: Trace event that led to its end.
         self.ended_by: int | None = None
         self.end_in_words = ""
+        #: Takes what it writes after its start.
+        self.write_log: Callable[[str], None] = _lost
         self._ports = ports
         self._doors: dict[int, Door] = {}
         if ports is not None and self._script.get("http"):
@@ -144,6 +154,12 @@ class ScriptedContainer(AnswersAtOnce):
     @property
     def exited(self) -> Signal[ContainerExit]:
         return self._exited
+
+    @property
+    def first_log(self) -> str:
+        """What it writes at its start."""
+        text: str = self._script.get("log", "")
+        return text
 
     @property
     def age_s(self) -> float:
@@ -160,7 +176,9 @@ class ScriptedContainer(AnswersAtOnce):
             return
         self.ended_by = self._runtime.cause
         self.end_in_words = f"container {self._name} ended with {code} before it had answered"
-        self._exited.set(ContainerExit(code, reason, message, self._script.get("log", "") + log))
+        if log:
+            self.write_log(log)
+        self._exited.set(ContainerExit(code, reason, message, self.first_log + log))
         for port, door in self._doors.items():
             if self._ports is not None and self._ports.listener(self._ip, port) is door:
                 self._ports.close(self._ip, port)
@@ -335,7 +353,7 @@ class ScriptedContainerRuntime:
     """A node's container runtime (protocol `ContainerRuntime`) whose containers play scripts.
 
     `script_of` gives a pod's script; `allocate_ip` an address for a new sandbox; `is_present` says which images are there before
-    anything was pulled; `ports` is the network that containers listen on, if there is one.
+    anything was pulled; `ports` is the network that containers listen on, `write_log` takes their logs, if there are such.
     """
 
     def __init__(
@@ -346,12 +364,14 @@ class ScriptedContainerRuntime:
         script_of: Callable[[JsonObject], Script] = annotated_script,
         is_present: Callable[[str], bool] = lambda image: "/present/" in image,
         ports: Ports | None = None,
+        write_log: WriteLog | None = None,
     ) -> None:
         self._runtime = runtime
         self._allocate_ip = allocate_ip
         self._script_of = script_of
         self._is_present = is_present
         self._ports = ports
+        self._write_log = write_log
         self._pulled: dict[str, None] = {}
         #: Images that some script has a way to be pulled: they are not there before that.
         self._to_pull: dict[str, None] = {}
@@ -415,7 +435,12 @@ class ScriptedContainerRuntime:
             raise CreateFailed(run["create_error"])
         if "start_error" in run:
             raise StartFailed(run["start_error"])
-        return self.make_container(name, script, attempt, pod_ip)
+        container = self.make_container(name, script, attempt, pod_ip)
+        write_log = self._write_log
+        if write_log is not None and script:
+            write_log(pod, name, container.first_log, attempt > 0)
+            container.write_log = lambda text: write_log(pod, name, text, False)
+        return container
 
     def make_container(self, name: str, script: Script, attempt: int, pod_ip: str) -> ScriptedContainer:
         """The process itself; for those who want to look into it."""
