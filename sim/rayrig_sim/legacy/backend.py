@@ -8,7 +8,6 @@ again. Source: ray-serve.md 13.1, SV-149, SV-150.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
 from rayrig_core.timestamps import to_ns
@@ -17,9 +16,8 @@ from rayrig_sim.calibration import Distribution
 from rayrig_sim.legacy.backend_config import BackendConfig
 from rayrig_sim.legacy.queries import Query, Work
 from rayrig_sim.serve.application_code import DeploymentCode
-from rayrig_sim.serve.calls import Call, ReplicaDied
+from rayrig_sim.serve.calls import ReplicaDied
 from rayrig_sim.serve.execution import ReplicaExecution
-from rayrig_sim.serve.identity import DeploymentId
 
 if TYPE_CHECKING:
     from rayrig_sim.kernel import Kernel
@@ -45,10 +43,6 @@ class Backend:
         self.tag = tag
         self.code = code
         self.config = config
-        #: As an assigner of calls (`rayrig_sim.serve.calls.Assigner`).
-        self.ongoing = 0
-        self.cause: int | None = None
-        self.deployment = DeploymentId(tag, "serve")
         #: Queries that workers have answered.
         self.answered = 0
         self._kernel = kernel
@@ -61,11 +55,9 @@ class Backend:
         self._is_dispatching = False
 
     @property
-    def waiting(self) -> Collection[Call]:
-        return ()
-
-    def withdraw(self, call: Call) -> None:
-        """Calls do not wait here; queries do."""
+    def ongoing(self) -> int:
+        """Calls that workers have taken and not ended."""
+        return sum(worker.sent - worker.ended for worker in self._workers)
 
     @property
     def queued(self) -> int:
@@ -162,9 +154,10 @@ class _Worker:
     """An actor with one replica of the backend's code: the place (`rayrig_sim.serve.calls.Place`) of its work."""
 
     def __init__(self, backend: Backend, name: str, code: DeploymentCode) -> None:
-        self.router = backend
         self.queue_len = 0
         self.seen_ns = 0
+        self.sent = 0
+        self.ended = 0
         self._backend = backend
         self._name = name
         self._code = code
@@ -199,7 +192,7 @@ class _Worker:
 
     def take(self, queries: list[Query], *, is_batch: bool) -> None:
         assert self._execution is not None
-        self._backend.ongoing += 1
+        self.sent += 1
         self._execution.accept(Work(self, queries, is_batch=is_batch, on_end=self._ended))
 
     def _ended(self, work: Work, ok: bool, value: Any) -> None:
@@ -227,4 +220,4 @@ class _Worker:
         execution.kill()
 
     def _tell(self, state: str) -> None:
-        self._backend.cause = self._backend._kernel.trace.emit(Kind.REPLICA, f"legacy/{self._name}", state, "head", "")
+        self._backend._kernel.trace.emit(Kind.REPLICA, f"legacy/{self._name}", state, "head", "")

@@ -1,70 +1,99 @@
-"""The autoscaler of one deployment at work: samples of its handles, their reports, the wish, the decisions.
+"""The autoscaler of one deployment at work: reports of its handles, the wish, the decisions.
 
-Source: ray-serve.md 8. The decisions themselves are in `autoscaling.py`.
+Source: ray-serve.md 8. The decisions themselves are in `autoscaling.py`, the reports in `handle_metrics.py`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Sequence
+from typing import Protocol
 
 from rayrig_core.timestamps import NS, to_ns
 from rayrig_sim.serve.autoscaling import AutoscalingConfig, LoadWindow, Wish, bounds, clamp, decide
-from rayrig_sim.serve.context import NEVER_NS, STEP_NS, ServeContext
-from rayrig_sim.serve.deployment import DeploymentState
-from rayrig_sim.serve.identity import DeploymentId
+from rayrig_sim.serve.context import NEVER_NS, STEP_NS
+from rayrig_sim.serve.deployment_update import DeploymentTarget
+from rayrig_sim.serve.handle_metrics import Counting, HandleReport
 
-#: Handles that have not reported for twice their interval, and at least this long, are dropped.
+#: Handles that have not reported for twice their interval, and at least this long, are dropped (MIN_HANDLE_METRICS_TIMEOUT_S).
 _LEAST_SILENCE_NS = to_ns(10)
 
-_Points = list[tuple[float, float]]
+
+class Scaled(Protocol):
+    """The deployment, as its autoscaler knows it."""
+
+    @property
+    def target(self) -> DeploymentTarget | None: ...
+
+    def routable_ids(self) -> Sequence[str]:
+        """Ids of the replicas that get calls."""
+
+    def running_at_target(self) -> int:
+        """Replicas that run what the target says."""
+
+    def autoscale(self, num_replicas: int, *, is_within_bounds: bool, detail: str, cause: int | None) -> None:
+        """Follow a decision."""
 
 
 class DeploymentAutoscaler:
-    """Watches the handles of one deployment while it is autoscaled."""
+    """Decides for one deployment while it is autoscaled."""
 
-    def __init__(self, context: ServeContext, state: DeploymentState, wake: Callable[[], None]) -> None:
-        self.context = context
-        self.state = state
-        self.is_ended = False
-        self._wake = wake
+    def __init__(self, state: Scaled) -> None:
+        self._state = state
         self._wish = Wish()
-        self._config: AutoscalingConfig | None = None
-        #: What each handle has recorded, and what the controller has of it: (when reported, points).
-        self._recorded: dict[str, _Points] = {}
-        self._reports: dict[str, tuple[int, _Points]] = {}
-        self._pushed_ns = context.now_ns
+        #: What each handle said last, and when.
+        self._reports: dict[Counting, tuple[int, HandleReport]] = {}
+        self._replicas: Sequence[str] = ()
+        #: What the reports mean for these replicas; None when that is to be worked out anew.
+        self._window: LoadWindow | None = None
         self._next_ns = NEVER_NS
-        self._sample_later()
 
-    @property
-    def deployment(self) -> DeploymentId:
-        return self.state.id
+    def deployed(self) -> None:
+        """The deployment was deployed anew, with whatever change: no wish stands any more."""
+        self._wish.clear()
+        self._window = None
 
-    def end(self) -> None:
-        self.is_ended = True
+    def received(self, report: HandleReport, now_ns: int) -> bool:
+        """A handle's report. Whether a decision is due: another one of an unchanged load tells nothing."""
+        before, is_known = self._window, report.handle in self._reports
+        self._reports[report.handle] = (now_ns, report)
+        config = self._config
+        if config is None:
+            return False
+        self._window = self._load(config)
+        if is_known and before is not None and before.is_constant and self._window.is_constant:
+            now_s = now_ns / NS
+            if before.total(now_s) == self._window.total(now_s):
+                return False
+        self._next_ns = now_ns
+        return True
 
-    def starved(self) -> None:
-        """A request arrived while there is no replica: its handle reports at once."""
-        self._sample()
-        self._push()
+    def lost(self, handle: Counting) -> bool:
+        """The process that held the handle is dead. Whether a decision is due."""
+        if self._reports.pop(handle, None) is None:
+            return False
+        self._window = None
+        return True
 
-    def decide(self, now_ns: int, cause: int | None) -> None:
-        """(5) of a step."""
-        config, target = self.state.autoscaling, self.state.target
+    def decide(self, now_ns: int, now_s: float, cause: int | None) -> None:
+        """(5) of a step. `now_s` is Unix time."""
+        config, target = self._config, self._state.target
         if config is None or target is None:
             return
-        if config != self._config:
-            self._config = config
-            self._wish.clear()
+        silence_ns = max(to_ns(2 * config.metrics_interval_s), _LEAST_SILENCE_NS)
+        for handle, (reported_ns, _) in list(self._reports.items()):
+            if now_ns - reported_ns >= silence_ns:
+                self.lost(handle)
+        replicas = self._state.routable_ids()
+        if replicas != self._replicas or self._window is None:
+            self._replicas = replicas
+            self._window = self._load(config)
+        total = self._window.total(now_s)
         limits = bounds(config, target.target_capacity, target.direction)
-        running = self.state.running_count
-        total, is_constant = self._total(config, now_ns)
         gang = target.info.config.gang_scheduling_config
         wanted = clamp(
             decide(
                 config,
-                running=running,
+                running=len(replicas),
                 target=target.num_replicas,
                 total_requests=total,
                 now_ns=now_ns,
@@ -73,84 +102,43 @@ class DeploymentAutoscaler:
             ),
             limits,
         )
-        self.state.autoscale(
+        self._state.autoscale(
             wanted,
-            is_within_bounds=limits[0] <= running <= limits[1],
-            detail=f"{round(total * 1000)} thousandths of a request on {running} replicas",
+            is_within_bounds=limits[0] <= self._state.running_at_target() <= limits[1],
+            detail=f"{round(total * 1000)} thousandths of a request on {len(replicas)} replicas",
             cause=cause,
         )
-        self._plan(config, now_ns, is_constant)
+        self._plan(config, now_ns, silence_ns)
 
     def next_ns(self) -> int:
+        """When a decision may come out otherwise, if nothing is heard before."""
         return self._next_ns
 
     # Inside
 
-    def _plan(self, config: AutoscalingConfig, now_ns: int, is_constant: bool) -> None:
-        if not is_constant:
+    @property
+    def _config(self) -> AutoscalingConfig | None:
+        target = self._state.target
+        return None if target is None or target.is_deleting else target.info.config.autoscaling
+
+    def _load(self, config: AutoscalingConfig) -> LoadWindow:
+        """Calls that wait, and those on replicas that still run."""
+        running = dict.fromkeys(self._replicas)
+        series = [
+            notes for _, report in self._reports.values() for id_, notes in report.running.items() if id_ in running
+        ]
+        series += [report.queued for _, report in self._reports.values()]
+        return LoadWindow(series, config.aggregation_function)
+
+    def _plan(self, config: AutoscalingConfig, now_ns: int, silence_ns: int) -> None:
+        assert self._window is not None
+        if not self._window.is_constant:
             self._next_ns = now_ns + STEP_NS
-        elif self._wish.since_ns is None:
-            self._next_ns = NEVER_NS
-        else:
+            return
+        self._next_ns = min((at_ns + silence_ns for at_ns, _ in self._reports.values()), default=NEVER_NS)
+        if self._wish.since_ns is not None:
             delays = [config.upscale_delay_s] if self._wish.sign > 0 else [config.downscale_delay_s]
             if self._wish.sign < 0 and config.downscale_to_zero_delay_s is not None:
                 delays.append(config.downscale_to_zero_delay_s)
             dues = [self._wish.since_ns + to_ns(delay) for delay in delays]
-            self._next_ns = min((due for due in dues if due > now_ns), default=now_ns + STEP_NS)
-
-    def _total(self, config: AutoscalingConfig, now_ns: int) -> tuple[float, bool]:
-        """Requests over the look-back window, and whether time alone cannot change that number."""
-        silence = max(to_ns(2 * config.metrics_interval_s), _LEAST_SILENCE_NS)
-        alive = {owner for owner, _, _ in self.context.routers.loads(self.deployment)}
-        series: list[_Points] = []
-        now_s, oldest_s = now_ns / NS, (now_ns - to_ns(config.look_back_period_s)) / NS
-        for owner, (reported_ns, points) in list(self._reports.items()):
-            if owner not in alive or now_ns - reported_ns > silence:
-                del self._reports[owner]
-                continue
-            recent = [point for point in points if point[0] >= oldest_s]
-            if recent:
-                series.append(recent)
-        window = LoadWindow(series, config.aggregation_function)
-        return window.total(now_s), window.is_constant
-
-    def _sample_later(self) -> None:
-        config = self.state.autoscaling
-        if config is None:
-            self.is_ended = True
-            return
-        period = min(0.2 * config.look_back_period_s, config.metrics_interval_s)
-
-        def sample(_: Any) -> None:
-            if self.is_ended:
-                return
-            self._sample()
-            current = self.state.autoscaling
-            if current is not None and self.context.now_ns - self._pushed_ns >= to_ns(current.metrics_interval_s):
-                self._push()
-            self._sample_later()
-
-        self.context.kernel.call_later(to_ns(period), sample)
-
-    def _sample(self) -> None:
-        config = self.state.autoscaling
-        if config is None:
-            return
-        now_ns = self.context.now_ns
-        oldest_s = (now_ns - to_ns(config.look_back_period_s)) / NS
-        recorded = self._recorded
-        self._recorded = {}
-        for owner, queued, ongoing in self.context.routers.loads(self.deployment):
-            points = [point for point in recorded.get(owner, ()) if point[0] >= oldest_s]
-            points.append((now_ns / NS, float(queued + ongoing)))
-            self._recorded[owner] = points
-
-    def _push(self) -> None:
-        now_ns = self.context.now_ns
-        self._pushed_ns = now_ns
-        for owner, points in self._recorded.items():
-            if owner in self.context.routers.silent:
-                continue
-            self._reports[owner] = (now_ns, list(points))
-        self._next_ns = now_ns
-        self._wake()
+            self._next_ns = min(self._next_ns, min((due for due in dues if due > now_ns), default=now_ns + STEP_NS))

@@ -70,8 +70,6 @@ class CallCancelled(CallFailed):
 class Assigner(Protocol):
     """The router of a call."""
 
-    #: Calls that a replica has accepted and not ended.
-    ongoing: int
     #: Trace event of the last change of the replicas or of the availability.
     cause: int | None
 
@@ -90,9 +88,8 @@ class Place(Protocol):
 
     queue_len: int
     seen_ns: int
-
-    @property
-    def router(self) -> Assigner: ...
+    #: Calls of this router that have left the replica again.
+    ended: int
 
 
 class Worker(Protocol):

@@ -23,10 +23,12 @@ from rayrig_sim.serve.checkpoint import Checkpoint, SavedApplication, SavedConfi
 from rayrig_sim.serve.context import NEVER_NS, STEP_NS, ServeContext
 from rayrig_sim.serve.deployment import DeploymentState
 from rayrig_sim.serve.deployment_config import DeploymentInfo
+from rayrig_sim.serve.handle_metrics import HandleReport
 from rayrig_sim.serve.identity import DeploymentId
 from rayrig_sim.serve.proxies import Proxies
 from rayrig_sim.serve.proxy_server import Route
 from rayrig_sim.serve.replica_process import ACTOR_PREFIX, ReplicaProcess
+from rayrig_sim.serve.router import Router
 from rayrig_sim.serve.target_capacity import Direction, next_direction
 
 CONTROLLER_NAME = "SERVE_CONTROLLER_ACTOR"
@@ -77,7 +79,8 @@ class ServeController:
         self._tier_began_ns = 0
         self._released = True
         context.cluster.on_change.append(self._cluster_changed)
-        context.routers.on_starved = self._starved
+        context.routers.on_report = self._reported
+        context.routers.on_closed = self._handle_closed
         self.wake()
 
     # What is asked of it
@@ -173,8 +176,10 @@ class ServeController:
         state = self.deployments.get(deployment)
         if state is None:
             state = self._add_deployment(deployment)
-        state.deploy(info, self.target_capacity, self.direction, cause)
+        is_noticed = state.deploy(info, self.target_capacity, self.direction, cause)
         self._follow_autoscaling(state)
+        if is_noticed and deployment in self._autoscalers:
+            self._autoscalers[deployment].deployed()
 
     def delete_deployment(self, deployment: DeploymentId, cause: int | None) -> None:
         state = self.deployments.get(deployment)
@@ -259,9 +264,8 @@ class ServeController:
             state = self.deployments.get(deployment)
             if state is None or state.autoscaling is None:
                 del self._autoscalers[deployment]
-                autoscaler.end()
             else:
-                autoscaler.decide(now_ns, state.seq)
+                autoscaler.decide(now_ns, self.context.kernel.unix_ns() / NS, state.seq)
         self._step_applications()
         if self._released:
             carrying: dict[str, int] = {}
@@ -378,12 +382,17 @@ class ServeController:
 
     def _follow_autoscaling(self, state: DeploymentState) -> None:
         if state.autoscaling is not None and state.id not in self._autoscalers:
-            self._autoscalers[state.id] = DeploymentAutoscaler(self.context, state, self.wake)
+            self._autoscalers[state.id] = DeploymentAutoscaler(state)
 
-    def _starved(self, deployment: DeploymentId) -> None:
+    def _reported(self, deployment: DeploymentId, report: HandleReport) -> None:
         autoscaler = self._autoscalers.get(deployment)
-        if autoscaler is not None and not self.is_ended:
-            autoscaler.starved()
+        if autoscaler is not None and not self.is_ended and autoscaler.received(report, self.context.now_ns):
+            self.wake()
+
+    def _handle_closed(self, router: Router) -> None:
+        autoscaler = self._autoscalers.get(router.deployment)
+        if autoscaler is not None and not self.is_ended and autoscaler.lost(router):
+            self.wake()
 
     def _routes(self) -> list[Route]:
         table: dict[str, Route] = {}
@@ -443,8 +452,6 @@ class ServeController:
     def _end(self) -> None:
         self.is_ended = True
         self._tick.set(None)
-        for autoscaler in self._autoscalers.values():
-            autoscaler.end()
         callbacks = self.context.cluster.on_change
         if self._cluster_changed in callbacks:
             callbacks.remove(self._cluster_changed)

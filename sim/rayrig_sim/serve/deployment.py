@@ -25,6 +25,7 @@ from rayrig_sim.serve.deployment_update import (
     upscaling,
 )
 from rayrig_sim.serve.execution import ReplicaExecution
+from rayrig_sim.serve.handle_metrics import MetricsOptions
 from rayrig_sim.serve.identity import DeploymentId
 from rayrig_sim.serve.replica import SLOW_START_NS, Replica
 from rayrig_sim.serve.replica_health import Health
@@ -175,7 +176,7 @@ class DeploymentState:
     def _configure_routers(self) -> None:
         assert self.target is not None
         config = self.target.info.config
-        router, backpressure = config.request_router_config, config.backpressure_config
+        router, backpressure, scaling = config.request_router_config, config.backpressure_config, config.autoscaling
         self._broadcaster.configure(
             self.id,
             RouterConfig(
@@ -185,6 +186,9 @@ class DeploymentState:
                 initial_backoff_s=router["initial_backoff_s"],
                 backoff_multiplier=router["backoff_multiplier"],
                 max_backoff_s=router["max_backoff_s"],
+                metrics=None
+                if scaling is None
+                else MetricsOptions(scaling.metrics_interval_s, scaling.look_back_period_s),
             ),
         )
 
@@ -444,9 +448,13 @@ class DeploymentState:
     def _is_new(self, replica: Replica) -> bool:
         return self.target is not None and replica.version == self.target.version
 
-    @property
-    def running_count(self) -> int:
-        return self._set.count(_S.RUNNING)
+    def routable_ids(self) -> list[str]:
+        """Ids of the replicas that get calls."""
+        return [replica.replica_id for replica in self.replicas if replica.state in _ROUTABLE]
+
+    def running_at_target(self) -> int:
+        """Replicas that run what the target says."""
+        return 0 if self.target is None else self._set.count(_S.RUNNING, self.target.version)
 
     @property
     def is_recovering(self) -> bool:

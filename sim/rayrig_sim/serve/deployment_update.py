@@ -157,7 +157,11 @@ def _count(
     autoscaling = info.config.autoscaling
     if autoscaling is None:
         return adjusted(info.config.num_replicas or 0, capacity)
-    is_known = old is not None and not old.is_deleting
-    is_changed = not is_known or old is None or old.info.config.autoscaling != autoscaling
-    current = old.num_replicas if is_known and old is not None else -1
+    is_changed = (
+        old is None
+        or old.info.config != info.config
+        or old.info.actor.options != info.actor.options
+        or old.info.code_version != info.code_version
+    )
+    current = old.num_replicas if old is not None else -1
     return registered_target(autoscaling, current, is_changed=is_changed, target_capacity=capacity, direction=direction)

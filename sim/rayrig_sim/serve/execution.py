@@ -253,7 +253,7 @@ class ReplicaExecution:
         if call in self._running:
             del self._running[call]
             call.execution = None
-            call.candidate.router.ongoing -= 1
+            call.candidate.ended += 1
 
     def kill(self, reason: str = "The actor is dead because its process was killed.", cause: int | None = None) -> None:
         """The process ends at once: calls under way fail, later ones are not accepted. A second call does nothing."""
@@ -266,7 +266,7 @@ class ReplicaExecution:
         for call in calls:
             self._abandon(call)
             call.execution = None
-            call.candidate.router.ongoing -= 1
+            call.candidate.ended += 1
         if calls:
             # Callers learn of it after all else of this instant: a proxy of the same pod has ended by then, too.
             self.kernel.call_later(0, lambda _: self._report_death(calls))
@@ -434,7 +434,7 @@ class ReplicaExecution:
         del active[call]
         call.execution = None
         candidate = call.candidate
-        candidate.router.ongoing -= 1
+        candidate.ended += 1
         if candidate.queue_len > 0:
             candidate.queue_len -= 1
         candidate.seen_ns = self._env._now

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from rayrig_core.timestamps import NS, to_ns
 from rayrig_sim.serve.calls import BackPressure, Call, DeploymentUnavailable
+from rayrig_sim.serve.handle_metrics import MetricsOptions
 
 if TYPE_CHECKING:
     from rayrig_sim.kernel import Kernel
@@ -43,6 +44,8 @@ class RouterConfig:
     initial_backoff_s: float = 0.025
     backoff_multiplier: float = 2.0
     max_backoff_s: float = 0.5
+    #: While the deployment is autoscaled.
+    metrics: MetricsOptions | None = None
 
 
 def backoff_s(attempt: int, *, initial_s: float = 0.025, multiplier: float = 2.0, max_s: float = 0.5) -> float:
@@ -78,15 +81,19 @@ def _attempt_offsets(config: RouterConfig) -> tuple[tuple[int, ...], int]:
 
 
 class Candidate:
-    """A replica as one router sees it: `queue_len` is what the router believes, as of `seen_ns`."""
+    """A replica as one router sees it: `queue_len` is what the router believes, as of `seen_ns`.
 
-    __slots__ = ("execution", "queue_len", "router", "seen_ns")
+    Of the calls of this router it has accepted `sent`, of which `ended` are over.
+    """
 
-    def __init__(self, router: Router, execution: ReplicaExecution, now_ns: int) -> None:
-        self.router = router
+    __slots__ = ("ended", "execution", "queue_len", "seen_ns", "sent")
+
+    def __init__(self, execution: ReplicaExecution) -> None:
         self.execution = execution
-        self.queue_len = execution.ongoing
-        self.seen_ns = now_ns
+        self.queue_len = 0
+        self.seen_ns = 0
+        self.sent = 0
+        self.ended = 0
 
 
 class _Search:
@@ -108,6 +115,7 @@ class Router:
     __slots__ = (
         "_all",
         "_config",
+        "_departed",
         "_env",
         "_local",
         "_random",
@@ -121,7 +129,6 @@ class Router:
         "kernel",
         "node_id",
         "on_starved",
-        "ongoing",
         "owner",
         "waiting",
     )
@@ -134,17 +141,14 @@ class Router:
         node_id: str | None = None,
         *,
         owner: str = "",
-        on_starved: Callable[[DeploymentId], None] | None = None,
     ) -> None:
         self.kernel = kernel
         self.deployment = deployment_id
         self.node_id = node_id
         self.owner = owner
-        self.on_starved = on_starved
+        self.on_starved: Callable[[], None] | None = None
         #: Calls that no replica has accepted yet, in order.
         self.waiting: deque[Call] = deque()
-        #: Calls that a replica has accepted and not ended.
-        self.ongoing = 0
         #: Never goes back to False.
         self.has_had_replicas = False
         #: Trace event of the last change of the replicas or of the availability.
@@ -155,6 +159,8 @@ class Router:
         self._unavailable = False
         self._all: list[Candidate] = []
         self._local: list[Candidate] = []
+        #: No longer given calls, but not through with those that they have.
+        self._departed: list[Candidate] = []
         self._searches: list[_Search] = []
         self._timer: Any = None
         self._timer_ns = 0
@@ -168,15 +174,18 @@ class Router:
         now = self.kernel.monotonic_ns()
         self.cause = self.kernel.cause if cause is None else cause
         known = {candidate.execution.replica_id: candidate for candidate in self._all}
+        departed = {candidate.execution.replica_id: candidate for candidate in self._departed}
         kept: list[Candidate] = []
         for execution in replicas:
             candidate = known.pop(execution.replica_id, None)
             if candidate is None:
-                candidate = Candidate(self, execution, now)
+                candidate = departed.pop(execution.replica_id, None) or Candidate(execution)
+                candidate.queue_len, candidate.seen_ns = execution.ongoing, now
                 execution.watchers.append(self)
             kept.append(candidate)
         for candidate in known.values():
             candidate.execution.watchers.remove(self)
+        self._departed = [each for each in (*departed.values(), *known.values()) if each.sent > each.ended]
         self._all = kept
         self._split()
         if kept:
@@ -214,6 +223,20 @@ class Router:
         return len(self.waiting)
 
     @property
+    def ongoing(self) -> int:
+        """Calls that a replica has accepted and not ended."""
+        return sum(candidate.sent - candidate.ended for candidate in (*self._all, *self._departed))
+
+    @property
+    def has_replicas(self) -> bool:
+        return bool(self._all)
+
+    def ongoing_by_replica(self) -> dict[str, int]:
+        """Calls under way, by id, of the replicas that it has ever sent any; replicas that are gone and idle are not listed."""
+        used = (candidate for candidate in (*self._departed, *self._all) if candidate.sent)
+        return {candidate.execution.replica_id: candidate.sent - candidate.ended for candidate in used}
+
+    @property
     def replicas(self) -> list[ReplicaExecution]:
         return [candidate.execution for candidate in self._all]
 
@@ -237,7 +260,7 @@ class Router:
                 self._searches.append(_Search(int(now)))
                 self._arm()
             elif self.on_starved is not None:
-                self.on_starved(self.deployment)
+                self.on_starved()
             return
         limit = self._config.max_queued_requests
         if 0 <= limit <= len(waiting):
@@ -247,6 +270,8 @@ class Router:
         waiting.append(call)
         if self._all:
             self._search_more(int(self._env._now))
+        elif self.on_starved is not None:
+            self.on_starved()
 
     def withdraw(self, call: Call) -> None:
         """The caller no longer waits."""
@@ -326,11 +351,11 @@ class Router:
                 continue
             chosen.queue_len += 1
             chosen.seen_ns = now
-            self.ongoing += 1
+            chosen.sent += 1
             call.candidate = chosen
             if execution.accept(call):
                 return True
-            self.ongoing -= 1
+            chosen.sent -= 1
             chosen.queue_len = max(execution.ongoing, 0 if execution.is_accepting else execution.max_ongoing_requests)
 
     def _probe(self, first: Candidate, second: Candidate | None) -> Candidate | None:

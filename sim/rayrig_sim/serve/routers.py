@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from rayrig_sim.serve.handle_metrics import HandleMetrics, HandleReport
 from rayrig_sim.serve.handles import DeploymentHandle
 from rayrig_sim.serve.identity import DeploymentId
 from rayrig_sim.serve.router import Router, RouterConfig
@@ -25,21 +26,20 @@ class _Pushed:
     is_unavailable: bool = False
     config: RouterConfig = field(default_factory=RouterConfig)
     cause: int | None = None
-    routers: list[Router] = field(default_factory=list)
+    routers: dict[Router, HandleMetrics] = field(default_factory=dict)
 
 
 class Routers:
-    """Routers by deployment. `on_starved` hears of a deployment for which a call waits while it has no replica."""
+    """Routers by deployment. `on_report` hears what handles of autoscaled deployments report, `on_closed` of their ends."""
 
-    __slots__ = ("_by_deployment", "_kernel", "_name", "on_starved", "silent")
+    __slots__ = ("_by_deployment", "_kernel", "_name", "on_closed", "on_report", "silent")
 
-    def __init__(
-        self, kernel: Kernel, name: str = "serve", *, on_starved: Callable[[DeploymentId], None] | None = None
-    ) -> None:
+    def __init__(self, kernel: Kernel, name: str = "serve") -> None:
         self._kernel = kernel
         self._name = name
         self._by_deployment: dict[DeploymentId, _Pushed] = {}
-        self.on_starved = on_starved
+        self.on_report: Callable[[DeploymentId, HandleReport], None] | None = None
+        self.on_closed: Callable[[Router], None] | None = None
         #: Processes that hold handles and report their queues no more, without anybody knowing why: drivers that were killed.
         self.silent: dict[str, None] = {}
 
@@ -48,12 +48,15 @@ class Routers:
     def router(self, deployment: DeploymentId, *, owner: str, node_id: str | None = None) -> Router:
         """A new router; `owner` (a replica id, a proxy's node) is who holds it and names its random stream."""
         rng = self._kernel.streams.stream(f"router/{self._name}/{owner}/{deployment.app}/{deployment.name}")
-        router = Router(self._kernel, deployment, rng, node_id, owner=owner, on_starved=self._starved)
+        router = Router(self._kernel, deployment, rng, node_id, owner=owner)
+        metrics = HandleMetrics(self._kernel, router, lambda report: self._reported(router, report))
+        router.on_starved = metrics.starved
         pushed = self._of(deployment)
-        pushed.routers.append(router)
+        pushed.routers[router] = metrics
         router.configure(pushed.config)
         router.set_unavailable(pushed.is_unavailable, pushed.cause)
         router.update_replicas(pushed.replicas, pushed.cause)
+        metrics.follow(pushed.config.metrics)
         return router
 
     def handles(self, app: str, owner: str) -> Callable[[str], DeploymentHandle]:
@@ -62,17 +65,18 @@ class Routers:
 
     def close(self, router: Router) -> None:
         """The handle is gone."""
+        metrics = self._of(router.deployment).routers.pop(router, None)
+        if metrics is not None:
+            metrics.follow(None)
         router.close()
-        routers = self._of(router.deployment).routers
-        if router in routers:
-            routers.remove(router)
+        if self.on_closed is not None:
+            self.on_closed(router)
 
     def close_owner(self, owner: str) -> None:
         """The process that held these handles is gone (a replica's death, a proxy's end)."""
         for pushed in self._by_deployment.values():
             for router in [router for router in pushed.routers if router.owner == owner]:
-                router.close()
-                pushed.routers.remove(router)
+                self.close(router)
 
     # What the controller pushes
 
@@ -101,8 +105,9 @@ class Routers:
         if pushed.config == config:
             return
         pushed.config = config
-        for router in pushed.routers:
+        for router, metrics in list(pushed.routers.items()):
             router.configure(config)
+            metrics.follow(config.metrics)
 
     def remove(self, deployment: DeploymentId, cause: int | None = None) -> None:
         """The deployment is deleted. Calls that wait go on waiting, as for any deployment without replicas."""
@@ -114,19 +119,9 @@ class Routers:
         if not pushed.routers:
             del self._by_deployment[deployment]
 
-    # What autoscaling reads
-
-    def queued(self, deployment: DeploymentId) -> int:
-        """Calls that wait in any handle."""
-        return sum(len(router.waiting) for router in self._of(deployment).routers)
-
-    def ongoing(self, deployment: DeploymentId) -> int:
-        """Calls that run, as the handles count them."""
-        return sum(router.ongoing for router in self._of(deployment).routers)
-
     def loads(self, deployment: DeploymentId) -> list[tuple[str, int, int]]:
         """(owner, queued, ongoing) for each handle."""
-        return [(router.owner, len(router.waiting), router.ongoing) for router in self._of(deployment).routers]
+        return [(router.owner, router.queued, router.ongoing) for router in self._of(deployment).routers]
 
     def _of(self, deployment: DeploymentId) -> _Pushed:
         pushed = self._by_deployment.get(deployment)
@@ -134,6 +129,6 @@ class Routers:
             pushed = self._by_deployment[deployment] = _Pushed()
         return pushed
 
-    def _starved(self, deployment: DeploymentId) -> None:
-        if self.on_starved is not None:
-            self.on_starved(deployment)
+    def _reported(self, router: Router, report: HandleReport) -> None:
+        if self.on_report is not None and router.owner not in self.silent:
+            self.on_report(router.deployment, report)

@@ -148,7 +148,7 @@ def test_the_time_limit_covers_waiting_for_a_replica() -> None:
     serve.routers.update_replicas(serve.deployment("Probe"), [])
     assert ask(serve).status == 408
     assert seconds(serve) == 1.0
-    assert serve.routers.queued(serve.deployment("Probe")) == 0
+    assert serve.routers.loads(serve.deployment("Probe")) == [("proxy/node-0", 0, 0)]
 
 
 class _Front:

@@ -231,13 +231,15 @@ def test_whoever_finds_a_slot_the_oldest_gets_it() -> None:
 
 def test_without_replicas_calls_wait_for_the_first_one_and_the_router_says_so() -> None:
     bench = Bench(["n1"])
-    starved: list[DeploymentId] = []
-    router = Router(bench.kernel, D, Random(1), on_starved=starved.append)
+    starved: list[float] = []
+    router = Router(bench.kernel, D, Random(1))
+    router.on_starved = lambda: starved.append(bench.kernel.monotonic_ns() / NS)
     bench.send(router, "a", 1.0)
+    bench.send(router, "b", 1.0, at=2.0)
     bench.kernel.call_later(3 * NS, lambda _: router.update_replicas(bench.replicas))
     bench.kernel.run()
-    assert starved == [D]
-    assert bench.log == [("a", 4.0, "ok")]
+    assert starved == [0.0, 2.0]
+    assert bench.log[0] == ("a", 4.0, "ok")
 
 
 def test_a_new_replica_is_found_by_the_search_under_way() -> None:

@@ -154,7 +154,6 @@ def test_too_many_queued_is_503() -> None:
 
 def test_the_clients_time_limit_frees_the_slot() -> None:
     serve = LocalServe(app(10.0), max_ongoing_requests=1)
-    update = serve.routers._of(serve.deployment("App")).routers[0]
     traffic = open_loop(serve, 1.0, limit=2, timeout_s=3.0)
     run(traffic, 20)
     assert story(traffic) == [
@@ -162,7 +161,7 @@ def test_the_clients_time_limit_frees_the_slot() -> None:
         (4.0, "timeout", 3000, "pod-0", "still running in App"),
     ]
     assert serve.replicas["App"][0].ongoing == 0
-    assert update.queued == 0
+    assert serve.routers.loads(serve.deployment("App")) == [("proxy/node-0", 0, 0)]
 
 
 def test_waiting_for_a_replica_until_the_time_limit_is_explained_by_the_last_change_of_replicas() -> None:
@@ -173,7 +172,7 @@ def test_waiting_for_a_replica_until_the_time_limit_is_explained_by_the_last_cha
     run(traffic, 20)
     assert story(traffic) == [(3.0, "timeout", 3000, "pod-0", "waiting for a replica of App")]
     assert cause_of(traffic, 0).seq == gone
-    assert serve.routers.queued(serve.deployment("App")) == 0
+    assert serve.routers.loads(serve.deployment("App")) == [("proxy/node-0", 0, 0)]
 
 
 def test_the_proxys_own_time_limit_is_a_timeout_with_a_status() -> None:
