@@ -13,6 +13,7 @@ from rayrig_backends.memory_faults import MemoryFaults
 from rayrig_backends.memory_traffic import MemoryTraffic
 from rayrig_backends.readiness import why_unready
 from rayrig_backends.record import Record, changes_of
+from rayrig_backends.storage_class import STANDARD_CLASS
 from rayrig_backends.usage import UsageMeter
 from rayrig_backends.world import NodeSpec, ObjectTable, Traffic, TrafficSpec, Usage, WorldSpec
 from rayrig_controllers.manager import Manager
@@ -70,15 +71,6 @@ from rayrig_sim.serve.application_code import Override, Registry
 T = TypeVar("T")
 
 OPERATOR = "operator"
-#: The class that claims without one get, as clusters of cloud providers and kind have one (docs/manifests.md).
-_DEFAULT_CLASS: JsonObject = {
-    "apiVersion": "storage.k8s.io/v1",
-    "kind": "StorageClass",
-    "metadata": {"name": "standard", "annotations": {"storageclass.kubernetes.io/is-default-class": "true"}},
-    "provisioner": "rayrig.dev/volumes",
-    "reclaimPolicy": "Delete",
-    "volumeBindingMode": "WaitForFirstConsumer",
-}
 _WORKLOADS = (DEPLOYMENT, REPLICA_SET, STATEFUL_SET, DAEMON_SET, POD_DISRUPTION_BUDGET)
 
 
@@ -272,7 +264,7 @@ class MemoryWorld:
 
     async def _start_volumes(self) -> None:
         if default_class(self.api.objects(STORAGE_CLASS)) is None:
-            self.api.call(ApiCall("create", STORAGE_CLASS, body=copy_json(_DEFAULT_CLASS), trusted=True))
+            self.api.call(ApiCall("create", STORAGE_CLASS, body=copy_json(STANDARD_CLASS), trusted=True))
         self.control_plane.start_volumes()
 
     def start_operator(self) -> None:

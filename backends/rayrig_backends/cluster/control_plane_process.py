@@ -65,9 +65,12 @@ class ControlPlaneProcess:
             ownable=await served_types(client),
             workloads=True,
             service_accounts=True,
+            volumes=True,
             leave_out=settings.leave_out,
         )
         plane.start(scheduler=settings.scheduler)
+        if ControllerName.VOLUMES not in settings.leave_out:
+            plane.start_volumes()
         runtime.spawn("discovery", _follow_definitions(runtime, client, plane))
 
 

@@ -21,6 +21,7 @@ class ControllerName(StrEnum):
     NODE_LIFECYCLE = "node-lifecycle-controller"
     CLAIM_PROTECTION = "persistentvolumeclaim-protection-controller"
     VOLUME_PROTECTION = "persistentvolume-protection-controller"
+    VOLUMES = "persistentvolume-binder-controller"
     POD_GARBAGE_COLLECTOR = "pod-garbage-collector-controller"
     REPLICA_SETS = "replicaset-controller"
     SERVICE_ACCOUNTS = "serviceaccount-controller"

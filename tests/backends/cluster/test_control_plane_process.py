@@ -23,8 +23,10 @@ from rayrig_core.resource_types import (
     DEPLOYMENT,
     ENDPOINT_SLICE,
     EVENT,
+    PERSISTENT_VOLUME_CLAIM,
     POD,
     SERVICE,
+    STORAGE_CLASS,
     ResourceType,
 )
 from rayrig_sim.kubernetes.controller_names import ControllerName, left_out
@@ -95,6 +97,23 @@ def test_a_deployment_gets_pods_nodes_and_endpoints_and_takes_them_away_again() 
         assert addresses == {pod["status"]["podIP"] for pod in pods}
         await client.delete(DEPLOYMENT, "web", "default")
         await until(client, POD, lambda pods: not pods)
+
+    play(story)
+
+
+def test_a_claim_is_provisioned_when_a_pod_that_uses_it_has_a_node() -> None:
+    async def story(client: HttpKubernetesClient) -> None:
+        fast = {"metadata": {"name": "fast"}, "provisioner": "disks", "volumeBindingMode": "WaitForFirstConsumer"}
+        await client.create(STORAGE_CLASS, fast)
+        asked = {"storageClassName": "fast", "accessModes": ["ReadWriteOnce"]}
+        spec = {**asked, "resources": {"requests": {"storage": "2Gi"}}}
+        await client.create(PERSISTENT_VOLUME_CLAIM, {"metadata": {"name": "c"}, "spec": spec}, "default")
+        made = deployment(1)
+        made["spec"]["template"]["spec"]["volumes"] = [{"name": "v", "persistentVolumeClaim": {"claimName": "c"}}]
+        await client.create(DEPLOYMENT, made)
+        await until(client, POD, lambda pods: any(has_condition(pod, "Ready") for pod in pods))
+        claim = await client.get(PERSISTENT_VOLUME_CLAIM, "c", "default")
+        assert (claim["status"]["phase"], claim["status"]["capacity"]) == ("Bound", {"storage": "2Gi"})
 
     play(story)
 
