@@ -38,16 +38,19 @@ def metadata(obj: JsonObject) -> JsonObject:
 
 
 def name_of(obj: JsonObject) -> str:
-    return cast(str, obj["metadata"]["name"])
+    name: str = obj["metadata"]["name"]
+    return name
 
 
 def namespace_of(obj: JsonObject) -> str:
     """Namespace, or the empty string for cluster-scoped objects."""
-    return cast(str, obj["metadata"].get("namespace", ""))
+    namespace: str = obj["metadata"].get("namespace", "")
+    return namespace
 
 
 def uid_of(obj: JsonObject) -> str:
-    return cast(str, obj["metadata"].get("uid", ""))
+    uid: str = obj["metadata"].get("uid", "")
+    return uid
 
 
 def labels_of(obj: JsonObject) -> dict[str, str]:
@@ -60,7 +63,8 @@ def annotations_of(obj: JsonObject) -> dict[str, str]:
 
 def key_of(obj: JsonObject) -> tuple[str, str]:
     """(namespace, name)."""
-    return namespace_of(obj), name_of(obj)
+    meta = obj["metadata"]
+    return meta.get("namespace", ""), meta["name"]
 
 
 def is_being_deleted(obj: JsonObject) -> bool:
@@ -69,17 +73,19 @@ def is_being_deleted(obj: JsonObject) -> bool:
 
 def controller_of(obj: JsonObject) -> JsonObject | None:
     """The ownerReference with `controller: true`, if any."""
+    reference: JsonObject
     for reference in obj["metadata"].get("ownerReferences") or ():
         if reference.get("controller"):
-            return cast(JsonObject, reference)
+            return reference
     return None
 
 
 def condition_of(obj: JsonObject, kind: str) -> JsonObject | None:
     """The entry of `status.conditions` with that type, if any."""
+    condition: JsonObject
     for condition in (obj.get("status") or {}).get("conditions") or ():
         if condition.get("type") == kind:
-            return cast(JsonObject, condition)
+            return condition
     return None
 
 

@@ -27,9 +27,14 @@ def _whole(second: int) -> str:
     return (_EPOCH + timedelta(seconds=second)).strftime("%Y-%m-%dT%H:%M:%S")
 
 
+@lru_cache(maxsize=4096)
+def _whole_utc(second: int) -> str:
+    return _whole(second) + "Z"
+
+
 def rfc3339(unix_ns: int) -> str:
     """`2026-01-01T00:00:07Z`: cut to whole seconds, not rounded, as the API server does."""
-    return _whole(unix_ns // NS) + "Z"
+    return _whole_utc(unix_ns // NS)
 
 
 def rfc3339_micro(unix_ns: int) -> str:

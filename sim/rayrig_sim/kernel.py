@@ -25,6 +25,8 @@ T = TypeVar("T")
 
 #: Virtual runs begin here: 2026-01-01T00:00:00Z. Arbitrary, fixed, a whole minute.
 START_UNIX_NS = 1_767_225_600 * NS
+#: Later than anything that is due.
+_NEVER = 1 << 100
 
 
 class ActorFailed(Exception):
@@ -36,6 +38,12 @@ class ActorFailed(Exception):
 
     def __str__(self) -> str:
         return f"actor {self.actor} failed at {self.t_ns / NS:.6f} s: {type(self.error).__name__}: {self.error}"
+
+
+class _Clock(simpy.Environment):
+    """simpy's agenda, whose times are whole nanoseconds."""
+
+    _now: int
 
 
 class _Awaitable(Event):
@@ -111,6 +119,14 @@ class Actor(_Awaitable):
         heappush(env._queue, (env._now, cast(Any, priority), next(env._eid), start))
         return start
 
+    def _end(self, value: Any) -> None:
+        """The coroutine is over. Nothing of it is to wait for the collector of cycles."""
+        self._ok = True
+        self._value = value
+        env = self.env
+        heappush(env._queue, (env._now, NORMAL, next(env._eid), self))
+        del self._on_event, self._target
+
     @property
     def is_done(self) -> bool:
         return self.triggered
@@ -148,20 +164,14 @@ class Actor(_Awaitable):
                     return
                 event = target
         except StopIteration as end:
-            self.succeed(end.value)
-            self._let_go()
+            self._end(end.value)
         except Cancelled:
             self.was_cancelled = True
-            self.succeed(None)
-            self._let_go()
+            self._end(None)
         except Exception as error:
             self.fail(ActorFailed(self.name, kernel.monotonic_ns(), error))
         finally:
             kernel.current = previous
-
-    def _let_go(self) -> None:
-        """It has ended: nothing of it is to wait for the collector of cycles."""
-        del self._on_event, self._target
 
 
 class Kernel:
@@ -171,7 +181,7 @@ class Kernel:
     """
 
     def __init__(self, seed: int = 0, *, start_unix_ns: int = START_UNIX_NS, elide_idle: bool = True) -> None:
-        self.env = simpy.Environment(initial_time=0)
+        self.env = _Clock(initial_time=0)
         self.streams = Streams(seed)
         self.current: Actor | None = None
         self.start_unix_ns = start_unix_ns
@@ -201,10 +211,10 @@ class Kernel:
     # Clock
 
     def monotonic_ns(self) -> int:
-        return cast(int, self.env._now)
+        return self.env._now
 
     def unix_ns(self) -> int:
-        return self.start_unix_ns + cast(int, self.env._now)
+        return self.start_unix_ns + self.env._now
 
     def sleep(self, duration_s: float) -> Awaitable[None]:
         return Sleep(self.env, round(duration_s * NS))
@@ -311,21 +321,24 @@ class Kernel:
         return min(times, default=None)
 
     def _run(self, until: Event | None, limit_ns: int | None) -> None:
-        env, queue, alarms = self.env, self.env._queue, self._resting.alarms
+        env, queue, alarms = self.env, cast("list[tuple[int, int, int, Event]]", self.env._queue), self._resting.alarms
+        pop, none = heappop, cast(Any, None)
         while until is None or until.callbacks is not None:
-            if alarms and (not queue or alarms[0][0] <= queue[0][0]) and (limit_ns is None or alarms[0][0] < limit_ns):
+            due_ns = queue[0][0] if queue else _NEVER
+            if alarms and alarms[0][0] <= due_ns and (limit_ns is None or alarms[0][0] < limit_ns):
                 self._let_rest(limit_ns)
                 continue
-            if limit_ns is not None and (not queue or queue[0][0] >= limit_ns):
+            if limit_ns is not None and due_ns >= limit_ns:
                 env._now = limit_ns
                 return
-            if not queue:
+            if due_ns is _NEVER:
                 env._now = max(env._now, self._withdrawn_ns)
                 if until is not None:
                     raise RuntimeError("nothing is left to happen, and what was waited for has not happened")
                 return
-            env._now, _, _, event = heappop(queue)
-            callbacks, event.callbacks = event.callbacks, cast(Any, None)
+            env._now, _, _, event = pop(queue)
+            callbacks = event.callbacks
+            event.callbacks = none
             for callback in callbacks:
                 callback(event)
             if not event._ok and not hasattr(event, "_defused"):

@@ -1,13 +1,13 @@
 """Pod statuses on their way to the API: kept as computed, written when they differ (`reference/kubelet.md` sections 1 and 3).
 
-A status that equals the one at hand is not written. Writing is a strategic-merge patch of what the kubelet owns, so that conditions
-of others stay. A terminal phase is held back while containers may still run. When a pod that is being deleted has ended, its object
-is deleted with grace 0. What could not be written is tried again at the next full pass.
+A status that equals the one at hand is not written. Writing is a strategic-merge patch of what the API does not show yet of what
+the kubelet owns, so that conditions of others stay. A terminal phase is held back while containers may still run. When a pod that is
+being deleted has ended, its object is deleted with grace 0. What could not be written is tried again at the next full pass.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from rayrig_core.errors import ApiError, NotFound
@@ -18,6 +18,8 @@ from rayrig_core.timestamps import rfc3339
 from rayrig_sim.kubernetes.kubelet.pod_status import KUBELET_CONDITIONS, containers_ready, is_terminal, ready
 
 FULL_PASS_S = 10.0
+#: Not told of a pod that has ended before all its containers have.
+_HELD_BACK = ("phase", "reason", "message")
 
 
 @dataclass(slots=True, eq=False)
@@ -193,10 +195,10 @@ class StatusManager:
         status = entry.status
         if status is None:
             return
-        body = self._to_write(uid, entry, status)
+        news = self._news(uid, entry, status)
         try:
-            if not _covers(entry.api_status, body):
-                patch = Vouched({"metadata": {"uid": uid}, "status": body})
+            if news:
+                patch = Vouched({"metadata": {"uid": uid}, "status": news})
                 answer = await self._client.patch(
                     POD, name, patch, namespace, patch_type="strategic", subresource="status"
                 )
@@ -216,37 +218,29 @@ class StatusManager:
             entry.is_dirty = True
             self._pass_soon()
 
-    def _to_write(self, uid: str, entry: _Entry, status: JsonObject) -> JsonObject:
-        """What is the kubelet's of a status, with a terminal phase held back while containers may still run."""
-        body = dict(status)
-        if is_terminal(status) and not is_terminal(entry.api_status) and self._could_be_running(uid):
-            for part in ("phase", "reason", "message"):
-                body.pop(part, None)
-                if entry.api_status.get(part):
-                    body[part] = entry.api_status[part]
-        own = []
-        for condition in body.get("conditions") or ():
-            if condition["type"] in KUBELET_CONDITIONS:
-                # A merge keeps what is not mentioned; a condition that is true has no reason.
-                own.append({"reason": None, "message": None, **condition})
-        if own:
-            body["conditions"] = own
-            foreign = [
-                c["type"] for c in entry.api_status.get("conditions") or () if c["type"] not in KUBELET_CONDITIONS
-            ]
-            order = [*foreign, *(c["type"] for c in own)]
-            body["$setElementOrder/conditions"] = [{"type": kind} for kind in order]
+    def _news(self, uid: str, entry: _Entry, status: JsonObject) -> JsonObject:
+        """What the API does not show of a status, as a patch; empty when it shows all."""
+        shown = entry.api_status
+        news = {field: value for field, value in status.items() if shown.get(field) != value}
+        if is_terminal(status) and not is_terminal(shown) and self._could_be_running(uid):
+            for part in _HELD_BACK:
+                news.pop(part, None)
+        if not news:
+            return news
+        if "conditions" in news:
+            del news["conditions"]
+            conditions = _conditions_news(shown.get("conditions") or (), status["conditions"], is_alone=not news)
+            news.update(conditions)
         for part in ("podIPs", "hostIPs"):
-            # Addresses merge too: one that is no longer the pod's has to be taken away.
-            addresses = body.get(part) or []
-            gone = [each for each in entry.api_status.get(part) or () if addresses and each not in addresses]
-            if gone:
-                body[part] = [*addresses, *({"$patch": "delete", "ip": each["ip"]} for each in gone)]
-        return body
+            # Addresses merge: one that is no longer the pod's has to be taken away.
+            addresses = news.get(part)
+            if addresses:
+                gone = [each for each in shown.get(part) or () if each not in addresses]
+                news[part] = [*addresses, *({"$patch": "delete", "ip": each["ip"]} for each in gone)]
+        return news
 
     def _was_overwritten(self, entry: _Entry) -> bool:
-        status = entry.status
-        return status is not None and not _covers(entry.api_status, self._to_write(uid_of(entry.pod), entry, status))
+        return entry.status is not None and bool(self._news(uid_of(entry.pod), entry, entry.status))
 
     def _pass_soon(self) -> None:
         if not self._is_passing and not self.is_stopped:
@@ -270,17 +264,25 @@ def _revision(pod: JsonObject) -> int:
     return int(text) if text.isdecimal() else 1 << 62
 
 
-def _covers(present: JsonObject, wanted: JsonObject) -> bool:
-    """Whether writing `wanted` over `present` would change nothing."""
-    for key, value in wanted.items():
-        if key.startswith("$"):
-            continue
-        if key == "conditions":
-            by_type = {c["type"]: c for c in present.get("conditions") or ()}
-            for condition in value:
-                there = by_type.get(condition["type"])
-                if there is None or any(there.get(k) != v for k, v in condition.items()):
-                    return False
-        elif present.get(key) != value:
-            return False
-    return True
+def _conditions_news(shown: Sequence[JsonObject], conditions: Sequence[JsonObject], *, is_alone: bool) -> JsonObject:
+    """The kubelet's conditions that differ from those shown, as parts of a patch. A wrong order alone is no reason to write."""
+    by_type = {condition["type"]: condition for condition in shown}
+    own = [condition for condition in conditions if condition["type"] in KUBELET_CONDITIONS]
+    differ = [condition for condition in own if not _is_shown(by_type.get(condition["type"]), condition)]
+    order = [kind for kind in by_type if kind not in KUBELET_CONDITIONS]
+    order += [condition["type"] for condition in own]
+    if not differ and (is_alone or order == list(by_type)):
+        return {}
+    # A merge keeps what is not mentioned; a condition that is true has no reason.
+    return {
+        "conditions": [{"reason": None, "message": None, **condition} for condition in differ or own],
+        "$setElementOrder/conditions": [{"type": kind} for kind in order],
+    }
+
+
+def _is_shown(there: JsonObject | None, condition: JsonObject) -> bool:
+    """Whether writing a condition over the one that is there would change nothing."""
+    if there is None or there == condition:
+        return there is not None
+    wanted = {"reason": None, "message": None, **condition}
+    return all(there.get(field) == value for field, value in wanted.items())
