@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from rayrig_core.objects import JsonObject, key_of
 from rayrig_sim.kubernetes.kubelet.containers import Container, ContainerRuntime, ImagePullFailed
 from rayrig_sim.kubernetes.kubelet.kubelet import Kubelet
-from rayrig_sim.network import Network
+from rayrig_sim.network.fabric import Network
 
 
 @dataclass(frozen=True, slots=True)

@@ -63,7 +63,8 @@ from rayrig_sim.kubernetes.nodes import nodes as sim_nodes
 from rayrig_sim.kubernetes.nodes.heartbeats import VirtualHeartbeats
 from rayrig_sim.kubernetes.taints import Taint
 from rayrig_sim.kubernetes.volumes.claims import default_class
-from rayrig_sim.network import Network
+from rayrig_sim.network.client import NetworkClient
+from rayrig_sim.network.fabric import Network
 from rayrig_sim.ray_pods.platform import RayPlatform
 from rayrig_sim.ray_pods.runtime import RayContainerRuntime
 from rayrig_sim.serve.application_code import Override, Registry
@@ -159,7 +160,7 @@ class MemoryWorld:
         return lambda verb: draw_ns(rng) / NS
 
     def http(self, source: str) -> HttpClient:
-        return self.network.client(source)
+        return NetworkClient(self.network, source)
 
     # Nodes
 

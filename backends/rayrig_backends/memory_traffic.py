@@ -5,7 +5,7 @@ from __future__ import annotations
 from rayrig_backends.world import TrafficSpec
 from rayrig_sim.calibration import Calibration
 from rayrig_sim.kernel import Kernel
-from rayrig_sim.network import Network
+from rayrig_sim.network.fabric import Network
 from rayrig_sim.traffic import requests
 from rayrig_sim.traffic.accounting import Accounting
 from rayrig_sim.traffic.closed_loop import ClosedLoop

@@ -9,7 +9,8 @@ from rayrig_fakes.dashboard import DashboardAgent
 from rayrig_sim.calibration import Calibration
 from rayrig_sim.kernel import Kernel
 from rayrig_sim.kubernetes.endpoints.service_proxy import ServiceTable
-from rayrig_sim.network import Network
+from rayrig_sim.network.client import NetworkClient
+from rayrig_sim.network.fabric import Network
 from rayrig_sim.ray_pods.container import RayContainer
 from rayrig_sim.ray_pods.head import HeadContainer
 from rayrig_sim.ray_pods.platform import RayPlatform
@@ -50,7 +51,7 @@ class RayMachines:
         calibration = calibration or Calibration()
         self.workers = tuple(workers)
         self.network = Network(kernel, ServiceTable(), kernel.streams, calibration)
-        self.client = self.network.client("user")
+        self.client = NetworkClient(self.network, "user")
         self._token = token
         self._worker_cpus = worker_cpus
         self.platform = RayPlatform(

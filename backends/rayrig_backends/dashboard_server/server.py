@@ -17,7 +17,8 @@ from rayrig_core.errors import InputError
 from rayrig_core.http import Failure, HttpFailure, HttpRequest, HttpResponse
 from rayrig_fakes.kubernetes.http.serving import listening_socket
 from rayrig_sim.applications.registry import default_registry
-from rayrig_sim.network import Listener, Reach
+from rayrig_sim.network.fabric import Reach
+from rayrig_sim.network.listeners import Listener
 from rayrig_sim.ray_pods.start_command import AGENT_PORT, DASHBOARD_PORT
 from rayrig_sim.serve.application_code import Registry
 

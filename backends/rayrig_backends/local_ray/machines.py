@@ -10,7 +10,8 @@ from rayrig_core.http import HttpResponse
 from rayrig_sim.calibration import Calibration
 from rayrig_sim.kernel import Actor, Kernel
 from rayrig_sim.kubernetes.endpoints.service_proxy import ServiceTable
-from rayrig_sim.network import Network
+from rayrig_sim.network.client import NetworkClient
+from rayrig_sim.network.fabric import Network
 from rayrig_sim.ray.cluster import RayCluster, RayNode
 
 T = TypeVar("T")
@@ -54,7 +55,7 @@ class Machines:
         self.ray.is_gcs_up = True
         #: What `ray://` checkpoints are kept in.
         self.internal_kv: dict[str, Any] = {}
-        self._http = self.network.client("client")
+        self._http = NetworkClient(self.network, "client")
         self.nodes: dict[str, RayNode] = {}
         self.add_node("head", cpus, is_head=True)
 

@@ -21,7 +21,8 @@ from rayrig_sim.legacy.context import accepts_batch
 from rayrig_sim.legacy.endpoints import Endpoints
 from rayrig_sim.legacy.http_proxy import HttpProxy
 from rayrig_sim.legacy.queries import Query
-from rayrig_sim.network import Network
+from rayrig_sim.network.client import NetworkClient
+from rayrig_sim.network.fabric import Network
 from rayrig_sim.serve.application_code import DeploymentCode
 
 T = TypeVar("T")
@@ -52,7 +53,7 @@ class LegacyServe:
         self.endpoints = Endpoints()
         self.backends: dict[str, Backend] = {}
         self.network = Network(self.kernel, ServiceTable(), self.kernel.streams, self.calibration)
-        self.http = self.network.client("driver")
+        self.http = NetworkClient(self.network, "driver")
         #: The pod's.
         self.address = self.network.allocate_pod_ip("head")
         self.network.listen(self.address, http_port, HttpProxy(self.kernel, self.endpoints, self.send))

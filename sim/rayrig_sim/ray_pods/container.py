@@ -15,7 +15,7 @@ from rayrig_core.timestamps import NS
 from rayrig_sim.kubernetes.kubelet import health_commands
 from rayrig_sim.kubernetes.kubelet.containers import AnswersAtOnce, ContainerExit, ExecResult, ExecTimeout
 from rayrig_sim.kubernetes.kubelet.mounted_files import mounted_text
-from rayrig_sim.network import Foreseeable, Listener
+from rayrig_sim.network.listeners import Foreseeable, Listener
 from rayrig_sim.ray.cluster import RayCluster, RayNode
 from rayrig_sim.ray_pods.health import NodeAgent
 from rayrig_sim.ray_pods.platform import RayPlatform

@@ -8,6 +8,7 @@ from rayrig_core.http import Failure, HttpFailure, HttpResponse
 from rayrig_core.objects import JsonObject, name_of
 from rayrig_core.ports import Signal
 from rayrig_sim.kubernetes.kubelet.containers import ContainerExit, ExecResult
+from rayrig_sim.network.client import NetworkClient
 from rayrig_sim.ray_pods.platform import RayPlatform
 from rayrig_sim.ray_pods.start_command import cluster_of
 
@@ -30,7 +31,7 @@ class GcsWait:
         return self._exited
 
     async def _run(self) -> None:
-        client = self.platform.network.client(self.ip, namespace=self.namespace)
+        client = NetworkClient(self.platform.network, self.ip, namespace=self.namespace)
         while True:
             await self.kernel.sleep_ns(self.platform.calibration.gcs_lookup.draw_ns(self._rng))
             try:

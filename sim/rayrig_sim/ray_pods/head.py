@@ -12,7 +12,7 @@ from rayrig_core.http import HttpRequest, HttpResponse
 from rayrig_core.ports import Signal
 from rayrig_sim.calibration import Calibration
 from rayrig_sim.kernel import Kernel
-from rayrig_sim.network import Forecast, Foreseeable, Listener
+from rayrig_sim.network.listeners import Forecast, Foreseeable, Listener
 from rayrig_sim.ray.cluster import RayCluster
 from rayrig_sim.ray.external_storage import StorageKey
 from rayrig_sim.ray_pods.container import RayContainer, lose_processes

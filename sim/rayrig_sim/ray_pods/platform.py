@@ -9,7 +9,8 @@ from typing import Protocol
 from rayrig_core.ports import KubernetesClient
 from rayrig_sim.calibration import Calibration
 from rayrig_sim.kernel import Kernel
-from rayrig_sim.network import Listener, Network
+from rayrig_sim.network.fabric import Network
+from rayrig_sim.network.listeners import Listener
 from rayrig_sim.ray.cluster import RayCluster
 from rayrig_sim.ray.external_storage import ExternalStorage, StorageKey
 from rayrig_sim.serve.application_code import Registry

@@ -19,7 +19,7 @@ from rayrig_core.ports import KubernetesClient
 from rayrig_core.timestamps import NS
 from rayrig_sim.kubernetes.kubelet.mounted_files import mounted_text
 from rayrig_sim.kubernetes.kubelet.scripted_containers import ScriptedContainer
-from rayrig_sim.network import Reach
+from rayrig_sim.network.fabric import Reach
 from rayrig_sim.ray.external_storage import StorageKey
 
 if TYPE_CHECKING:

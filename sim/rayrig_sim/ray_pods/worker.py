@@ -9,7 +9,8 @@ from typing import Any
 
 from rayrig_core.http import Failure, HttpFailure
 from rayrig_core.timestamps import to_ns
-from rayrig_sim.network import Reach
+from rayrig_sim.network.client import NetworkClient
+from rayrig_sim.network.fabric import Reach
 from rayrig_sim.ray.cluster import RayCluster
 from rayrig_sim.ray_pods.container import RayContainer, lose_processes
 from rayrig_sim.ray_pods.health import OpenPort
@@ -57,7 +58,7 @@ class WorkerContainer(RayContainer):
         self._start_agent(is_head=False)
 
     async def _find_cluster(self) -> RayCluster | None:
-        client = self.platform.network.client(self.ip, namespace=self.namespace)
+        client = NetworkClient(self.platform.network, self.ip, namespace=self.namespace)
         try:
             answer = await client.request("GET", f"http://{self.command.address}/join", timeout_s=5.0)
         except HttpFailure:

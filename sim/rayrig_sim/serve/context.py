@@ -8,7 +8,7 @@ from random import Random
 from rayrig_core.objects import JsonObject
 from rayrig_sim.calibration import Calibration
 from rayrig_sim.kernel import Kernel
-from rayrig_sim.network import Network
+from rayrig_sim.network.fabric import Network
 from rayrig_sim.ray.cluster import RayCluster
 from rayrig_sim.serve.application_code import Registry
 from rayrig_sim.serve.routers import Routers

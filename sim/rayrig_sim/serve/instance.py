@@ -13,7 +13,7 @@ from rayrig_core.objects import JsonObject
 from rayrig_core.ports import Signal
 from rayrig_core.timestamps import NS, to_ns
 from rayrig_sim.calibration import Calibration
-from rayrig_sim.network import Network
+from rayrig_sim.network.fabric import Network
 from rayrig_sim.ray.cluster import RayCluster
 from rayrig_sim.serve import checkpoint
 from rayrig_sim.serve.application_code import Registry

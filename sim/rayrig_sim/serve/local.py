@@ -14,7 +14,7 @@ from rayrig_core.objects import JsonObject
 from rayrig_sim.calibration import Calibration, instant
 from rayrig_sim.kernel import Kernel
 from rayrig_sim.kubernetes.endpoints.service_proxy import ServiceTable
-from rayrig_sim.network import Network
+from rayrig_sim.network.fabric import Network
 from rayrig_sim.serve.application_code import ApplicationCode
 from rayrig_sim.serve.execution import ReplicaExecution
 from rayrig_sim.serve.identity import DeploymentId

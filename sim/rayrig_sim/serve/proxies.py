@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from rayrig_core.objects import JsonObject
 from rayrig_core.timestamps import to_ns
 from rayrig_core.trace import Kind
-from rayrig_sim.network import AddressTaken
+from rayrig_sim.network.fabric import AddressTaken
 from rayrig_sim.ray.cluster import Actor, ActorSpec, RayNode
 from rayrig_sim.serve.broadcast import Broadcaster
 from rayrig_sim.serve.context import NEVER_NS, ServeContext

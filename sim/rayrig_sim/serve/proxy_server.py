@@ -17,7 +17,7 @@ from rayrig_core.http import Failure, HttpFailure, HttpRequest, HttpResponse
 from rayrig_core.identifiers import random_uuid
 from rayrig_core.ports import Cancelled
 from rayrig_core.timestamps import to_ns
-from rayrig_sim.network import Forecast, Foreseeable
+from rayrig_sim.network.listeners import Forecast, Foreseeable
 from rayrig_sim.serve.exchange import HttpExchange, response_of
 from rayrig_sim.serve.identity import DeploymentId
 from rayrig_sim.serve.router import Router

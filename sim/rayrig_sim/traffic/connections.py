@@ -17,7 +17,7 @@ from rayrig_core.http import Failure, HttpRequest
 from rayrig_core.timestamps import to_ns
 from rayrig_sim.kubernetes.endpoints.service_proxy import Backend, ServiceTable
 from rayrig_sim.kubernetes.gateway.routes import GatewayTable
-from rayrig_sim.network import Reach
+from rayrig_sim.network.fabric import Reach
 from rayrig_sim.traffic.requests import Fate, KeepAlive, NoLink, Target
 
 NEVER_NS = 1 << 62

@@ -15,7 +15,7 @@ from rayrig_core.http import Failure, HttpFailure, HttpRequest, HttpResponse
 from rayrig_core.timestamps import to_ns
 from rayrig_core.trace import Kind
 from rayrig_sim.calibration import Calibration, Constant, Distribution
-from rayrig_sim.network import Reach
+from rayrig_sim.network.fabric import Reach
 from rayrig_sim.serve.calls import CallFailed, ReplicaDied
 from rayrig_sim.serve.exchange import HttpExchange, status_of
 from rayrig_sim.serve.proxy_server import ProxyServer

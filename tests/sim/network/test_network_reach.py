@@ -14,7 +14,8 @@ from rayrig_core.timestamps import NS
 from rayrig_sim.calibration import Calibration, Constant, instant
 from rayrig_sim.kernel import Kernel
 from rayrig_sim.kubernetes.endpoints.service_proxy import ServiceTable
-from rayrig_sim.network import AddressTaken, Network, Reach
+from rayrig_sim.network.client import NetworkClient
+from rayrig_sim.network.fabric import AddressTaken, Network, Reach
 
 
 class _Answers:
@@ -37,7 +38,7 @@ class _World:
         self.kernel = Kernel(5)
         self.table = ServiceTable()
         self.network = Network(self.kernel, self.table, self.kernel.streams, calibration or instant(), faults=faults)
-        self.client = self.network.client("operator")
+        self.client = NetworkClient(self.network, "operator")
 
     def answers(self, delay_s: float = 0.0, name: str = "") -> _Answers:
         return _Answers(self.kernel, delay_s, name)
@@ -158,7 +159,7 @@ def test_a_short_name_is_looked_up_in_the_clients_namespace(world: _World) -> No
     ip, _ = world.pod()
     world.table.put_service(_service("svc", namespace="team"))
     world.table.put_slice("team", "svc", _slice("svc-1", (ip, "ready")))
-    inside = world.network.client("pod", namespace="team")
+    inside = NetworkClient(world.network, "pod", namespace="team")
 
     async def story() -> None:
         assert (await inside.request("GET", "http://svc/")).status == 200
@@ -284,7 +285,7 @@ def test_a_silent_machine_answers_nothing_and_resets_nothing_until_it_is_back(wo
 
 def test_a_partition_cuts_one_pair_and_heals(world: _World) -> None:
     ip, _ = world.pod("n1")
-    other = world.network.client("user")
+    other = NetworkClient(world.network, "user")
     world.network.partition("operator", "n1")
     world.at(6.0, world.network.heal)
 
@@ -315,7 +316,7 @@ def test_an_answer_under_way_waits_for_the_partition_to_heal(world: _World) -> N
 def test_a_pod_reaches_itself_as_localhost_and_is_cut_off_with_its_machine(world: _World) -> None:
     ip, _ = world.pod("n1")
     other, _ = world.pod("n2")
-    itself = world.network.client(ip)
+    itself = NetworkClient(world.network, ip)
 
     async def story() -> None:
         assert (await itself.request("GET", "http://localhost:8000/me")).body == b"/me"

@@ -16,7 +16,8 @@ from rayrig_sim.calibration import Calibration, Constant
 from rayrig_sim.kernel import Kernel
 from rayrig_sim.kubernetes.endpoints.service_proxy import ServiceTable
 from rayrig_sim.kubernetes.kubelet.containers import ExecTimeout
-from rayrig_sim.network import Network
+from rayrig_sim.network.client import NetworkClient
+from rayrig_sim.network.fabric import Network
 from rayrig_sim.ray_pods.container import RayContainer
 from rayrig_sim.ray_pods.head import HeadContainer
 from rayrig_sim.ray_pods.platform import RayPlatform
@@ -194,7 +195,7 @@ class Site:
         """PUT to the dashboard over the network, as an operator would."""
 
         async def run() -> int:
-            client = self.network.client("operator")
+            client = NetworkClient(self.network, "operator")
             body = json.dumps({"applications": list(applications)}).encode()
             url = f"http://{FQDN}:8265/api/serve/applications/"
             return (await client.request("PUT", url, body=body, timeout_s=10)).status
@@ -204,7 +205,7 @@ class Site:
 
     def get(self) -> Any:
         async def run() -> Any:
-            client = self.network.client("operator")
+            client = NetworkClient(self.network, "operator")
             try:
                 answer = await client.request("GET", f"http://{FQDN}:8265/api/serve/applications/", timeout_s=5)
             except HttpFailure as failure:

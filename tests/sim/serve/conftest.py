@@ -13,7 +13,7 @@ from rayrig_core.resources.serve_schema import set_fields, validate_serve_config
 from rayrig_core.trace import Kind
 from rayrig_sim.calibration import Calibration, Constant
 from rayrig_sim.kernel import Kernel
-from rayrig_sim.network import Network
+from rayrig_sim.network.fabric import Network
 from rayrig_sim.ray.cluster import RayCluster, RayNode
 from rayrig_sim.serve.application_code import ApplicationCode, Child, DeploymentCode, Registry, single
 from rayrig_sim.serve.instance import SimulatedServe

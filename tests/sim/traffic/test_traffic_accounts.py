@@ -9,6 +9,7 @@ import pytest
 from rayrig_core.http import Failure
 from rayrig_core.timestamps import NS
 from rayrig_sim.calibration import Constant, Exponential, LogNormal, Uniform
+from rayrig_sim.network.client import NetworkClient
 from rayrig_sim.randomness import Streams
 from rayrig_sim.serve.application_code import single
 from rayrig_sim.serve.local import PORT, LocalServe
@@ -128,7 +129,7 @@ def test_durations_of_several_legs_add_up() -> None:
 
 def test_curl_asks_by_service_name_and_tells_why_no_answer_came() -> None:
     serve = LocalServe(single("m.app", Constant(0.5)))
-    client = serve.network.client("curl")
+    client = NetworkClient(serve.network, "curl")
     answer = serve.run(curl(client, serve.kernel, "serve:8000/fruit/", method="POST", body='["MANGO", 2]'))
     assert (answer.status, answer.body, answer.failure, answer.took_ns) == (200, "ok", None, NS // 2)
     slow = serve.run(curl(client, serve.kernel, "http://serve.default.svc:8000/", timeout_s=0.2))

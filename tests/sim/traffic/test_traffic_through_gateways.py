@@ -11,6 +11,7 @@ from rayrig_core.http import Failure, HttpFailure
 from rayrig_core.trace import Kind, TraceEvent
 from rayrig_sim.calibration import Calibration, Constant
 from rayrig_sim.kubernetes.gateway.routes import RouteBackend, RouteRule
+from rayrig_sim.network.client import NetworkClient
 from rayrig_sim.serve.application_code import single
 from rayrig_sim.serve.local import PORT, LocalServe
 from rayrig_sim.traffic.closed_loop import ClosedLoop
@@ -126,7 +127,7 @@ def test_the_hop_takes_one_way_more_and_only_fresh_connections_a_handshake() -> 
 
 def test_a_single_request_finds_the_gateway_by_its_name_and_is_told_what_is_wrong_behind_it() -> None:
     shop = Shop()
-    client = shop.serve.network.client("curl")
+    client = NetworkClient(shop.serve.network, "curl")
     url = "http://shop.default.gateway"
 
     answers: list[Any] = []
