@@ -160,6 +160,11 @@ def test_a_logging_config_knows_its_encodings_and_nothing_else() -> None:
     assert refusal(with_application(logging_config={"encoding": "json"}))
     assert refusal(with_application(logging_config={"encoding": "JSON"})) == ""
     assert refusal(with_application(logging_config={"encodings": "JSON"}))
+    assert "encoding.str-enum[EncodingType]" in refusal(with_application(logging_config={"encoding": 1}))
+    assert refusal(with_application(logging_config={"additional_log_standard_attrs": ["name", "thread"]})) == ""
+    assert "Unknown attribute 'loud'" in refusal(
+        with_application(logging_config={"additional_log_standard_attrs": ["name", "loud"]})
+    )
 
 
 @pytest.mark.accepts("SV-039")

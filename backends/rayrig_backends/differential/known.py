@@ -6,11 +6,23 @@ import re
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
-from rayrig_backends.differential.telling import Finding
+from rayrig_backends.differential.comparing import Difference
+from rayrig_backends.differential.grouping import Group
 from rayrig_core.errors import InputError
 
 _FIELDS = ("reason", "action", "at", "left", "right")
+
+
+class Finding(Protocol):
+    """A difference, and what it has in common with its like."""
+
+    @property
+    def difference(self) -> Difference: ...
+
+    @property
+    def group(self) -> Group: ...
 
 
 @dataclass(frozen=True, slots=True)

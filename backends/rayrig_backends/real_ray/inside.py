@@ -4,7 +4,7 @@ Runs as process 1 of a process namespace: when it ends, for whatever reason, the
 sockets that it inherits from outside of its network namespace, and connects each connection to a port of its own loopback
 interface, the only one it has. Only the standard library is used.
 
-Orders come as JSON lines on standard input (`start`, `kill`) and are answered with one line each, `{}` or `{"error": TEXT}`. The end
+Orders come as JSON lines on standard input (`start`, `kill`); each is answered with one line, `{}` or `{"error": TEXT}`. The end
 of standard input is the end.
 """
 

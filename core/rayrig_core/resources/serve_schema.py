@@ -32,6 +32,12 @@ AnyDict: TypeAlias = dict[Any, Any]
 #: Says whether the dashboard can import what a custom policy or router names. Key in the validation context.
 Importable: TypeAlias = Callable[[str], bool]
 
+#: What may be asked for in `additional_log_standard_attrs`: the attributes of a record of Python's logging.
+LOG_RECORD_ATTRIBUTES = (
+    "args", "asctime", "created", "exc_info", "exc_text", "filename", "funcName", "levelname", "levelno", "lineno",
+    "message", "module", "msecs", "msg", "name", "pathname", "process", "processName", "relativeCreated", "stack_info",
+    "taskName", "thread", "threadName",
+)  # fmt: skip
 LOG_LEVELS = ("CRITICAL", "FATAL", "ERROR", "WARN", "WARNING", "INFO", "DEBUG", "NOTSET")
 _LOG_NUMBERS = (50, 40, 30, 20, 10, 0)
 
@@ -59,8 +65,8 @@ def _remote_uris_only(runtime_env: AnyDict) -> AnyDict:
     return runtime_env
 
 
-class EncodingType(Enum):
-    """Log encodings. Not a `StrEnum`: error texts show its members."""
+class EncodingType(str, Enum):  # noqa: UP042 - error texts show its members as those of a plain Enum.
+    """Log encodings."""
 
     TEXT = "TEXT"
     JSON = "JSON"
@@ -105,6 +111,17 @@ class LoggingConfig(_Schema):
         if v not in _LOG_NUMBERS if isinstance(v, int) else v not in LOG_LEVELS:
             raise ValueError(f'Got "{v}" for log_level. log_level must be one of {list(LOG_LEVELS)}.')
         return v
+
+    @field_validator("additional_log_standard_attrs")
+    @classmethod
+    def valid_additional_log_standard_attrs(cls, v: list[str]) -> list[str]:
+        for attr in v:
+            if attr not in LOG_RECORD_ATTRIBUTES:
+                listing = ", ".join(repr(known) for known in LOG_RECORD_ATTRIBUTES)
+                raise ValueError(
+                    f"Unknown attribute '{attr}'. Additional log standard attributes must be one of {{{listing}}}."
+                )
+        return list(dict.fromkeys(v))
 
 
 class AutoscalingPolicy(_Schema):

@@ -95,7 +95,10 @@ class ServeController:
         self.direction = next_direction(self._names, self.target_capacity, names, capacity, self.direction)
         self.target_capacity, self._names = capacity, names
         now_s = self.context.kernel.unix_ns() / NS
+        logging = document.get("logging_config")
         for application in given:
+            if logging is not None and application.get("logging_config") is None:
+                application = {**application, "logging_config": logging}
             self._application(application.get("name", "default")).deploy(application, now_s, cause)
         for name, state in self.applications.items():
             if name not in names and state.source == "declarative":

@@ -474,7 +474,7 @@ class DeploymentState:
         """As the GET answer shows it (ray-serve.md 2.2)."""
         target, status = self.target, self.status
         assert target is not None
-        resources = target.info.actor.resources
+        resources = target.info.actor.asked
         return {
             "name": self.id.name,
             "status": status.status.value,

@@ -67,18 +67,23 @@ class ActorConfig:
     placement_group_bundle_label_selector: list[dict[str, str]] | None = None
 
     @property
-    def resources(self) -> dict[str, float]:
-        """Logical resources by Ray's names, zeros left out; of the placement group's first bundle's actor only."""
+    def asked(self) -> dict[str, float]:
+        """Logical resources by Ray's names, as they are asked for, zeros included; of the placement group's first bundle's actor
+        only."""
         options = self.options
-        wanted: dict[str, float] = {
-            "CPU": options.get("num_cpus", 1),
-            "GPU": options.get("num_gpus") or 0,
-            "memory": options.get("memory") or 0,
-            **(options.get("resources") or {}),
-        }
+        wanted: dict[str, float] = dict(options.get("resources") or {})
+        for name, option in (("CPU", "num_cpus"), ("GPU", "num_gpus"), ("memory", "memory")):
+            amount = options.get(option, 1 if name == "CPU" else None)
+            if amount is not None:
+                wanted[name] = int(amount) if name == "memory" else amount
         if options.get("accelerator_type"):
             wanted[f"accelerator_type:{options['accelerator_type']}"] = 0.001
-        return {name: amount for name, amount in wanted.items() if amount}
+        return wanted
+
+    @property
+    def resources(self) -> dict[str, float]:
+        """Those that take something."""
+        return {name: amount for name, amount in self.asked.items() if amount}
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ Source: reference/ray-serve.md 6.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 from typing import TYPE_CHECKING, Any
 
@@ -54,7 +54,7 @@ class _Target:
 class ProxyServer(Foreseeable):
     """One proxy process. Its routers come from `routers`, so that they follow what the controller pushes.
 
-    `request_timeout_s` None or negative: no limit. `root_path` precedes all routes.
+    `request_timeout_s` None or negative: no limit. `root_path` precedes the paths that applications see.
     """
 
     def __init__(
@@ -171,6 +171,10 @@ class ProxyServer(Foreseeable):
             return
         exchange.app = target.route.app
         exchange.route_prefix = target.route.prefix
+        if self._root_path:
+            # uvicorn puts it before the path that the application sees; routes do not know of it.
+            exchange.http = replace(http, path=self._root_path + path)
+            exchange.route_prefix = self._root_path + target.route.prefix.rstrip("/")
         if self._timeout_s is not None or http.headers:
             self._limit(exchange)
         target.router.assign(exchange)
@@ -226,13 +230,8 @@ class ProxyServer(Foreseeable):
         return None
 
     def _find(self, path: str) -> _Target | None:
-        below = path
-        if self._root_path:
-            if path != self._root_path and not path.startswith(self._root_path + "/"):
-                return None
-            below = path[len(self._root_path) :] or "/"
         table = self._routes or {}
-        prefix = None if path in (HEALTHZ, ROUTES) else match_route(table, below)
+        prefix = None if path in (HEALTHZ, ROUTES) else match_route(table, path)
         target = None if prefix is None else table[prefix]
         if len(self._by_path) < 10_000:
             self._by_path[path] = target

@@ -14,6 +14,7 @@ from rayrig_core.timestamps import NS
 from rayrig_sim.calibration import Constant
 from rayrig_sim.kernel import Kernel
 from rayrig_sim.serve.application_code import ApplicationCode, Child, DeploymentCode, single
+from rayrig_sim.serve.exchange import HttpExchange
 from rayrig_sim.serve.identity import DeploymentId
 from rayrig_sim.serve.local import LocalServe
 from rayrig_sim.serve.proxy_server import ProxyServer, Route
@@ -286,13 +287,16 @@ def test_what_user_code_returns_becomes_text_or_json(command: Any, answer: tuple
     assert (*text(got), got.headers["content-type"]) == answer
 
 
-def test_a_root_path_precedes_all_routes() -> None:
+def test_a_root_path_precedes_the_paths_that_applications_see_and_no_route() -> None:
     kernel = Kernel()
     proxy = ProxyServer(kernel, "n", True, Random(1), routers=Routers(kernel), root_path="/root/")
-    proxy.set_routes([Route("/a", "app", DeploymentId("D", "app"))])
-    assert proxy._find("/root/a") is not None
-    assert proxy._find("/a") is None
-    assert proxy._find("/rootless/a") is None
+    proxy.set_routes([Route("/", "app", DeploymentId("D", "app")), Route("/a", "b", DeploymentId("E", "b"))])
+    seen = []
+    for path in ("/a/x", "/root/a", "/"):
+        exchange = HttpExchange(HttpRequest.of("GET", path))
+        proxy.accept(exchange)
+        seen.append((exchange.app, exchange.http.path, exchange.route_prefix))
+    assert seen == [("b", "/root/a/x", "/root/a"), ("app", "/root/root/a", "/root"), ("app", "/root/", "/root")]
 
 
 def test_requests_under_way_outlive_their_route() -> None:
