@@ -46,6 +46,8 @@ class DeploymentAutoscaler:
         #: What the reports mean for these replicas; None when that is to be worked out anew.
         self._window: LoadWindow | None = None
         self._next_ns = NEVER_NS
+        #: When one of the handles will have been silent for too long.
+        self._first_silent_ns = NEVER_NS
 
     def deployed(self) -> None:
         """The deployment was deployed anew, with whatever change: no wish stands any more."""
@@ -79,10 +81,6 @@ class DeploymentAutoscaler:
         config, target = self._config, self._state.target
         if config is None or target is None:
             return
-        silence_ns = max(to_ns(2 * config.metrics_interval_s), _LEAST_SILENCE_NS)
-        for handle, (reported_ns, _) in list(self._reports.items()):
-            if now_ns - reported_ns >= silence_ns:
-                self.lost(handle)
         replicas = self._state.routable_ids()
         if replicas != self._replicas or self._window is None:
             self._replicas = replicas
@@ -108,7 +106,8 @@ class DeploymentAutoscaler:
             detail=f"{round(total * 1000)} thousandths of a request on {len(replicas)} replicas",
             cause=cause,
         )
-        self._plan(config, now_ns, silence_ns)
+        self._drop_silent(config, now_ns)
+        self._plan(config, now_ns)
 
     def next_ns(self) -> int:
         """When a decision may come out otherwise, if nothing is heard before."""
@@ -130,12 +129,19 @@ class DeploymentAutoscaler:
         series += [report.queued for _, report in self._reports.values()]
         return LoadWindow(series, config.aggregation_function)
 
-    def _plan(self, config: AutoscalingConfig, now_ns: int, silence_ns: int) -> None:
-        assert self._window is not None
-        if not self._window.is_constant:
+    def _drop_silent(self, config: AutoscalingConfig, now_ns: int) -> None:
+        """At the end of a step: the next one decides without them."""
+        silence_ns = max(to_ns(2 * config.metrics_interval_s), _LEAST_SILENCE_NS)
+        silent = [handle for handle, (at_ns, _) in self._reports.items() if now_ns - at_ns >= silence_ns]
+        for handle in silent:
+            self.lost(handle)
+        self._first_silent_ns = min((at_ns for at_ns, _ in self._reports.values()), default=NEVER_NS) + silence_ns
+
+    def _plan(self, config: AutoscalingConfig, now_ns: int) -> None:
+        if self._window is None or not self._window.is_constant:
             self._next_ns = now_ns + STEP_NS
             return
-        self._next_ns = min((at_ns + silence_ns for at_ns, _ in self._reports.values()), default=NEVER_NS)
+        self._next_ns = self._first_silent_ns
         if self._wish.since_ns is not None:
             delays = [config.upscale_delay_s] if self._wish.sign > 0 else [config.downscale_delay_s]
             if self._wish.sign < 0 and config.downscale_to_zero_delay_s is not None:

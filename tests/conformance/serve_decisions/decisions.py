@@ -39,6 +39,7 @@ from rayrig_sim.serve.router import backoff_s, probe_deadline_s
 from rayrig_sim.serve.routes import match_route
 from rayrig_sim.serve.status import application_status
 from rayrig_sim.serve.target_capacity import Direction, adjusted, next_direction
+from tests.conformance.serve_decisions.trajectories import play
 
 Decider = Callable[[Any], JsonObject]
 _SCALING_FIELDS = (
@@ -198,7 +199,7 @@ def _judged(validate: Callable[[], object]) -> JsonObject:
     except ValidationError as error:
         found = [{"loc": list(e["loc"]), "type": e["type"], "msg": e["msg"]} for e in error.errors(include_url=False)]
         return {"accepted": False, "http_status": 400, "errors": found}
-    except (ModuleNotFoundError, NotImplementedError) as error:
+    except (ModuleNotFoundError, NotImplementedError, AttributeError, TypeError) as error:
         return {"accepted": False, "http_status": 500, "exception": type(error).__name__, "msg": str(error)}
     return {"accepted": True}
 
@@ -294,6 +295,7 @@ DECIDERS: dict[tuple[str, str], Decider] = {
     ("autoscaling_register", ""): _autoscaling_register,
     ("autoscaling_sequences", ""): _autoscaling_sequence,
     ("autoscaling_single", ""): _autoscaling_single,
+    ("autoscaling_trajectories", ""): play,
     ("config_updates", ""): _update,
     ("config_validation", ""): _validated,
     ("config_validation", "dump"): _dumped,

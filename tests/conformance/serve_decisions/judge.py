@@ -10,6 +10,8 @@ from rayrig_core.objects import JsonObject
 from tests.conformance.serve_decisions.decisions import DECIDERS
 
 RECORDINGS = Path(__file__).parent.parent / "recordings" / "serve_decisions"
+#: For inputs drawn at random.
+MORE_RECORDINGS = RECORDINGS.with_name("serve_decisions_more")
 
 
 def judge(table: str, case: JsonObject) -> list[str]:

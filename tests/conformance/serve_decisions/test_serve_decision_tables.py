@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
-from tests.conformance.serve_decisions.judge import RECORDINGS, differences, judge
+from tests.conformance.serve_decisions.judge import MORE_RECORDINGS, RECORDINGS, differences, judge
+from tests.conformance.serve_decisions.trajectories import play
 
 
-def _differing(table: str) -> dict[str, list[str]]:
+def _differing(table: str, folder: Path = RECORDINGS) -> dict[str, list[str]]:
     """What differs, by case."""
-    content = json.loads((RECORDINGS / f"{table}.json").read_text())
+    content = json.loads((folder / f"{table}.json").read_text())
     assert len(content["cases"]) == content["count"]
     return {case["id"]: lines for case in content["cases"] if (lines := judge(table, case))}
 
@@ -65,6 +67,17 @@ _HELD_ABOVE = (
 @pytest.mark.parametrize("table", sorted({path.stem for path in RECORDINGS.glob("*.json")}.difference(_HELD_ABOVE)))
 def test_every_other_decision_is_the_recorded_one(table: str) -> None:
     assert _differing(table) == {}
+
+
+@pytest.mark.parametrize("table", sorted(path.stem for path in MORE_RECORDINGS.glob("*.json")))
+def test_decisions_about_random_inputs_are_the_recorded_ones(table: str) -> None:
+    assert _differing(table, MORE_RECORDINGS) == {}
+
+
+def test_steps_at_which_no_decision_is_due_may_be_left_out() -> None:
+    cases = json.loads((MORE_RECORDINGS / "autoscaling_trajectories.json").read_text())["cases"]
+    played = {case["id"]: play(case["input"], is_each_step_made=False) for case in cases}
+    assert played == {case["id"]: case["output"] for case in cases}
 
 
 def test_differences_are_told_by_path() -> None:
