@@ -17,12 +17,17 @@ from rayrig_core.http import Failure, HttpFailure, HttpResponse
 from rayrig_core.objects import JsonObject, name_of
 from rayrig_core.ports import KubernetesClient, Runtime
 from rayrig_core.resource_types import (
+    CONFIG_MAP,
     NAMESPACE,
     NODE,
+    PERSISTENT_VOLUME,
+    PERSISTENT_VOLUME_CLAIM,
     POD,
+    POD_DISRUPTION_BUDGET,
     PRIORITY_CLASS,
     SECRET,
     SERVICE,
+    STORAGE_CLASS,
     ResourceType,
 )
 from rayrig_core.timestamps import NS
@@ -30,6 +35,7 @@ from rayrig_fakes.kubernetes.client import InProcessClient
 from rayrig_fakes.kubernetes.server import ApiServer
 from rayrig_sim.calibration import Constant
 from rayrig_sim.kernel import Kernel
+from rayrig_sim.kubernetes.controlled_objects import ControlledObjects
 from rayrig_sim.kubernetes.endpoints.endpoint_slices import EndpointSliceController
 from rayrig_sim.kubernetes.kubelet.kubelet import Kubelet
 from rayrig_sim.kubernetes.kubelet.options import KubeletOptions
@@ -43,9 +49,26 @@ from rayrig_sim.kubernetes.object_cache import ObjectCaches
 from rayrig_sim.kubernetes.scheduling.scheduler import Scheduler
 from rayrig_sim.kubernetes.series_recorder import SeriesEventRecorder
 from rayrig_sim.kubernetes.taints import NO_SCHEDULE, NOT_READY
+from rayrig_sim.kubernetes.volumes.binder import VolumeBinder
+from rayrig_sim.kubernetes.volumes.controller import VolumeController
+from rayrig_sim.kubernetes.workloads.disruption_budgets import DisruptionController
 from tests.conformance.kubelet.timeline import RecordedContainer, RecordedRuntime, TimelineRecorder
 
-_KINDS: dict[str, ResourceType] = {r.kind: r for r in (POD, NODE, SERVICE, SECRET, PRIORITY_CLASS)}
+_KINDS: dict[str, ResourceType] = {
+    resource.kind: resource
+    for resource in (
+        POD,
+        NODE,
+        SERVICE,
+        SECRET,
+        CONFIG_MAP,
+        PRIORITY_CLASS,
+        POD_DISRUPTION_BUDGET,
+        PERSISTENT_VOLUME_CLAIM,
+        PERSISTENT_VOLUME,
+        STORAGE_CLASS,
+    )
+}
 _SETTLE_S = 20.0
 _SERVICES_BEFORE_S = 0.4
 _PATCH_TYPES = {
@@ -247,6 +270,7 @@ class CasePlayer:
             SeriesEventRecorder(kernel, self._connect("scheduler"), controller="default-scheduler"),
             latency=Constant(0.01),
             rng=draws("scheduler"),
+            volumes=VolumeBinder(kernel, self._connect("scheduler"), of_scheduler),
         )
         manager = caches("controller-manager")
         self._nodes = manager.of(NODE)
@@ -257,6 +281,15 @@ class CasePlayer:
         )
         TaintEvictionController(kernel, client, manager, recorder("taint-eviction-controller"))
         collector = PodGarbageCollector(kernel, client, manager, rng=draws("pod-gc"))
+        DisruptionController(kernel, client, manager, ControlledObjects(manager, POD), recorder("controllermanager"))
+        VolumeController(
+            kernel,
+            client,
+            manager,
+            recorder("persistentvolume-controller"),
+            delay=Constant(1),
+            rng=draws("volumes"),
+        )
         kernel.spawn("scheduler", scheduler.run())
         kernel.spawn("node-lifecycle/taints", lifecycle.run_taints())
         kernel.spawn("node-lifecycle/monitor", lifecycle.run_monitor())

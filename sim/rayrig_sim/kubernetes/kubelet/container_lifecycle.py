@@ -25,6 +25,8 @@ LEAST_GRACE_S = 2.0
 _NO_LIMIT_S = 1e7
 #: How much of a log may stand for a termination message.
 _LOG_LINES, _LOG_BYTES = 80, 2048
+#: Of a termination message file the end is read.
+_MESSAGE_BYTES = 4096
 
 
 class NotStarted(Exception):
@@ -59,8 +61,10 @@ def grace_after_probe_s(pod: JsonObject, spec: JsonObject, kind: ProbeKind | Non
 
 
 def _with_message(pod: JsonObject, name: str, result: ContainerExit) -> ContainerExit:
-    """The exit with its termination message, which may be taken from the end of the log (section 4)."""
-    if result.message or result.exit_code == 0 or not result.log:
+    """The exit with its termination message, of its file, or from the end of the log (section 4)."""
+    if result.message:
+        return replace(result, message=result.message.encode()[-_MESSAGE_BYTES:].decode(errors="replace"))
+    if result.exit_code == 0 or not result.log:
         return result
     for spec in (*(pod["spec"].get("initContainers") or ()), *pod["spec"]["containers"]):
         if spec["name"] == name and spec.get("terminationMessagePolicy") == "FallbackToLogsOnError":

@@ -115,7 +115,8 @@ def _container_status(
             "image": newest.image,
             "imageID": image_id(newest.image),
             "containerID": newest.container_id,
-            "started": False,
+            # A restart in one go with the end before it keeps this until the startup probe's worker has seen the new container.
+            "started": not ended and former is not None and bool(former.get("started")),
         }
         if not status["lastState"] and former is not None and former.get("restartCount") == newest.attempt:
             status["lastState"] = former.get("lastState") or {}
@@ -331,22 +332,29 @@ def with_lost_containers(pod: JsonObject, status: JsonObject) -> JsonObject:
     """The last status of a pod that is being taken away: what did not end is reported as lost, the phase as terminal."""
     status = dict(status)
     init, main = status.get("initContainerStatuses") or [], status.get("containerStatuses") or []
-    specs = pod["spec"].get("initContainers") or ()
-    by_name = {s["name"]: s for s in init}
-    was_initialized = all(
-        (s := by_name.get(c["name"])) is not None
-        and (is_sidecar(c) or s["state"].get("terminated", {}).get("exitCode") == 0)
-        for c in specs
-    )
-    if was_initialized:
+    if _was_initialized(pod, init, main):
         status["containerStatuses"] = [_lost(s) for s in main]
-    # Of the init containers only those that had begun can have been lost.
+    # Of the init containers those that had begun can have been lost, and the first in any case.
     begun = [n for n, s in enumerate(init) if "waiting" not in s["state"] or s["lastState"]]
-    if begun:
-        status["initContainerStatuses"] = [_lost(s) if n <= begun[-1] else s for n, s in enumerate(init)]
+    if init:
+        last = begun[-1] if begun else 0
+        status["initContainerStatuses"] = [_lost(s) if n <= last else s for n, s in enumerate(init)]
     if status.get("phase") not in TERMINAL_PHASES:
         status["phase"] = "Failed"
     return status
+
+
+def _was_initialized(pod: JsonObject, init: list[JsonObject], main: list[JsonObject]) -> bool:
+    specs = pod["spec"].get("initContainers") or ()
+    if not specs or any("waiting" not in s["state"] or s["lastState"] for s in main):
+        return True
+    if not init:
+        return False
+    last = init[-1]
+    if is_sidecar(specs[-1]):
+        return "running" in last["state"] and bool(last["started"])
+    ends = [state["terminated"] for state in (last["state"], last["lastState"]) if "terminated" in state]
+    return any(end["exitCode"] == 0 for end in ends)
 
 
 def _lost(status: JsonObject) -> JsonObject:

@@ -30,7 +30,6 @@ from rayrig_sim.kubernetes.kubelet.node_agent import NodeAgent
 from rayrig_sim.kubernetes.kubelet.pod_actions import plan
 from rayrig_sim.kubernetes.kubelet.pod_status import (
     KUBELET_CONDITIONS,
-    TERMINAL_PHASES,
     Waiting,
     conditions,
     container_statuses,
@@ -401,9 +400,7 @@ class PodWorker:
         pod = self.pod
         status = self._compute_status(self._agent.runtime.unix_ns(), ends=True)
         self._statuses.set_status(pod, status)
-        if status["phase"] not in TERMINAL_PHASES or pod["metadata"].get("deletionTimestamp"):
-            status = with_lost_containers(pod, status)
-        self._statuses.set_status(pod, status, finished=True)
+        self._statuses.set_status(pod, with_lost_containers(pod, status), finished=True)
         self._agent.images.forget(pod)
         for attempts in self.record.containers.values():
             for record in attempts:

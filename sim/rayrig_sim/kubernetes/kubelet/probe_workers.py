@@ -375,10 +375,10 @@ class PodProbes:
             return
         container_id, name = status["containerID"], status["name"]
         started = self._beliefs.get((container_id, ProbeKind.STARTUP))
-        if started is None:
-            status["started"] = (name, ProbeKind.STARTUP) not in self._workers
-        else:
+        if started is not None:
             status["started"] = started is Belief.SUCCESS
+        elif (name, ProbeKind.STARTUP) not in self._workers:
+            status["started"] = True
         if not status["started"]:
             return
         if self._beliefs.get((container_id, ProbeKind.READINESS)) is Belief.SUCCESS:

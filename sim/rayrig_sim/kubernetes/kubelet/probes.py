@@ -24,7 +24,10 @@ from rayrig_sim.kubernetes.kubelet.containers import (
     ServesHttps,
 )
 
+#: After so many requests that led to another, a probe gives up.
 _MAX_REDIRECTS = 10
+#: How much of what a command or a server said is read.
+_MOST_OUTPUT = 10240
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
 
@@ -241,7 +244,7 @@ class Prober:
             request = target.request = self._request(spec, target, self._probe_headers)
         left_s = timeout_s
         began_ns = self._clock.monotonic_ns()
-        for _ in range(_MAX_REDIRECTS + 1):
+        for _ in range(_MAX_REDIRECTS):
             try:
                 response = await self._get(request, left_s, target)
             except HttpFailure as failure:
@@ -255,9 +258,10 @@ class Prober:
             request = onward
             left_s = timeout_s - (self._clock.monotonic_ns() - began_ns) / NS
         else:
-            return ProbeAnswer(Verdict.FAILURE, f'Get "{request.url}": stopped after {_MAX_REDIRECTS} redirects')
+            place = response.headers["location"]
+            return ProbeAnswer(Verdict.FAILURE, f'Get "{place}": stopped after {_MAX_REDIRECTS} redirects')
         if 300 <= response.status < 400:
-            body = response.body[:10240].decode(errors="replace")
+            body = response.body[:_MOST_OUTPUT].decode(errors="replace")
             return ProbeAnswer(Verdict.WARNING, f"Probe terminated redirects, Response body: {body}")
         return ProbeAnswer(Verdict.FAILURE, f"HTTP probe failed with statuscode: {response.status}")
 
@@ -315,9 +319,10 @@ class Prober:
             return ProbeAnswer(Verdict.FAILURE, text, error.detail)
         except ExecRefused as error:
             return ProbeAnswer(Verdict.ERROR, str(error))
+        output = result.output[:_MOST_OUTPUT]
         if result.exit_code == 0:
-            return ProbeAnswer(Verdict.SUCCESS, result.output)
-        return ProbeAnswer(Verdict.FAILURE, result.output, result.detail)
+            return ProbeAnswer(Verdict.SUCCESS, output)
+        return ProbeAnswer(Verdict.FAILURE, output, result.detail)
 
     async def _tcp(self, spec: Mapping[str, Any], timeout_s: float, target: Target) -> ProbeAnswer:
         port = resolve_port(spec["port"], target.spec)

@@ -43,6 +43,7 @@ class Rejection:
 _CORDONED = Rejection(Filter.UNSCHEDULABLE, ("node(s) were unschedulable",), False)
 _TAINTED = Rejection(Filter.TAINTS, ("node(s) had untolerated taint(s)",), False)
 _WRONG_NODE = Rejection(Filter.NODE_AFFINITY, ("node(s) didn't match Pod's node affinity/selector",), False)
+_NOT_NAMED = Rejection(Filter.NODE_AFFINITY, ("node(s) didn't satisfy plugin(s) [NodeAffinity]",), False)
 _PORTS_TAKEN = Rejection(Filter.PORTS, ("node(s) didn't have free ports for the requested pod ports",), True)
 _SKEWED = Rejection(Filter.SPREAD, ("node(s) didn't match pod topology spread constraints",), True)
 _NO_TOPOLOGY = Rejection(
@@ -83,9 +84,12 @@ def checker(pod: PodNeeds, cluster: ClusterState) -> Check:
     """A function that filters one node for this pod. What depends on other nodes is counted now, once."""
     tolerations = pod.tolerations
     wants_nodes = bool(pod.node_selector) or pod.required_terms is not None
+    named = _named_nodes(pod)
     among_pods = [part for part in (_spread_check(pod, cluster), _pods_check(pod, cluster)) if part is not None]
 
     def check(node: NodeState) -> Rejection | None:
+        if named is not None and node.name not in named:
+            return _NOT_NAMED
         if node.is_unschedulable and not tolerated(_UNSCHEDULABLE_TAINT, tolerations):
             return _CORDONED
         if node.taints and not tolerates_taints(node.taints, tolerations):
@@ -111,14 +115,31 @@ def tolerates_taints(taints: tuple[Taint, ...], tolerations: tuple[Toleration, .
     return all(tolerated(taint, tolerations) for taint in taints if taint.effect in (NO_SCHEDULE, NO_EXECUTE))
 
 
+def _named_nodes(pod: PodNeeds) -> dict[str, None] | None:
+    """The only nodes that required affinity names, each term some: no other is looked at. None when any may do."""
+    if not pod.required_terms:
+        return None
+    named: dict[str, None] = {}
+    for term in pod.required_terms:
+        values = [field.values for field in term.fields if field.key == "metadata.name" and field.operator == "In"]
+        if not values:
+            return None
+        named.update((name, None) for name in values[0] if all(name in others for others in values))
+    return named
+
+
 def matches_node(pod: PodNeeds, node: NodeState) -> bool:
     """nodeSelector and required node affinity."""
-    labels = node.labels
+    return matches_labels(pod, node.name, node.labels)
+
+
+def matches_labels(pod: PodNeeds, name: str, labels: dict[str, str]) -> bool:
+    """As `matches_node`, for a node of that name if it had these labels."""
     for requirement in pod.node_selector:
         if not requirement.matches(labels):
             return False
     terms = pod.required_terms
-    return terms is None or any(term.matches(node.name, labels) for term in terms)
+    return terms is None or any(term.matches(name, labels) for term in terms)
 
 
 def ports_conflict(wanted: tuple[HostPort, ...], taken: dict[HostPort, int]) -> bool:

@@ -8,11 +8,12 @@ from rayrig_sim.kubernetes.scheduling.cluster import NodeState
 from rayrig_sim.kubernetes.scheduling.filters import (
     Filter,
     fits_when_empty,
+    matches_labels,
     matches_node,
     ports_conflict,
     tolerates_taints,
 )
-from rayrig_sim.kubernetes.scheduling.needs import PodNeeds
+from rayrig_sim.kubernetes.scheduling.needs import PodNeeds, PodTerm
 from rayrig_sim.kubernetes.scheduling.queue import QueuedPod
 from rayrig_sim.kubernetes.scheduling.requests import Amounts
 from rayrig_sim.kubernetes.taints import Taint
@@ -40,25 +41,35 @@ def new_node_helps(entry: QueuedPod, node: NodeState) -> bool:
 def changed_node_helps(entry: QueuedPod, before: NodeFacts, node: NodeState) -> bool:
     """A node's labels, taints, cordon or allocatable changed."""
     now = NodeFacts.of(node)
-    for filter_ in entry.refused_by:
-        if filter_ is Filter.RESOURCES:
-            grown = any(
-                now.allocatable.get(name, 0) > before.allocatable.get(name, 0)
-                for name in (*entry.needs.requests.amounts, "pods")
-            )
-            relevant = grown
-        elif filter_ is Filter.TAINTS:
-            relevant = now.taints != before.taints
-        elif filter_ is Filter.UNSCHEDULABLE:
-            relevant = before.is_unschedulable and not now.is_unschedulable
-        elif filter_ is Filter.NODE_AFFINITY or filter_ is Filter.PODS:
-            relevant = now.labels != before.labels
-        elif filter_ is Filter.SPREAD:
-            relevant = now.labels != before.labels or now.taints != before.taints
-        else:
-            relevant = False
-        if relevant and _passes(filter_, entry.needs, node):
-            return True
+    return any(_gains_by(filter_, entry.needs, before, now, node) for filter_ in entry.refused_by)
+
+
+def _gains_by(filter_: Filter, needs: PodNeeds, before: NodeFacts, now: NodeFacts, node: NodeState) -> bool:
+    if filter_ is Filter.RESOURCES:
+        asked = (*needs.requests.amounts, "pods")
+        grown = any(now.allocatable.get(name, 0) > before.allocatable.get(name, 0) for name in asked)
+        return grown and fits_when_empty(needs, node)
+    if filter_ is Filter.TAINTS:
+        return tolerates_taints(now.taints, needs.tolerations) and not tolerates_taints(
+            before.taints, needs.tolerations
+        )
+    if filter_ is Filter.UNSCHEDULABLE:
+        return before.is_unschedulable and not now.is_unschedulable
+    if filter_ is Filter.NODE_AFFINITY:
+        return matches_labels(needs, node.name, now.labels) and not matches_labels(needs, node.name, before.labels)
+    if filter_ is Filter.PODS:
+        return any(
+            term.topology_key in now.labels and before.labels.get(term.topology_key) != now.labels[term.topology_key]
+            for term in needs.affinity
+        ) or any(
+            term.topology_key in before.labels and before.labels[term.topology_key] != now.labels.get(term.topology_key)
+            for term in needs.anti_affinity
+        )
+    if filter_ is Filter.SPREAD:
+        keys = [constraint.topology_key for constraint in needs.spread if constraint.hard]
+        was_domain, is_domain = (all(key in labels for key in keys) for labels in (before.labels, now.labels))
+        moved = any(before.labels.get(key) != now.labels.get(key) for key in keys)
+        return was_domain != is_domain or (is_domain and (moved or before.taints != now.taints))
     return False
 
 
@@ -89,8 +100,22 @@ def changed_claim_helps(entry: QueuedPod, namespace: str, name: str) -> bool:
 
 
 def assigned_pod_helps(entry: QueuedPod, came: PodNeeds) -> bool:
-    """A pod was bound, or its labels changed."""
+    """A pod was bound."""
     return any(_touches_pods(filter_, entry.needs, came, freed=False) for filter_ in entry.refused_by)
+
+
+def relabelled_pod_helps(entry: QueuedPod, before: PodNeeds, now: PodNeeds) -> bool:
+    """The labels of a pod on a node changed."""
+    needs = entry.needs
+    for filter_ in entry.refused_by:
+        if filter_ is Filter.PODS:
+            comes = _match_all(needs.affinity, now) and not _match_all(needs.affinity, before)
+            goes = _match_all(needs.anti_affinity, before) and not _match_all(needs.anti_affinity, now)
+            if comes or goes:
+                return True
+        elif filter_ is Filter.SPREAD and _counts_for(needs, before) != _counts_for(needs, now):
+            return True
+    return False
 
 
 def _passes(filter_: Filter, needs: PodNeeds, node: NodeState) -> bool:
@@ -107,13 +132,23 @@ def _passes(filter_: Filter, needs: PodNeeds, node: NodeState) -> bool:
 
 def _touches_pods(filter_: Filter, needs: PodNeeds, other: PodNeeds, *, freed: bool) -> bool:
     if filter_ is Filter.SPREAD:
-        return other.namespace == needs.namespace and any(
-            constraint.selector.matches(other.labels) for constraint in needs.spread
-        )
+        return any(_counts_for(needs, other))
     if filter_ is Filter.PODS:
         if freed:
-            return any(term.matches(other.namespace, other.labels) for term in needs.anti_affinity) or any(
-                term.matches(needs.namespace, needs.labels) for term in other.anti_affinity
-            )
-        return any(term.matches(other.namespace, other.labels) for term in needs.affinity)
+            return _match_all(needs.anti_affinity, other) or _match_all(other.anti_affinity, needs)
+        return _match_all(needs.affinity, other)
     return False
+
+
+def _match_all(terms: tuple[PodTerm, ...], other: PodNeeds) -> bool:
+    """Only a pod that all of the terms name is taken to matter."""
+    return bool(terms) and all(term.matches(other.namespace, other.labels) for term in terms)
+
+
+def _counts_for(needs: PodNeeds, other: PodNeeds) -> list[bool]:
+    """For which of the hard spread constraints the other pod counts."""
+    return [
+        other.namespace == needs.namespace and constraint.selector.matches(other.labels)
+        for constraint in needs.spread
+        if constraint.hard
+    ]

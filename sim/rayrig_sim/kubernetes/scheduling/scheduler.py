@@ -40,6 +40,7 @@ from rayrig_sim.kubernetes.scheduling.hints import (
     freed_pod_helps,
     lost_node_helps,
     new_node_helps,
+    relabelled_pod_helps,
 )
 from rayrig_sim.kubernetes.scheduling.needs import NeedsParser, PodNeeds
 from rayrig_sim.kubernetes.scheduling.preemption import Eviction, plan_preemption
@@ -373,8 +374,10 @@ class Scheduler:
             needs = self._parser.needs(new)
         self._needs[uid] = needs
         self._cluster.put_pod(needs, node)
-        if not known or (old is not None and labels_of(old) != labels_of(new)):
+        if not known:
             self._wake_pods(lambda entry: assigned_pod_helps(entry, needs), cause)
+        elif had is not None and had.labels != needs.labels:
+            self._wake_pods(lambda entry: relabelled_pod_helps(entry, had, needs), cause)
 
     def _on_pending(
         self, uid: str, old: JsonObject | None, new: JsonObject, spec: JsonObject, cause: int | None
