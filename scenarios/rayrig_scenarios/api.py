@@ -15,10 +15,9 @@ from __future__ import annotations
 
 from collections.abc import Coroutine, Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from rayrig_backends.world import ApplicationSpec, NodeSpec, Traffic, World, WorldFactory, WorldSpec
+from rayrig_backends.world import ApplicationSpec, NodeSpec, World, WorldFactory, WorldSpec
 from rayrig_core.errors import ApiError, InputError
 from rayrig_core.http import HttpResponse
 from rayrig_core.objects import Json, JsonObject, copy_json, key_of
@@ -47,6 +46,7 @@ from rayrig_scenarios.language.steps import Apply, Fault
 from rayrig_scenarios.language.world_values import body_of, node_spec, traffic_spec
 from rayrig_scenarios.resource_kinds import KINDS
 from rayrig_scenarios.results import RunResult, Verdict, what_broke
+from rayrig_scenarios.rig_traffic import RigTraffic
 from rayrig_scenarios.runner import memory_world, run
 from rayrig_sim.calibration import Calibration
 from rayrig_sim.kubernetes.kubelet.script_rules import ScriptRule
@@ -481,7 +481,7 @@ class Rig:
             given["clients"] = clients
         source = self._act.make_traffic(traffic_spec(given_model(TrafficSource, given, "traffic")))
         source.start()
-        return RigTraffic(self, source)
+        return RigTraffic(source, self._do)
 
     def fault(self, kind: str, **params: Any) -> str:
         """Let a fault strike (`rayrig_backends.faults`). Answers what was struck."""
@@ -524,50 +524,3 @@ class Rig:
         if check and result.verdict is not Verdict.PASS:
             raise Broken("\n".join([f"scenario {result.scenario.name}: {result.verdict}", *what_broke(result)]))
         return result
-
-
-class RigTraffic:
-    """Traffic that was started by `Rig.traffic`. As a context manager it is stopped and settled at the end."""
-
-    def __init__(self, rig: Rig, source: Traffic) -> None:
-        self._rig = rig
-        self._source = source
-
-    def stop(self) -> Self:
-        """Send no more, and wait until every request has its fate."""
-        self._source.stop()
-        self._rig._do(self._source.settled())
-        return self
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        if error is None:
-            self.stop()
-        else:
-            self._source.stop()
-
-    @property
-    def accounting(self) -> Accounting:
-        return self._source.accounting()
-
-    @property
-    def sent(self) -> int:
-        return self.accounting.sent
-
-    @property
-    def failed(self) -> int:
-        """Requests whose fate is not `ok`."""
-        return self.accounting.failed
-
-    @property
-    def fates(self) -> dict[str, int]:
-        return dict(self.accounting.fates)
-
-    def quantile_s(self, q: float) -> float | None:
-        """Latency in seconds that the share `q` of answered requests did not exceed; None without any."""
-        latency = self.accounting.quantile_ns(q)
-        return None if latency is None else latency / NS

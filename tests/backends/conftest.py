@@ -11,7 +11,8 @@ import pytest
 from rayrig_core.objects import JsonObject, labels_of, name_of
 from rayrig_core.timestamps import NS
 from rayrig_core.trace import Kind, TraceEvent
-from rayrig_scenarios.api import Rig, RigTraffic
+from rayrig_scenarios.api import Rig
+from rayrig_scenarios.rig_traffic import RigTraffic
 
 NAME = "fruit-stand"
 

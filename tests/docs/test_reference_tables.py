@@ -16,10 +16,11 @@ import pytest
 
 from rayrig_backends.faults import FAULTS, Param, ParamType
 from rayrig_fakes.kubernetes.fault_rules import KINDS
-from rayrig_scenarios.api import Rig, RigTraffic
+from rayrig_scenarios.api import Rig
 from rayrig_scenarios.language import conditions, container_scripts, node_steps, scenario_file, steps
 from rayrig_scenarios.language.model import Model, yaml_name
 from rayrig_scenarios.language.world_values import SERVICE_PORT
+from rayrig_scenarios.rig_traffic import RigTraffic
 from rayrig_sim.calibration import Calibration, Constant, Exponential, LogNormal, Uniform
 
 DOCS = Path(__file__).parents[2] / "docs"
