@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from http.client import HTTPConnection, HTTPException
 from typing import Protocol
 
+from rayrig_backends import plain_http
 from rayrig_backends.dashboard_differential.stories import Ask
 from rayrig_backends.dashboard_server.ray_machines import HEAD, PROXY_PORT, RayMachines
 from rayrig_core.http import HttpFailure, HttpResponse
@@ -38,17 +38,10 @@ class HttpSide:
 
     def ask(self, ask: Ask) -> HttpResponse | None:
         base = self.dashboard if ask.to == "dashboard" else self.proxy
-        connection = HTTPConnection(base.removeprefix("http://"), timeout=_TIMEOUT_S)
-        headers = {"content-type": "application/json"} if ask.content else {}
         try:
-            connection.request(ask.method, ask.path, ask.content or None, headers)
-            answer = connection.getresponse()
-            found = {name.lower(): value for name, value in answer.getheaders()}
-            return HttpResponse(answer.status, answer.read(), found, answer.reason)
-        except (OSError, HTTPException):
+            return plain_http.ask(base, ask.request, timeout_s=_TIMEOUT_S)
+        except HttpFailure:
             return None
-        finally:
-            connection.close()
 
     def sleep(self, seconds: float) -> None:
         time.sleep(seconds)
@@ -77,10 +70,10 @@ class ModelledSide:
     async def _answer(self, ask: Ask) -> HttpResponse | None:
         port = DASHBOARD_PORT if ask.to == "dashboard" else PROXY_PORT
         url = f"http://{self._machines.address(HEAD)}:{port}{ask.path}"
-        headers = {"content-type": "application/json"} if ask.content else {}
+        request = ask.request
         try:
             return await self._machines.client.request(
-                ask.method, url, body=ask.content, headers=headers, timeout_s=_TIMEOUT_S
+                ask.method, url, body=request.body, headers=request.headers, timeout_s=_TIMEOUT_S
             )
         except HttpFailure:
             return None

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from rayrig_core.errors import InputError
+from rayrig_core.http import HttpRequest
 from rayrig_core.objects import Json, JsonObject
 
 APPLICATIONS = "/api/serve/applications/"
@@ -26,10 +27,15 @@ class Ask:
     within_s: float = 60.0
 
     @property
-    def content(self) -> bytes:
+    def content(self) -> str:
         if self.text is not None:
-            return self.text.encode()
-        return b"" if self.body is None else json.dumps(self.body).encode()
+            return self.text
+        return "" if self.body is None else json.dumps(self.body)
+
+    @property
+    def request(self) -> HttpRequest:
+        headers = {"content-type": "application/json"} if self.content else {}
+        return HttpRequest.of(self.method, self.path, headers=headers, body=self.content.encode())
 
     @property
     def changes(self) -> bool:
@@ -39,7 +45,7 @@ class Ask:
     def told(self) -> str:
         """In one line."""
         where = self.path if self.to == "dashboard" else f"{self.to} {self.path}"
-        return f"{self.method} {where} {self.content.decode()}".rstrip()
+        return f"{self.method} {where} {self.content}".rstrip()
 
 
 @dataclass(frozen=True, slots=True)

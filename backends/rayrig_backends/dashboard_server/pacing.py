@@ -82,6 +82,10 @@ class PacedKernel:
             self._woken.set()
             raise
 
+    def wake(self) -> None:
+        """Something has come to be due."""
+        self._woken.set()
+
     def stop(self) -> None:
         """Let `run` return."""
         self._is_over = True

@@ -16,12 +16,13 @@ import tempfile
 import time
 from contextlib import suppress
 from dataclasses import dataclass
-from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from rayrig_backends.plain_http import ask
 from rayrig_core.errors import InputError
+from rayrig_core.http import HttpFailure, HttpRequest
 from rayrig_fakes.kubernetes.http.serving import listening_socket
 from rayrig_sim.ray_pods.start_command import AGENT_PORT, DASHBOARD_PORT, GCS_PORT
 
@@ -216,11 +217,7 @@ def _unshare() -> list[str]:
 
 
 def _answers(url: str, path: str) -> bool:
-    connection = HTTPConnection(url.removeprefix("http://"), timeout=30)
     try:
-        connection.request("GET", path)
-        return connection.getresponse().status == 200
-    except (OSError, HTTPException):
+        return ask(url, HttpRequest.of("GET", path), timeout_s=30).status == 200
+    except HttpFailure:
         return False
-    finally:
-        connection.close()
