@@ -28,6 +28,12 @@ Target = Annotated[
     ),
 ]
 
+# Where a command has a real Ray.
+RayPython = Annotated[
+    Path | None, typer.Option(metavar="PYTHON", help="The interpreter that has Ray installed; this one when left out.")
+]
+RealAppDir = Annotated[Path | None, typer.Option(metavar="DIR", help="Where import paths begin.")]
+
 # Which API server a command works at, and as whom (`reach.Reach`).
 Kubeconfig = Annotated[Path | None, typer.Option(metavar="FILE", help="Instead of --server.")]
 KubeContext = Annotated[str, typer.Option(help="Of the kubeconfig; its current one when left out.")]
@@ -343,6 +349,54 @@ def dashboard(
         token=token,
         seed=seed,
     )
+
+
+@app.command()
+def ray(
+    port: Annotated[int, typer.Option(help="Of the dashboard, on the loopback interface.", min=0)] = 8265,
+    proxy_port: Annotated[int, typer.Option(help="Of Serve's proxy.", min=0)] = 8000,
+    agent_port: Annotated[int, typer.Option(help="Of the node's agent.", min=0)] = 52365,
+    app_dir: RealAppDir = None,
+    num_cpus: Annotated[float, typer.Option(metavar="N", help="What Ray takes the machine to have.", min=0)] = 4,
+    redis: Annotated[bool, typer.Option("--redis", help="The GCS keeps its tables in a Redis of its own.")] = False,
+    python: RayPython = None,
+) -> int:
+    """A real Ray, shut in: in namespaces of its own, reached through the loopback interface, gone without trace when interrupted.
+
+    Prints `ready URL` when the dashboard answers. A port of 0 is any free one.
+    """
+    from rayrig.cli.ray import ray_command
+
+    return ray_command(
+        python=python,
+        port=port,
+        proxy_port=proxy_port,
+        agent_port=agent_port,
+        app_dir=app_dir,
+        num_cpus=num_cpus,
+        redis=redis,
+    )
+
+
+@app.command(name="dashboard-diff")
+def dashboard_diff(
+    left: Annotated[str, typer.Argument(metavar="URL1", help="Base URL of a Ray dashboard.")],
+    right: Annotated[str, typer.Argument(metavar="URL2", help="Base URL of the other.")],
+    stories: Annotated[Path, typer.Option(metavar="FILE|DIR", help="What is sent, as JSON (docs/real-ray.md).")],
+    left_proxy: Annotated[str, typer.Option(metavar="URL", help="Serve's proxy at URL1.")] = "http://127.0.0.1:8000",
+    right_proxy: Annotated[str, typer.Option(metavar="URL", help="Serve's proxy at URL2.")] = "http://127.0.0.1:8001",
+    known: Annotated[Path | None, typer.Option(help="TOML file of differences that have a reason.")] = None,
+    report: Annotated[Path | None, typer.Option(help="Write a report as JSON to this file.")] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+) -> int:
+    """Send the same documents to two Ray dashboards and explain each difference. What ran on them before is gone afterwards.
+
+    Exit code 0: none without a reason; 1: some; 2: could not run.
+    """
+    from rayrig.cli.dashboard_diff import DashboardDiffOptions, dashboard_diff_command
+
+    one, other = ((url.rstrip("/"), proxy.rstrip("/")) for url, proxy in ((left, left_proxy), (right, right_proxy)))
+    return dashboard_diff_command(one, other, DashboardDiffOptions(stories, known, report, json))
 
 
 @app.command(name="list")

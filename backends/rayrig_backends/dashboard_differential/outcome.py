@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from rayrig_backends.dashboard_differential.comparing import Comparison
-from rayrig_backends.dashboard_differential.sides import Side
+from rayrig_backends.dashboard_differential.sides import HttpSide
 from rayrig_backends.dashboard_differential.stories import Ask, Story
 from rayrig_backends.dashboard_differential.telling import Turn, tell
 from rayrig_backends.differential.comparing import Difference
@@ -84,14 +84,17 @@ def compare(story: Story, left: Sequence[Turn], right: Sequence[Turn], known: Se
 
 
 def run(
-    left: Side,
-    right: Side,
+    left: HttpSide,
+    right: HttpSide,
     stories: Iterable[Story],
     known: Sequence[Known],
     outcome: Outcome,
     progress: Callable[[str], None] = lambda told: None,
 ) -> None:
-    """Fills `outcome` as it goes, so that what was found by then is there after an interrupt. Raises `InputError`."""
+    """Fills `outcome` as it goes, so that what was found by then is there after an interrupt. Closes the sides.
+
+    Raises `InputError`.
+    """
     threads = ThreadPoolExecutor(2, thread_name_prefix="side")
     try:
         for story in stories:
@@ -104,4 +107,6 @@ def run(
     except KeyboardInterrupt:
         outcome.is_interrupted = True
     finally:
-        threads.shutdown(wait=False, cancel_futures=True)
+        for side in (left, right):
+            side.close()
+        threads.shutdown(wait=True, cancel_futures=True)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from threading import Event
 from typing import Protocol
 
 from rayrig_backends import plain_http
@@ -29,12 +30,17 @@ class Side(Protocol):
     def now_s(self) -> float: ...
 
 
+class Closed(Exception):
+    """The run is over: nothing is waited for any more."""
+
+
 @dataclass(frozen=True, slots=True)
 class HttpSide:
     """`dashboard` and `proxy` are base URLs by http."""
 
     dashboard: str
     proxy: str
+    _closed: Event = field(default_factory=Event)
 
     def ask(self, ask: Ask) -> HttpResponse | None:
         base = self.dashboard if ask.to == "dashboard" else self.proxy
@@ -44,10 +50,16 @@ class HttpSide:
             return None
 
     def sleep(self, seconds: float) -> None:
-        time.sleep(seconds)
+        """Raises `Closed`."""
+        if self._closed.wait(seconds):
+            raise Closed
 
     def now_s(self) -> float:
         return time.monotonic()
+
+    def close(self) -> None:
+        """Whoever sleeps wakes up."""
+        self._closed.set()
 
 
 class ModelledSide:
