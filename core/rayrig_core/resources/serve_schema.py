@@ -25,6 +25,7 @@ from pydantic import (
 )
 
 from rayrig_core.objects import Json, JsonObject
+from rayrig_core.resources.ray_labels import selector_problem
 from rayrig_core.resources.runtime_env_uris import uri_problem
 
 AnyDict: TypeAlias = dict[Any, Any]
@@ -39,12 +40,12 @@ LOG_RECORD_ATTRIBUTES = (
     "taskName", "thread", "threadName",
 )  # fmt: skip
 LOG_LEVELS = ("CRITICAL", "FATAL", "ERROR", "WARN", "WARNING", "INFO", "DEBUG", "NOTSET")
-_LOG_NUMBERS = (50, 40, 30, 20, 10, 0)
+_LOG_NUMBERS = {50: "CRITICAL", 40: "ERROR", 30: "WARNING", 20: "INFO", 10: "DEBUG", 0: "NOTSET"}
 
 
 def _check_import(path: str, info: ValidationInfo) -> None:
     """The dashboard imports policies and routers while it validates; what it can't import is a 500 (ray-serve 2.1)."""
-    module = path.partition(":")[0] if ":" in path else path.rpartition(".")[0]
+    module = path.partition(":")[0] if ":" in path else path[: path.rfind(".")]
     importable: Importable | None = (info.context or {}).get("importable")
     known = importable(path) if importable is not None else module == "ray" or module.startswith("ray.")
     if not known:
@@ -52,17 +53,25 @@ def _check_import(path: str, info: ValidationInfo) -> None:
 
 
 def _remote_uris_only(runtime_env: AnyDict) -> AnyDict:
-    """`working_dir` and `py_modules` must be URIs (ray-serve 3.3)."""
-    uris = [runtime_env["working_dir"]] if "working_dir" in runtime_env else []
-    uris += runtime_env.get("py_modules") or []
+    """`working_dir` and `py_modules` must be URIs (ray-serve 3.3). What is no text at all is an error of the dashboard's: 500."""
+    uris = [*iter(runtime_env.get("py_modules", ())), runtime_env.get("working_dir")]
     for uri in uris:
-        problem = uri_problem(uri) if isinstance(uri, str) else f"Expected URI but received path {uri}"
+        if uri is None:
+            continue
+        if not isinstance(uri, str):
+            raise TypeError(f" path_or_uri must be a string, got {type(uri)}.")
+        problem = uri_problem(uri)
         if problem:
             raise ValueError(
                 "runtime_envs in the Serve config support only remote URIs in working_dir and py_modules, or "
                 f'"local://" URIs for directories that already exist on every node. Got error when parsing URI: {problem}'
             )
     return runtime_env
+
+
+def _repeated(names: list[str]) -> list[str]:
+    """Those that are there more than once, in quotes."""
+    return [f'"{name}"' for name in dict.fromkeys(names) if names.count(name) > 1]
 
 
 class EncodingType(str, Enum):  # noqa: UP042 - error texts show its members as those of a plain Enum.
@@ -108,7 +117,11 @@ class LoggingConfig(_Schema):
     @field_validator("log_level")
     @classmethod
     def valid_log_level(cls, v: int | str) -> int | str:
-        if v not in _LOG_NUMBERS if isinstance(v, int) else v not in LOG_LEVELS:
+        if isinstance(v, int):
+            if v not in _LOG_NUMBERS:
+                raise ValueError(f'Got "{v}" for log_level. log_level must be one of {list(_LOG_NUMBERS)}.')
+            return _LOG_NUMBERS[v]
+        if v not in LOG_LEVELS:
             raise ValueError(f'Got "{v}" for log_level. log_level must be one of {list(LOG_LEVELS)}.')
         return v
 
@@ -187,6 +200,14 @@ class RayActorOptionsSchema(_Schema):
     label_selector: dict[str, str] | None = None
     fallback_strategy: list[dict[str, Any]] | None = None
 
+    @field_validator("label_selector")
+    @classmethod
+    def label_selector_is_valid(cls, v: dict[str, str] | None) -> dict[str, str] | None:
+        problem = selector_problem(v or {})
+        if problem:
+            raise ValueError(problem)
+        return v
+
     @field_validator("runtime_env")
     @classmethod
     def runtime_env_contains_remote_uris(cls, v: AnyDict) -> AnyDict:
@@ -214,17 +235,31 @@ class RequestRouterConfig(_Schema):
     max_backoff_s: PositiveFloat = 0.5
 
 
+class GangPlacementStrategy(StrEnum):
+    """How near to one another the replicas of a gang are placed."""
+
+    PACK = "PACK"
+    SPREAD = "SPREAD"
+
+
+class GangRuntimeFailurePolicy(StrEnum):
+    """What goes when one replica of a gang fails."""
+
+    RESTART_GANG = "RESTART_GANG"
+    RESTART_REPLICA = "RESTART_REPLICA"
+
+
 class GangSchedulingConfig(_Schema):
     """Replicas placed together."""
 
     gang_size: Annotated[int, Field(ge=1)]
-    gang_placement_strategy: Literal["PACK", "SPREAD"] = "PACK"
-    runtime_failure_policy: Literal["RESTART_GANG", "RESTART_REPLICA"] = "RESTART_GANG"
+    gang_placement_strategy: GangPlacementStrategy = GangPlacementStrategy.PACK
+    runtime_failure_policy: GangRuntimeFailurePolicy = GangRuntimeFailurePolicy.RESTART_GANG
 
     @field_validator("runtime_failure_policy")
     @classmethod
-    def runtime_failure_policy_implemented(cls, v: str) -> str:
-        if v == "RESTART_REPLICA":
+    def runtime_failure_policy_implemented(cls, v: GangRuntimeFailurePolicy) -> GangRuntimeFailurePolicy:
+        if v is GangRuntimeFailurePolicy.RESTART_REPLICA:
             raise NotImplementedError(
                 "RESTART_REPLICA policy is not yet implemented. File a GitHub issue if you need this feature."
             )
@@ -248,6 +283,7 @@ class DeploymentSchema(_Schema):
     num_replicas: PositiveInt | str | None = None
     max_ongoing_requests: PositiveInt = 5
     max_queued_requests: StrictInt = -1
+    backpressure_config: BackpressureConfig = Field(default_factory=BackpressureConfig)
     user_config: AnyDict | None = None
     autoscaling_config: AnyDict | AutoscalingConfig | None = None
     graceful_shutdown_wait_loop_s: NonNegativeFloat = 2
@@ -265,20 +301,41 @@ class DeploymentSchema(_Schema):
     deployment_actors: list[AnyDict | DeploymentActorConfig] | None = None
     rolling_update_percentage: Annotated[float, Field(gt=0, le=1)] = 0.2
     max_surge_percent: Annotated[int, Field(ge=0, le=100)] = 0
-    backpressure_config: BackpressureConfig = Field(default_factory=BackpressureConfig)
 
     @model_validator(mode="before")
     @classmethod
     def validate_num_replicas_and_autoscaling_config(cls, values: Any) -> Any:
+        count = values.get("num_replicas")
+        if isinstance(count, int):
+            if values.get("autoscaling_config") is not None:
+                raise ValueError("Manually setting num_replicas is not allowed when autoscaling_config is provided.")
+        elif count not in (None, "auto"):
+            raise ValueError(f'`num_replicas` must be an int or "auto", but got: {count}')
+        return values
+
+    @model_validator(mode="before")
+    @classmethod
+    def validate_gang_scheduling_config(cls, values: Any) -> Any:
+        # Comes first of all. Ray asks whatever it has got for its fields: where that is no object, the answer is a 500.
         if not isinstance(values, dict):
+            raise AttributeError(f"{type(values).__name__!r} object has no attribute 'get'")
+        gang = values.get("gang_scheduling_config")
+        if isinstance(gang, dict):
+            gang = GangSchedulingConfig(**gang)
+            values = {**values, "gang_scheduling_config": gang}
+        if gang is None:
             return values
         count = values.get("num_replicas")
-        autoscaling = values.get("autoscaling_config")
-        if count not in (None, "auto") or isinstance(count, (list, dict)):
-            if not isinstance(count, int):
-                raise ValueError(f'`num_replicas` must be an int or "auto", but got: {count}')
-            if autoscaling not in (None,):
-                raise ValueError("Manually setting num_replicas is not allowed when autoscaling_config is provided.")
+        if count == "auto":
+            scaling = values.get("autoscaling_config") or {}
+            for field in ("min_replicas", "max_replicas", "initial_replicas"):
+                bound = scaling.get(field)
+                if bound is not None and bound % gang.gang_size:
+                    raise ValueError(
+                        f"autoscaling_config.{field} ({bound}) must be a multiple of gang_size ({gang.gang_size})."
+                    )
+        elif isinstance(count, int) and count % gang.gang_size:
+            raise ValueError(f"num_replicas ({count}) must be a multiple of gang_size ({gang.gang_size}).")
         return values
 
     @model_validator(mode="after")
@@ -288,34 +345,55 @@ class DeploymentSchema(_Schema):
         return self
 
     @model_validator(mode="after")
+    def validate_bundle_label_selector(self) -> Self:
+        if "placement_group_bundle_label_selector" not in self.model_fields_set:
+            return self
+        selectors, bundles = self.placement_group_bundle_label_selector, self.placement_group_bundles
+        if "placement_group_bundles" not in self.model_fields_set:
+            raise ValueError(
+                "Setting bundle_label_selector is not allowed when placement_group_bundles is not provided."
+            )
+        if len(selectors) not in (1, len(bundles)):
+            raise ValueError(
+                "The `placement_group_bundle_label_selector` list must contain either a single selector (to apply to all "
+                f"bundles) or match the number of `placement_group_bundles`. Got {len(selectors)} selectors for "
+                f"{len(bundles)} bundles."
+            )
+        return self
+
+    @model_validator(mode="after")
+    def validate_gang_placement(self) -> Self:
+        if self.gang_scheduling_config is None:
+            return self
+        if "max_replicas_per_node" in self.model_fields_set:
+            raise ValueError("Setting max_replicas_per_node is not allowed when gang_scheduling_config is provided.")
+        if "placement_group_strategy" in self.model_fields_set:
+            raise ValueError(
+                "Setting placement_group_strategy is not allowed when gang_scheduling_config is provided. Use "
+                "gang_scheduling_config.gang_placement_strategy instead."
+            )
+        return self
+
+    @model_validator(mode="after")
     def validate_max_queued_requests(self) -> Self:
         if self.max_queued_requests < 1 and self.max_queued_requests != -1:
             raise ValueError("max_queued_requests must be -1 (no limit) or a positive integer.")
         return self
 
-    @model_validator(mode="after")
-    def validate_gang_scheduling_config(self) -> Self:
-        gang = self.gang_scheduling_config
-        if isinstance(gang, dict):
-            gang = GangSchedulingConfig.model_validate(gang)
-        if gang is None:
-            return self
-        if isinstance(self.num_replicas, int) and self.num_replicas % gang.gang_size:
-            raise ValueError(f"num_replicas ({self.num_replicas}) must be a multiple of gang_size ({gang.gang_size}).")
-        if "max_replicas_per_node" in self.model_fields_set:
-            raise ValueError("Setting max_replicas_per_node is not allowed when gang_scheduling_config is provided.")
-        return self
-
-    @model_validator(mode="after")
-    def import_custom_code(self, info: ValidationInfo) -> Self:
-        autoscaling = self.autoscaling_config
-        policy = autoscaling.get("policy") if isinstance(autoscaling, dict) else None
+    @field_validator("autoscaling_config", mode="before")
+    @classmethod
+    def import_policy(cls, v: Any, info: ValidationInfo) -> Any:
+        policy = v.get("policy") if isinstance(v, dict) else None
         if isinstance(policy, dict) and isinstance(policy.get("policy_function"), str):
             _check_import(policy["policy_function"], info)
-        router = self.request_router_config
-        if isinstance(router, dict) and isinstance(router.get("request_router_class"), str):
-            _check_import(router["request_router_class"], info)
-        return self
+        return v
+
+    @field_validator("request_router_config", mode="before")
+    @classmethod
+    def import_router(cls, v: Any, info: ValidationInfo) -> Any:
+        if isinstance(v, dict) and isinstance(v.get("request_router_class"), str):
+            _check_import(v["request_router_class"], info)
+        return v
 
     @property
     def is_autoscaled(self) -> bool:
@@ -332,9 +410,9 @@ class ServeApplicationSchema(_Schema):
     host: str = "0.0.0.0"
     port: int = 8000
     deployments: list[DeploymentSchema] = []
+    autoscaling_policy: AnyDict | None = None
     args: AnyDict = {}
     logging_config: LoggingConfig | None = None
-    autoscaling_policy: AnyDict | None = None
     external_scaler_enabled: bool = False
 
     @field_validator("runtime_env")
@@ -420,6 +498,14 @@ class ControllerOptions(_Schema):
                 "Per-replica runtime_env belongs on the deployment (``serve.deployment(runtime_env=...)``), not on the "
                 "controller actor."
             )
+        env_vars = (v or {}).get("env_vars", {})
+        if not isinstance(env_vars, dict):
+            raise ValueError(f"runtime_env.env_vars must be a dict[str, str], got {type(env_vars).__name__}.")
+        for key, value in env_vars.items():
+            if not key:
+                raise ValueError(f"env_vars key must be a non-empty str, got {key!r}.")
+            if not isinstance(value, str):
+                raise ValueError(f"env_vars[{key!r}] must be str (got {type(value).__name__}); coerce explicitly.")
         return v
 
 
@@ -446,38 +532,31 @@ class ServeDeploySchema(_Schema):
     proxy_location: ProxyLocation = ProxyLocation.EveryNode
     http_options: HTTPOptionsSchema = Field(default_factory=HTTPOptionsSchema)
     grpc_options: gRPCOptionsSchema = Field(default_factory=gRPCOptionsSchema)
+    controller_options: ControllerOptions | None = None
     logging_config: LoggingConfig | None = None
+    tracing_config: TracingConfig | None = None
     applications: list[ServeApplicationSchema]
     target_capacity: Annotated[float, Field(ge=0, le=100)] | None = None
-    controller_options: ControllerOptions | None = None
-    tracing_config: TracingConfig | None = None
 
     @field_validator("applications")
     @classmethod
     def application_names_unique(cls, v: list[ServeApplicationSchema]) -> list[ServeApplicationSchema]:
-        seen: list[str] = []
-        for application in v:
-            if application.name in seen:
-                raise ValueError(
-                    f'Found multiple configs for application "{application.name}". Please remove all duplicates.'
-                )
-            seen.append(application.name)
+        names = [application.name for application in v]
+        twice = _repeated(names)
+        if twice:
+            listing = ("applications " if len(twice) > 1 else "application ") + ", ".join(twice)
+            raise ValueError(f"Found multiple configs for {listing}. Please remove all duplicates.")
         return v
 
     @field_validator("applications")
     @classmethod
     def application_routes_unique(cls, v: list[ServeApplicationSchema]) -> list[ServeApplicationSchema]:
-        seen: list[str] = []
-        for application in v:
-            prefix = application.route_prefix
-            if prefix is None:
-                continue
-            if prefix in seen:
-                raise ValueError(
-                    f'Found duplicate applications for route prefix "{prefix}". '
-                    "Please ensure each application's route_prefix is unique."
-                )
-            seen.append(prefix)
+        twice = _repeated([application.route_prefix for application in v if application.route_prefix is not None])
+        if twice:
+            listing = ("route prefixes " if len(twice) > 1 else "route prefix ") + ", ".join(twice)
+            raise ValueError(
+                f"Found duplicate applications for {listing}. Please ensure each application's route_prefix is unique."
+            )
         return v
 
     @field_validator("applications")
@@ -512,7 +591,8 @@ class ScaleDeploymentRequest(_Schema):
 def validate_serve_config(document: Json, *, importable: Importable | None = None) -> ServeDeploySchema:
     """First-stage validation, as the PUT does it.
 
-    Raises pydantic's `ValidationError` (the dashboard answers 400), `ModuleNotFoundError` or `NotImplementedError` (500).
+    Raises pydantic's `ValidationError` (the dashboard answers 400); `ModuleNotFoundError`, `NotImplementedError`, `AttributeError`
+    or `TypeError` (500).
     """
     return ServeDeploySchema.model_validate(document, context={"importable": importable})
 

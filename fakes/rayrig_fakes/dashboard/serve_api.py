@@ -65,7 +65,7 @@ class ServeApi:
             config = validate_serve_config(document, importable=self._importable)
         except ValidationError as error:
             return HttpResponse.text(400, str(error))
-        except (ModuleNotFoundError, NotImplementedError) as error:
+        except (ModuleNotFoundError, NotImplementedError, AttributeError, TypeError) as error:
             return traceback_answer(error)
         try:
             await self._instance.deploy(set_fields(config))

@@ -53,7 +53,7 @@ class Deployment:
         self.target: DeploymentTarget | None = None
         self._plan(given)
         assert self.target is not None
-        self.registered = self.target.num_replicas
+        self.registered: int = self.target.num_replicas
         self._run(self.registered)
         self.changes.append([0.0, self.registered])
 
