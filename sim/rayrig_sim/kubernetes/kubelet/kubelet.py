@@ -251,7 +251,7 @@ class Kubelet:
         adopted = record is not None
         if record is None:
             record = self._records[uid] = PodRecord(pod)
-        worker = PodWorker(self._agent, self, self._statuses, pod, record, self._done)
+        worker = PodWorker(self._agent, self, self._statuses, pod, record, self._room.give_back, self._done)
         self._workers[uid] = worker
         if adopted:
             self._adopt(worker)
@@ -304,7 +304,6 @@ class Kubelet:
 
     def _done(self, worker: PodWorker) -> None:
         """The pod has ended; when its object is gone too, nothing of it is kept."""
-        self._room.give_back(worker.uid)
         if worker.is_gone:
             self._workers.pop(worker.uid, None)
             self._records.pop(worker.uid, None)

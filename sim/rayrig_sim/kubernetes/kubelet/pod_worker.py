@@ -89,8 +89,10 @@ class PodWorker:
         statuses: StatusManager,
         pod: JsonObject,
         record: PodRecord,
+        on_stopped: Callable[[str], None],
         on_done: Callable[[PodWorker], None],
     ) -> None:
+        """`on_stopped` hears its uid as soon as no container runs any more, `on_done` when there is nothing left to do."""
         self.pod = pod
         self.uid = uid_of(pod)
         self.record = record
@@ -103,6 +105,7 @@ class PodWorker:
         self.probes = PodProbes(host, pod, record, lambda: record.ip)
         self._agent = agent
         self._statuses = statuses
+        self._on_stopped = on_stopped
         self._on_done = on_done
         self._lifecycle = ContainerLifecycle(agent, record)
         record.on_exit = self._on_exit
@@ -390,6 +393,7 @@ class PodWorker:
         await self._lifecycle.stop_all(pod, grace_s(pod))
         self.probes.stop()
         self.may_run = False
+        self._on_stopped(self.uid)
         self.record.see_all()
         if self._lifecycle.last_seq is not None:
             runtime.cause = self._cause = self._lifecycle.last_seq

@@ -73,6 +73,8 @@ class NodeLifecycleController:
         self._health: dict[str, _Health] = {}
         #: Nodes that no pass has seen yet, and what made them.
         self._unregistered: dict[str, int | None] = {}
+        #: Nodes that are gone since the last pass.
+        self._removed: dict[str, JsonObject] = {}
         #: Nodes that may need a pass: of the others nothing has changed since it was found that they don't.
         self._restless: dict[str, None] = {}
         self._dirty: dict[str, int | None] = {}
@@ -100,9 +102,7 @@ class NodeLifecycleController:
             self._health.pop(name, None)
             self._unregistered.pop(name, None)
             self._dirty.pop(name, None)
-            self._recorder.event(
-                new, "Normal", "RemovingNode", f"Node {name} event: Removing Node {name} from Controller"
-            )
+            self._removed[name] = new
             self._monitor_wake.set(None)
             return
         if type_ is WatchType.ADDED:
@@ -195,7 +195,7 @@ class NodeLifecycleController:
     def _next_pass_ns(self, now: int) -> int | None:
         """The tick at which something can happen; None while all nodes are well."""
         now = max(now, self._last_pass_ns + 1)
-        due: int | None = None
+        due = self._tick_at_or_after(now) if self._removed else None
         for name in list(self._restless):
             node = self._nodes.get(name)
             at = self._node_due_ns(node, now) if node is not None else None
@@ -246,6 +246,10 @@ class NodeLifecycleController:
     async def _pass(self) -> None:
         now = self._runtime.monotonic_ns()
         marked = False
+        for name, node in self._removed.items():
+            text = f"Node {name} event: Removing Node {name} from Controller"
+            self._recorder.event(node, "Normal", "RemovingNode", text)
+        self._removed.clear()
         for node in list(self._nodes):
             name = name_of(node)
             if name in self._unregistered:

@@ -184,7 +184,8 @@ class SchedulingQueue:
 
     def _due_ns(self, entry: QueuedPod) -> int:
         if entry.place is Place.AFTER_ERROR:
-            return self._tick_at_or_after(entry.back_off_ends_ns, ERROR_LOOK_NS)
+            # One whose wait is over with the look itself is found by the next.
+            return self._tick_at_or_after(entry.back_off_ends_ns + 1, ERROR_LOOK_NS)
         return self._tick_at_or_after(entry.tried_ns + UNSCHEDULABLE_FOR_NS + 1, UNSCHEDULABLE_LOOK_NS)
 
     def _tick_at_or_after(self, at_ns: int, period_ns: int) -> int:

@@ -23,12 +23,8 @@ def counted(total: int, reasons: Iterable[str]) -> str:
 
 
 def refused_message(total: int, reason: str) -> str:
-    """The pod was refused before any node was looked at."""
-    shown = f"{total} {NOT_HELPFUL}"
-    return (
-        f"0/{total} nodes are available: {reason}. no new claims to deallocate, "
-        f"preemption: 0/{total} nodes are available: {shown}."
-    )
+    """The pod was refused before any node was looked at; preemption then finds nothing noted of the nodes, and says so."""
+    return f"0/{total} nodes are available: {reason}. not found"
 
 
 def unschedulable_message(total: int, rejections: Iterable[Rejection], preemption: str) -> str:

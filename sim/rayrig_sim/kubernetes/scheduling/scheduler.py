@@ -23,7 +23,7 @@ from rayrig_core.objects import (
     uid_of,
 )
 from rayrig_core.ports import EventRecorder, KubernetesClient, Runtime, WatchType
-from rayrig_core.resource_types import NODE, POD, SERVICE
+from rayrig_core.resource_types import NODE, POD, POD_DISRUPTION_BUDGET, SERVICE
 from rayrig_core.timestamps import NS, rfc3339
 from rayrig_core.trace import Kind
 from rayrig_sim.calibration import Distribution
@@ -43,7 +43,7 @@ from rayrig_sim.kubernetes.scheduling.hints import (
     relabelled_pod_helps,
 )
 from rayrig_sim.kubernetes.scheduling.needs import NeedsParser, PodNeeds
-from rayrig_sim.kubernetes.scheduling.preemption import Eviction, plan_preemption
+from rayrig_sim.kubernetes.scheduling.preemption import Eviction, Surroundings, plan_preemption
 from rayrig_sim.kubernetes.scheduling.queue import Place, QueuedPod, SchedulingQueue
 from rayrig_sim.kubernetes.scheduling.reasons import NO_NODES, refused_message, unschedulable_message
 from rayrig_sim.kubernetes.scheduling.scores import best
@@ -102,6 +102,7 @@ class Scheduler:
         #: Selectors of the Services that have one.
         self._selectors: dict[tuple[str, str], Mapping[str, str]] = {}
         self._selecting = ServicesByLabel()
+        self._budgets = caches.of(POD_DISRUPTION_BUDGET)
         caches.of(SERVICE).on_change(self._on_service)
         caches.of(NODE).on_change(self._on_node)
         caches.of(POD).on_change(self._on_pod)
@@ -151,7 +152,8 @@ class Scheduler:
             node_names = {node.name for node in found.feasible}
             node = entry.nominated if entry.nominated in node_names else self._best(needs, found)
             return _Decision(node=node)
-        planned = plan_preemption(needs, self._cluster, found.rejections, entry.nominated)
+        around = Surroundings(self._object_of, list(self._budgets))
+        planned = plan_preemption(needs, self._cluster, found.rejections, around, entry.nominated)
         eviction = planned if isinstance(planned, Eviction) else None
         message = unschedulable_message(
             len(self._cluster), found.rejections.values(), "" if isinstance(planned, Eviction) else planned
@@ -291,9 +293,13 @@ class Scheduler:
             for victim in eviction.victims:
                 await self._evict(victim, entry, eviction.node)
 
+    def _object_of(self, needs: PodNeeds) -> JsonObject | None:
+        pod = self._caches.of(POD).get(needs.name, needs.namespace)
+        return pod if pod is not None and uid_of(pod) == needs.uid else None
+
     async def _evict(self, victim: PodNeeds, entry: QueuedPod, node: str) -> None:
-        pod = self._caches.of(POD).get(victim.name, victim.namespace)
-        if pod is None or uid_of(pod) != victim.uid or is_being_deleted(pod):
+        pod = self._object_of(victim)
+        if pod is None or is_being_deleted(pod):
             return
         message = f"{self.name}: preempting to accommodate a higher priority pod"
         try:
