@@ -103,7 +103,7 @@ def _form(value: Json) -> str:
 def compare_tracks(left: Tracks, right: Tracks) -> Iterator[Difference]:
     """What lasted on one side must have been on the other, too, in the same order, and both must end alike.
 
-    Of replicas by state count the most that were there at once, those that stop left out, and the end.
+    Of replicas by state count the most that were there at once for a while, those that stop left out, and the end.
     """
     for name in sorted({*left, *right}):
         if name in ("http", "apps", "proxies", "controller"):
@@ -142,7 +142,12 @@ def _is_within(part: Sequence[str], whole: Sequence[str]) -> bool:
 
 
 def _bounds(track: Sequence[Sequence[Any]]) -> str:
-    counts = [value for _, value in track if isinstance(value, dict)]
+    ends_s = [at_s for at_s, _ in track[1:]]
+    counts = [
+        value
+        for (at_s, value), end_s in zip(track, [*ends_s, float("inf")], strict=False)
+        if isinstance(value, dict) and end_s - at_s >= _SHORT_S
+    ]
     most = max((sum(count.values()) - count.get("STOPPING", 0) for count in counts), default=0)
     last = track[-1][1] if track else None
     return f"at most {most}, in the end {_form(last)}"

@@ -141,7 +141,6 @@ def deployment_infos(document: JsonObject, code: ApplicationCode) -> dict[str, D
         if name not in code.deployments:
             raise ValueError(f"Deployment '{name}' does not exist. Available: {list(code.deployments)}")
     prefix = document.get("route_prefix", "/")
-    check_route_prefix(prefix)
     version = code_version(document)
     app_env = document.get("runtime_env") or {}
     infos: dict[str, DeploymentInfo] = {}
@@ -158,6 +157,8 @@ def deployment_infos(document: JsonObject, code: ApplicationCode) -> dict[str, D
             route_prefix=prefix if is_ingress else None,
             is_ingress=is_ingress,
         )
+    # The last thing that is looked at.
+    check_route_prefix(prefix)
     return infos
 
 
@@ -263,17 +264,24 @@ def _actor(given: JsonObject, code: Mapping[str, Any], app_env: JsonObject) -> A
 
 
 def _check_placement(actor: ActorConfig) -> None:
+    _check_placement_group(actor)
     per_node = actor.max_replicas_per_node
-    if per_node is not None and not 1 <= per_node <= 100:
+    if per_node is None:
+        return
+    if not 1 <= per_node <= 100:
         raise ValueError(
             f"Invalid max_replicas_per_node {per_node}. Valid values are None or an integer in the range of [1, 100]."
         )
+    if actor.placement_group_bundles is not None:
+        raise ValueError("Setting max_replicas_per_node is not allowed when placement_group_bundles is provided.")
+
+
+def _check_placement_group(actor: ActorConfig) -> None:
     bundles, strategy = actor.placement_group_bundles, actor.placement_group_strategy
     if bundles is None:
-        if strategy is not None:
-            raise ValueError(
-                "If `placement_group_strategy` is provided, `placement_group_bundles` must also be provided."
-            )
+        for option in ("placement_group_strategy", "placement_group_bundle_label_selector"):
+            if getattr(actor, option) is not None:
+                raise ValueError(f"If `{option}` is provided, `placement_group_bundles` must also be provided.")
         return
     if strategy is not None and strategy not in _STRATEGIES:
         supported = "{" + ", ".join(repr(one) for one in _STRATEGIES) + "}"

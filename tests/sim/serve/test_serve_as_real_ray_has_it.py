@@ -29,3 +29,22 @@ def test_an_application_without_logging_has_that_of_the_instance(world: Any, app
     applications = world.serve.details()["applications"]
     shown = {name: each["deployed_app_config"].get("logging_config") for name, each in applications.items()}
     assert shown == {"a": {"log_level": "DEBUG"}, "own": {"encoding": "JSON"}}
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        ({"placement_group_strategy": "PACK", "max_replicas_per_node": 101}, "`placement_group_strategy` is provided"),
+        ({"placement_group_bundle_label_selector": [{}]}, "`placement_group_bundle_label_selector` is provided"),
+        ({"max_replicas_per_node": 101}, "Invalid max_replicas_per_node 101"),
+        ({}, "Invalid route_prefix '/a/'"),
+    ],
+)
+def test_the_placement_group_is_looked_at_first_and_the_route_last(
+    world: Any, app: Any, options: dict[str, Any], text: str
+) -> None:
+    world.put({**app(**options), "route_prefix": "/a/"})
+    world.run(20)
+    application = world.serve.details()["applications"]["a"]
+    assert application["status"] == "DEPLOY_FAILED"
+    assert text in application["message"]
