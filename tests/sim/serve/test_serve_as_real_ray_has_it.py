@@ -35,7 +35,6 @@ def test_an_application_without_logging_has_that_of_the_instance(world: Any, app
     ("options", "text"),
     [
         ({"placement_group_strategy": "PACK", "max_replicas_per_node": 101}, "`placement_group_strategy` is provided"),
-        ({"placement_group_bundle_label_selector": [{}]}, "`placement_group_bundle_label_selector` is provided"),
         ({"max_replicas_per_node": 101}, "Invalid max_replicas_per_node 101"),
         ({}, "Invalid route_prefix '/a/'"),
     ],
