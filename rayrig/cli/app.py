@@ -61,12 +61,29 @@ def run(
     progress: Annotated[bool, typer.Option(help="Show the run as it goes on.")] = True,
     trace: Annotated[Path | None, typer.Option(help="Write every event of the run to this file, a line each.")] = None,
     feature_gates: Annotated[str, typer.Option(help="The operator's, as Name=true,Other=false.")] = "",
+    real_ray: Annotated[
+        bool, typer.Option("--real-ray", help="Each RayCluster is a Ray that is started here; takes as long as it takes.")
+    ] = False,
+    app_dir: RealAppDir = None,
+    ray_python: RayPython = None,
 ) -> int:
-    """Run a scenario. Exit code 0: held; 1: broken; 2: could not run."""
+    """Run a scenario. Exit code 0: held; 1: broken; 2: could not run.
+
+    --app-dir and --ray-python are for --real-ray.
+    """
     from rayrig.cli.run import run_command
 
+    if real_ray:
+        from rayrig.cli.ray import real_ray_settings
+
     return run_command(
-        target, seed=seed, as_json=json, show_progress=progress, trace_file=trace, feature_gates=feature_gates
+        target,
+        seed=seed,
+        as_json=json,
+        show_progress=progress,
+        trace_file=trace,
+        feature_gates=feature_gates,
+        real_ray=real_ray_settings(ray_python, app_dir=app_dir) if real_ray else None,
     )
 
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from rayrig_backends.real_ray.local import RealRaySettings
+    from rayrig_backends.world import WorldFactory
     from rayrig_scenarios.language.scenario import Scenario
     from rayrig_scenarios.results import RunResult
 
@@ -19,8 +22,9 @@ def run_command(
     show_progress: bool,
     trace_file: Path | None,
     feature_gates: str = "",
+    real_ray: RealRaySettings | None = None,
 ) -> int:
-    """The exit code. Raises `InputError`."""
+    """The exit code. With `real_ray` each RayCluster is such a Ray. Raises `InputError`."""
     from rayrig.cli.last_run import LastRun, remember
     from rayrig_scenarios.language.load import load
 
@@ -28,11 +32,12 @@ def run_command(
     for warning in scenario.warnings:
         print(f"rayrig: {warning}", file=sys.stderr)
     _check_writable(trace_file)
-    result = perform(scenario, seed, show_progress=show_progress)
+    result = perform(scenario, seed, show_progress=show_progress, real_ray=real_ray)
     if trace_file is not None:
         with trace_file.open("w", encoding="utf-8") as out:
             out.writelines(event.line() + "\n" for event in result.trace)
-    remember(LastRun(target, result.seed, feature_gates))
+    if real_ray is None:
+        remember(LastRun(target, result.seed, feature_gates))
     try:
         _report(result, as_json=as_json)
     except BrokenPipeError:
@@ -43,17 +48,24 @@ def run_command(
     return result.exit_code
 
 
-def perform(scenario: Scenario, seed: int | None, *, show_progress: bool) -> RunResult:
+def perform(
+    scenario: Scenario, seed: int | None, *, show_progress: bool, real_ray: RealRaySettings | None = None
+) -> RunResult:
     """Run it, with a live display if there is a terminal for it."""
     from rayrig_scenarios.runner import run
 
+    factory: WorldFactory | None = None
+    if real_ray is not None:
+        from rayrig_backends.real_ray.world import RealRayWorld
+
+        factory = partial(RealRayWorld, settings=real_ray)
     if not (show_progress and sys.stderr.isatty()):
-        return run(scenario, seed=seed)
+        return run(scenario, seed=seed, world_factory=factory)
     from rayrig.report.console import error_console
     from rayrig.report.live import LiveProgress
 
     with LiveProgress(error_console(), scenario.name) as progress:
-        return run(scenario, seed=seed, progress=progress)
+        return run(scenario, seed=seed, progress=progress, world_factory=factory)
 
 
 def _report(result: RunResult, *, as_json: bool) -> None:
