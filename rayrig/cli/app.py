@@ -62,7 +62,7 @@ def run(
     trace: Annotated[Path | None, typer.Option(help="Write every event of the run to this file, a line each.")] = None,
     feature_gates: Annotated[str, typer.Option(help="The operator's, as Name=true,Other=false.")] = "",
     real_ray: Annotated[
-        bool, typer.Option("--real-ray", help="Each RayCluster is a Ray that is started here; takes as long as it takes.")
+        bool, typer.Option("--real-ray", help="Each RayCluster is a Ray that is started here, on the clock.")
     ] = False,
     app_dir: RealAppDir = None,
     ray_python: RayPython = None,
