@@ -339,7 +339,7 @@ class MemoryWorld:
         kernel = self.kernel
         changes = changes_of(self.api.state.store, kernel.start_unix_ns)
         probes = {uid: runs for machine in self.machines.values() for uid, runs in machine.kubelet.all_probes().items()}
-        return Record(kernel.start_unix_ns, kernel.monotonic_ns(), changes, probes)
+        return Record(kernel.start_unix_ns, kernel.monotonic_ns(), changes, probes, self.scripts)
 
 
 def _registry(spec: WorldSpec) -> Registry:

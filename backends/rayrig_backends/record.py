@@ -12,12 +12,21 @@ from typing import NamedTuple
 
 from rayrig_core.objects import JsonObject
 from rayrig_core.ports import WatchType
-from rayrig_core.resource_types import CORE_EVENT, NODE, POD, RAY_CLUSTER, RAY_SERVICE, ResourceType
+from rayrig_core.resource_types import (
+    CORE_EVENT,
+    NODE,
+    PERSISTENT_VOLUME_CLAIM,
+    POD,
+    RAY_CLUSTER,
+    RAY_SERVICE,
+    ResourceType,
+)
 from rayrig_fakes.kubernetes.storage.store import Store
 from rayrig_sim.kubernetes.kubelet.probe_history import ProbeRun
+from rayrig_sim.kubernetes.kubelet.script_rules import ScriptRules
 
 #: Kinds whose history says why a pod is as it is.
-RECORDED: tuple[ResourceType, ...] = (POD, NODE, CORE_EVENT, RAY_SERVICE, RAY_CLUSTER)
+RECORDED: tuple[ResourceType, ...] = (POD, NODE, CORE_EVENT, PERSISTENT_VOLUME_CLAIM, RAY_SERVICE, RAY_CLUSTER)
 
 
 class ObjectChange(NamedTuple):
@@ -33,12 +42,13 @@ class ObjectChange(NamedTuple):
 @dataclass(frozen=True, slots=True)
 class Record:
     """Up to `end_ns`, nanoseconds since the run began at `origin_unix_ns`. `changes` are by plural and in order, `probes` by the
-    uid of the pod."""
+    uid of the pod; `scripts` are those of its containers."""
 
     origin_unix_ns: int
     end_ns: int
     changes: Mapping[str, Sequence[ObjectChange]] = field(repr=False)
     probes: Mapping[str, Sequence[ProbeRun]] = field(repr=False)
+    scripts: ScriptRules = field(default_factory=ScriptRules, repr=False)
 
 
 def changes_of(store: Store, origin_unix_ns: int) -> dict[str, list[ObjectChange]]:

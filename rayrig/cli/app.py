@@ -24,8 +24,12 @@ UsageError: type[Exception] = typer.BadParameter.__bases__[0]
 Target = Annotated[
     str,
     typer.Argument(
-        help="A bundled scenario (see `rayrig list`), a scenario file, or a manifest of a RayService or RayCluster."
+        help="A bundled scenario (see `rayrig list`), a scenario file, or a manifest: of a RayService, a RayCluster or workloads."
     ),
+]
+
+Script = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="What containers answer and do (docs/scripted-containers.md).")
 ]
 
 # Where a command has a real Ray.
@@ -61,6 +65,7 @@ def run(
     progress: Annotated[bool, typer.Option(help="Show the run as it goes on.")] = True,
     trace: Annotated[Path | None, typer.Option(help="Write every event of the run to this file, a line each.")] = None,
     feature_gates: Annotated[str, typer.Option(help="The operator's, as Name=true,Other=false.")] = "",
+    script: Script = None,
     real_ray: Annotated[
         bool, typer.Option("--real-ray", help="Each RayCluster is a Ray that is started here, on the clock.")
     ] = False,
@@ -83,6 +88,7 @@ def run(
         show_progress=progress,
         trace_file=trace,
         feature_gates=feature_gates,
+        script=script,
         real_ray=real_ray_settings(ray_python, app_dir=app_dir) if real_ray else None,
     )
 
@@ -103,6 +109,7 @@ def why(
     ] = "",
     seed: Annotated[int | None, typer.Option(help="Of the run; the scenario's own when left out.", min=0)] = None,
     feature_gates: Annotated[str, typer.Option(help="The operator's, as they were in the run.")] = "",
+    script: Script = None,
     server: Annotated[str, typer.Option(metavar="URL", help="Instead of a run: a cluster's API server.")] = "",
     kubeconfig: Kubeconfig = None,
     context: KubeContext = "",
@@ -121,7 +128,7 @@ def why(
 
     return why_command(
         pod,
-        RunOptions(scenario, seed, feature_gates, at),
+        RunOptions(scenario, seed, feature_gates, at, script),
         Reach(server, kubeconfig, context, token, certificate_authority, insecure_skip_tls_verify),
         namespace,
         as_json=json,
@@ -293,9 +300,7 @@ def nodes(
     token: Token = "",
     certificate_authority: CertificateAuthority = None,
     insecure_skip_tls_verify: SkipTlsVerify = False,
-    script: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="What containers answer and do (docs/scripted-containers.md).")
-    ] = None,
+    script: Script = None,
     name: Annotated[str, typer.Option(help="What the nodes' names begin with.")] = "node",
     seed: Annotated[int, typer.Option(help="From which jitter is drawn.", min=0)] = 0,
 ) -> int:

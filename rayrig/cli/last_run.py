@@ -5,17 +5,18 @@ from __future__ import annotations
 import json
 import os
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 
 @dataclass(frozen=True, slots=True)
 class LastRun:
-    """What `rayrig run` was given. `target` is a scenario's name, or a path that holds from anywhere."""
+    """What `rayrig run` was given. `target` is a scenario's name, or a path that holds from anywhere, as `script` is."""
 
     target: str
     seed: int
     feature_gates: str = ""
+    script: str = ""
 
 
 def _file() -> Path:
@@ -25,14 +26,17 @@ def _file() -> Path:
 
 def remember(run: LastRun) -> None:
     """Nothing happens where that cannot be written: it is a convenience."""
-    target = Path(run.target)
-    known = LastRun(str(target.resolve()) if target.is_file() else run.target, run.seed, run.feature_gates)
+    known = replace(run, target=_from_anywhere(run.target), script=_from_anywhere(run.script))
     with suppress(OSError, RuntimeError):
         file = _file()
         file.parent.mkdir(parents=True, exist_ok=True)
         fresh = file.with_name(f"{file.name}.{os.getpid()}")
         fresh.write_text(json.dumps(asdict(known)), encoding="utf-8")
         fresh.replace(file)
+
+
+def _from_anywhere(given: str) -> str:
+    return str(Path(given).resolve()) if Path(given).is_file() else given
 
 
 def recall() -> LastRun | None:

@@ -22,13 +22,14 @@ def run_command(
     show_progress: bool,
     trace_file: Path | None,
     feature_gates: str = "",
+    script: Path | None = None,
     real_ray: RealRaySettings | None = None,
 ) -> int:
     """The exit code. With `real_ray` each RayCluster is such a Ray. Raises `InputError`."""
     from rayrig.cli.last_run import LastRun, remember
     from rayrig_scenarios.language.load import load
 
-    scenario = load(target).with_gates(feature_gates)
+    scenario = load(target, script=script).with_gates(feature_gates)
     for warning in scenario.warnings:
         print(f"rayrig: {warning}", file=sys.stderr)
     _check_writable(trace_file)
@@ -37,7 +38,7 @@ def run_command(
         with trace_file.open("w", encoding="utf-8") as out:
             out.writelines(event.line() + "\n" for event in result.trace)
     if real_ray is None:
-        remember(LastRun(target, result.seed, feature_gates))
+        remember(LastRun(target, result.seed, feature_gates, str(script or "")))
     try:
         _report(result, as_json=as_json)
     except BrokenPipeError:

@@ -6,6 +6,7 @@ import json
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rayrig.cli.reach import Reach
@@ -26,6 +27,7 @@ class RunOptions:
     seed: int | None
     feature_gates: str
     at: str
+    script: Path | None = None
 
 
 def why_command(pod: str, options: RunOptions, reach: Reach, namespace: str, *, as_json: bool) -> int:
@@ -56,7 +58,8 @@ def _repeated(options: RunOptions) -> RunResult:
     chosen = recall() if not options.scenario else LastRun(options.scenario, -1, options.feature_gates)
     if chosen is None:
         raise InputError("which run?", remedy="give --scenario NAME or FILE, or --server or --kubeconfig for a cluster")
-    scenario = load(chosen.target).with_gates(options.feature_gates or chosen.feature_gates)
+    script = options.script or (Path(chosen.script) if chosen.script else None)
+    scenario = load(chosen.target, script=script).with_gates(options.feature_gates or chosen.feature_gates)
     given = options.seed if options.seed is not None else chosen.seed
     seed = None if given < 0 else given
     if not options.scenario:
@@ -70,7 +73,12 @@ def _repeated(options: RunOptions) -> RunResult:
 
 
 def _of_cluster(pod: str, options: RunOptions, reach: Reach, namespace: str, *, as_json: bool) -> int:
-    for name, given in (("--scenario", options.scenario), ("--at", options.at), ("--seed", options.seed)):
+    for name, given in (
+        ("--scenario", options.scenario),
+        ("--at", options.at),
+        ("--seed", options.seed),
+        ("--script", options.script),
+    ):
         if given not in ("", None):
             raise InputError(
                 "a run is meant, but a cluster is asked", where=name, remedy=f"leave it out: {_NO_HISTORY}"

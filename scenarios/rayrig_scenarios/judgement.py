@@ -29,11 +29,13 @@ from rayrig_scenarios.language.conditions import (
     PodsOf,
     RequestsOf,
     ServiceRef,
+    WorkloadRef,
 )
 from rayrig_scenarios.language.paths import lookup, shown
 from rayrig_scenarios.language.units import Bound
 from rayrig_scenarios.observations import Observations, active_cluster, pending_cluster
 from rayrig_scenarios.resource_kinds import KINDS
+from rayrig_scenarios.rollouts import rollout_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +82,7 @@ def describe(condition: Condition) -> str:
         case ClusterRef():
             return f"RayCluster {value.cluster} ready".replace("  ", " ")
         case ObjectRef():
-            return f"{value.kind}/{value.name} gone"
+            return f"{value.kind}/{value.name} {words}"
         case ConditionOf():
             return f"{value.kind}/{value.name} {value.type}={value.status}"
         case FieldOf():
@@ -310,6 +312,25 @@ def _endpoints(wanted: EndpointsOf, seen: Observations) -> Finding:
     return Finding(finding.holds, finding.detail or f"{wanted.without} is not among {len(there)}")
 
 
+def _rolled_out(wanted: WorkloadRef, seen: Observations) -> Finding:
+    workload = seen.object(KINDS[wanted.kind], wanted.name, wanted.namespace)
+    if workload is None:
+        return _missing(wanted.kind, wanted.name)
+    is_all_there, detail = rollout_of(workload)
+    if is_all_there:
+        return Finding(True, detail)
+    if wanted.kind == "Pod":
+        pods = [workload]
+    else:
+        selector = (workload["spec"].get("selector") or {}).get("matchLabels")
+        pods = seen.pods(wanted.namespace, labels=selector) if selector else []
+    for pod in pods:
+        reason = seen.world.why_unready(pod)
+        if reason:
+            return Finding(False, f"{detail}; {name_of(pod)}: {reason}")
+    return Finding(False, detail)
+
+
 # Pods
 
 
@@ -453,6 +474,7 @@ _JUDGES: dict[str, Callable[[Any, Observations], Finding]] = {
     "upgrade_complete": _upgrade_complete,
     "old_cluster_gone": _old_cluster_gone,
     "cluster_ready": _cluster_ready,
+    "rolled_out": _rolled_out,
     "gone": _gone,
     "condition": _condition,
     "field": _field,

@@ -363,7 +363,8 @@ class Performance:
             verdicts.append(Verdict.UNKNOWN)
         unready = []
         for pod in world.objects(POD):
-            if not has_condition(pod, "Ready"):
+            is_done = (pod.get("status") or {}).get("phase") == "Succeeded"
+            if not (has_condition(pod, "Ready") or is_done):
                 namespace, name = key_of(pod)
                 unready.append(UnreadyPod(name, namespace, world.why_unready(pod)))
         kept = (*FINAL_KINDS, *(resource for resource in _WORKLOADS if world.objects(resource)))

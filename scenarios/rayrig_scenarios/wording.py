@@ -20,6 +20,11 @@ _NOUNS = {
     "rayservices": "RayService",
     "rayclusters": "RayCluster",
     "traffic": "traffic",
+    "deployments": "Deployment",
+    "replicasets": "ReplicaSet",
+    "statefulsets": "StatefulSet",
+    "daemonsets": "DaemonSet",
+    "jobs": "Job",
 }
 
 

@@ -110,12 +110,12 @@ def refused(rayrig_cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
             "test.yaml:",
         ),
         (
-            "apiVersion: v1\nkind: Pod\nmetadata: {name: a}\n",
-            "test.yaml:1: there is no RayService and no RayCluster in this manifest",
+            "apiVersion: v1\nkind: Secret\nmetadata: {name: a}\n",
+            "test.yaml:1: there is no RayService, no RayCluster and no workload",
         ),
         (
             "apiVersion: v1\nkind: List\nitems: []\n",
-            "test.yaml: there is no RayService and no RayCluster in this manifest",
+            "test.yaml: there is no RayService, no RayCluster and no workload",
         ),
         ("apiVersion: v1\nkind: List\nitems: 3\n", "test.yaml:3 items: this is the number 3 (give a list of objects)"),
         # Faults

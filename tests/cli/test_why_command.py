@@ -147,7 +147,10 @@ def test_json(rayrig_cli: Cli, file: Path) -> None:
     done = rayrig_cli("why", "web", "--scenario", file, "--at", "3s", "--json")
     value = json.loads(done.out)
     assert (value["pod"], value["ready"], value["at"]) == ("web", False, 3.0)
-    assert [link["text"] for link in value["chain"]] == ["the readiness probe of main fails"]
+    assert [link["text"] for link in value["chain"]] == [
+        "the readiness probe of main fails",
+        "its script says so: :8080/ready is answered 503:no from its start, 200:ok when it is 5 s old",
+    ]
     assert [one["pod"] for one in json.loads(rayrig_cli("why", "--scenario", file, "--json").out)] == ["web"]
 
 

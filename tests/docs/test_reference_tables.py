@@ -58,7 +58,7 @@ def names(*models: type[Model]) -> list[str]:
         ("request", names(steps.Request) + names(steps.ExpectedAnswer)),
         ("Conditions", [*names(conditions.Condition), "digest", "name"]),
         ("ready, upgrade-started, upgrade-complete, old-cluster-gone", names(conditions.ServiceRef)),
-        ("gone", names(conditions.ObjectRef)),
+        ("rolled-out, gone", names(conditions.ObjectRef)),
         ("condition", names(conditions.ConditionOf)),
         ("field", names(conditions.FieldOf)),
         (

@@ -312,9 +312,9 @@ def test_two_rayservices_of_one_name_are_refused(tmp_path: Path) -> None:
         load(tmp_path / "stand.yaml")
 
 
-def test_a_manifest_without_ray_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "pod.yaml").write_text("apiVersion: v1\nkind: Pod\nmetadata: {name: a}\n")
-    with pytest.raises(InputError, match="there is no RayService and no RayCluster in this manifest"):
+def test_a_manifest_of_nothing_that_runs_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "pod.yaml").write_text("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\n")
+    with pytest.raises(InputError, match="there is no RayService, no RayCluster and no workload"):
         load(tmp_path / "pod.yaml")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from rayrig_backends.world import FATES
 from rayrig_core.remedies import closest
@@ -13,6 +13,7 @@ from rayrig_scenarios.language.model import Model, OneOf
 from rayrig_scenarios.language.paths import Path, parse_path
 from rayrig_scenarios.language.units import DurationBound, NumberBound, bad, parse_bound
 from rayrig_scenarios.resource_kinds import KINDS
+from rayrig_scenarios.rollouts import WORKLOADS
 
 
 def _known_kind(value: Any) -> Any:
@@ -68,6 +69,17 @@ class ObjectRef(Model):
             if not slash or not name:
                 raise bad(f'"{value}" names no object', 'write Kind/name, such as "RayService/fruit-stand"')
             return {"kind": kind, "name": name}
+        return value
+
+
+class WorkloadRef(ObjectRef):
+    """An object that has pods."""
+
+    @field_validator("kind")
+    @classmethod
+    def _has_pods(cls, value: str) -> str:
+        if value not in WORKLOADS:
+            raise bad(f"a {value} has no pods of its own", "one of: " + ", ".join(WORKLOADS))
         return value
 
 
@@ -311,6 +323,7 @@ class Condition(OneOf):
     upgrade_complete: ServiceRef | None = None
     old_cluster_gone: ServiceRef | None = None
     cluster_ready: ClusterRef | None = None
+    rolled_out: WorkloadRef | None = None
     gone: ObjectRef | None = None
     condition: ConditionOf | None = None
     field: FieldOf | None = None

@@ -1,9 +1,10 @@
 """A manifest as a scenario. A RayService: deploy it, send light traffic, change the cluster's configuration, watch the upgrade. A
-RayCluster: deploy it and wait until it is ready."""
+RayCluster: deploy it and wait until it is ready. Plain workloads: deploy them, wait until they are ready, roll each once."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,14 @@ from rayrig_scenarios.language.ray_cluster_manifests import (
 from rayrig_scenarios.language.references import missing_namespaces, missing_references
 from rayrig_scenarios.language.scenario import Scenario, fingerprint
 from rayrig_scenarios.language.scenario_file import parse_scenario
+from rayrig_scenarios.language.workload_manifests import (
+    rollout_expectations,
+    rollout_steps,
+    silent_remarks,
+    workloads_of,
+)
 from rayrig_scenarios.language.world_values import traffic_spec
+from rayrig_sim.kubernetes.kubelet.script_rules import ScriptRule
 
 #: An annotation on the head's pod template changes the configuration's hash and nothing else.
 HARMLESS_CHANGE = 'spec.rayClusterConfig.headGroupSpec.template.metadata.annotations."rayrig.dev/upgrade"'
@@ -40,32 +48,38 @@ def scenario_from_manifest(path: Path | str) -> Scenario:
     return scenario_of_objects(manifest_file(path), reference=str(path))
 
 
-def scenario_of_objects(objects: list[WrittenObject], *, reference: str, text: str = "") -> Scenario:
-    """The scenario for manifests that hold a RayService, a RayCluster or an Ingress to one. Raises `InputError`."""
+def scenario_of_objects(
+    objects: list[WrittenObject], *, reference: str, text: str = "", scripts: Sequence[ScriptRule] = ()
+) -> Scenario:
+    """The scenario for manifests that hold a RayService, a RayCluster, an Ingress to one, or workloads, whose containers may play
+    scripts. Raises `InputError`."""
     services = [written for written in objects if written.kind == "RayService"]
     clusters = [written for written in objects if written.kind == "RayCluster"]
     ingresses = [written for written in objects if written.kind == "Ingress"]
-    if not (services or clusters or ingresses):
+    workloads = [] if services or clusters else workloads_of(objects)
+    if not (services or clusters or ingresses or workloads):
         raise InputError(
-            "there is no RayService and no RayCluster in this manifest",
+            "there is no RayService, no RayCluster and no workload in this manifest",
             where=objects[0].where() if objects else reference,
-            remedy="name a manifest that holds one, or a scenario with steps",
+            remedy="name a manifest that holds one (a Deployment, a Pod ...), or a scenario with steps",
         )
     # An upgrade is tried out with what the cluster is taken to have; whether a RayCluster comes up is asked of the file as it is.
     stand_ins = missing_namespaces(objects) + (missing_references(objects) if services else [])
     traffic = [source for service in services for source in _traffic(service)]
-    names = ", ".join(written.name for written in services or clusters or ingresses)
+    names = ", ".join(written.name for written in services or clusters or workloads or ingresses)
     steps, expect = _upgrades_of(services, traffic) if services else ([], [])
+    if workloads:
+        steps, expect = rollout_steps(workloads), rollout_expectations(objects)
     waits = [{"wait": {"for": {"ready": _ref(service)}, "timeout": "30m"}} for service in services]
     waits += [ready_step(cluster) for cluster in clusters]
-    if not services:
+    if not (services or workloads):
         steps.append({"name": "it stays so", "sleep": "20s"})
     data: JsonObject = {
         "name": f"upgrade of {names}" if services else f"deployment of {names}",
         "description": (
             f"Deploys {names}, then changes rayClusterConfig and watches the upgrade under light traffic."
             if services
-            else f"Deploys {names} and waits until all of it is ready."
+            else f"Deploys {names}, waits until all of it is ready{', then rolls it once' if workloads else ''}."
         ),
         "duration": "3h",
         "traffic": traffic,
@@ -92,6 +106,7 @@ def scenario_of_objects(objects: list[WrittenObject], *, reference: str, text: s
             *remarks(objects),
             *(f"{o.kind} {o.name} is not in {reference}: a stand-in takes its place" for o in stand_ins),
             *(() if services else missing_remarks(objects, reference)),
+            *silent_remarks(workloads, scripts),
         ),
     )
 

@@ -6,7 +6,8 @@ All that can be wrong with the input is found here, before a run begins, as an `
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 
@@ -31,9 +32,11 @@ from rayrig_scenarios.language.node_sizing import nodes_for
 from rayrig_scenarios.language.remembered import check_remembered
 from rayrig_scenarios.language.scenario import Scenario, fingerprint
 from rayrig_scenarios.language.scenario_file import Application, parse_scenario
+from rayrig_scenarios.language.script_files import script_file
 from rayrig_scenarios.language.steps import Apply, Manifest
 from rayrig_scenarios.language.world_values import node_spec, traffic_spec
 from rayrig_sim.calibration import Calibration
+from rayrig_sim.kubernetes.kubelet.script_rules import ScriptRule
 
 #: Sub-folders of the library, whose scenarios are called `GROUP/NAME`, and what they hold.
 GROUPS: Mapping[str, str] = {"e2e": "what KubeRay's own end-to-end tests of RayServices check"}
@@ -48,17 +51,25 @@ def bundled_scenarios(group: str = "") -> list[str]:
     return [f"{group}/{name}" for name in names] if group else names
 
 
-def load(reference: str | Path) -> Scenario:
+def load(reference: str | Path, *, script: Path | None = None) -> Scenario:
     """The scenario of that name or path. A file that holds a RayService manifest becomes a scenario that upgrades it.
 
-    Raises `InputError` with place and remedy.
+    `script` is a file of scripts for its containers, which stand before the scenario's own. Raises `InputError` with place and
+    remedy.
     """
+    scripts = () if script is None else script_file(script)
+    scenario = _load(reference, scripts)
+    return scenario if script is None else replace(scenario, given_script=str(script), given_scripts=scripts)
+
+
+def _load(reference: str | Path, scripts: Sequence[ScriptRule]) -> Scenario:
     text = str(reference)
     group, slash, name = text.partition("/")
     is_name = "/" not in (name if slash and group in GROUPS else text) and not text.endswith((".yaml", ".yml"))
     if isinstance(reference, str) and is_name and not Path(text).is_file():
         return _load_bundled(text)
-    return load_file(Path(text), reference=text)
+    path = Path(text)
+    return load_text(read_text(path), text, reference=text, folder=path.parent, scripts=scripts)
 
 
 def _load_bundled(name: str) -> Scenario:
@@ -79,13 +90,16 @@ def load_file(path: Path, *, reference: str = "") -> Scenario:
     return load_text(read_text(path), str(path), reference=reference or str(path), folder=path.parent)
 
 
-def load_text(text: str, shown: str, *, reference: str = "", folder: Path | None = None) -> Scenario:
-    """The scenario in a text; `shown` is what errors call it, relative paths begin at `folder`. Raises `InputError`."""
+def load_text(
+    text: str, shown: str, *, reference: str = "", folder: Path | None = None, scripts: Sequence[ScriptRule] = ()
+) -> Scenario:
+    """The scenario in a text; `shown` is what errors call it, relative paths begin at `folder`, `scripts` are those that the
+    containers of a manifest will have. Raises `InputError`."""
     documents = parse_documents(text, shown)
     if not documents:
         raise InputError("the file is empty", where=shown, remedy="write a scenario or a RayService manifest into it")
     if any(isinstance(d.data, dict) and "kind" in d.data and "steps" not in d.data for d in documents):
-        return scenario_of_objects(objects_of(documents), reference=reference or shown, text=text)
+        return scenario_of_objects(objects_of(documents), reference=reference or shown, text=text, scripts=scripts)
     if len(documents) > 1:
         raise InputError(
             "a second document begins here", where=documents[1].where(), remedy="one scenario per file; remove the ---"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from hashlib import blake2b
+from shlex import quote
 
 from rayrig_backends.world import ApplicationSpec, NodeSpec, TrafficSpec, WorldSpec
 from rayrig_controllers.releases import KUBERAY_1_1
@@ -15,6 +16,7 @@ from rayrig_scenarios.language.documents import Document
 from rayrig_scenarios.language.manifests import WrittenObject
 from rayrig_scenarios.language.scenario_file import ScenarioFile
 from rayrig_sim.calibration import Calibration
+from rayrig_sim.kubernetes.kubelet.script_rules import ScriptRule
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +40,9 @@ class Scenario:
     warnings: tuple[str, ...] = ()
     #: Gates of the operator as they were given beside the file, in the operator's words; they hold over those of the file.
     given_gates: str = ""
+    #: A file of scripts that was given beside the scenario, and what it says; they stand before those of the scenario.
+    given_script: str = ""
+    given_scripts: tuple[ScriptRule, ...] = ()
 
     @property
     def name(self) -> str:
@@ -63,7 +68,7 @@ class Scenario:
             profile=self.file.kuberay,
             calibration=self.calibration,
             applications=self.applications,
-            scripts=tuple(script_rule(written) for written in self.file.containers),
+            scripts=(*self.given_scripts, *map(script_rule, self.file.containers)),
             gates=self.gates,
         )
 
@@ -83,9 +88,10 @@ class Scenario:
 
     def replay_line(self, seed: int) -> str:
         """The command that repeats the run."""
-        reference = self.reference if not any(c.isspace() for c in self.reference) else f"'{self.reference}'"
+        reference = quote(self.reference)
+        script = f" --script {quote(self.given_script)}" if self.given_script else ""
         gates = f" --feature-gates {self.given_gates}" if self.given_gates else ""
-        return f"rayrig run {reference}{gates} --seed {seed}"
+        return f"rayrig run {reference}{script}{gates} --seed {seed}"
 
     def with_reference(self, reference: str) -> Scenario:
         return replace(self, reference=reference)

@@ -9,6 +9,12 @@ from rayrig_scenarios.why.causes import causes_of, fault_before, subjects_of, wi
 from rayrig_scenarios.why.chain import Link
 from rayrig_scenarios.why.evidence import Evidence, SeenEvent, key_text, time_of
 from rayrig_scenarios.why.probing import told_runs
+from rayrig_scenarios.why.scripts import (
+    why_script_delays_image,
+    why_script_ends_it,
+    why_script_fails_probe,
+    why_script_fails_sandbox,
+)
 from rayrig_scenarios.why.stages import IMAGE_REASONS, is_init_container, spec_of_container, status_of_container
 from rayrig_scenarios.wording import one_line, subject_text
 from rayrig_sim.kubernetes.kubelet.probes import ProbeKind
@@ -50,7 +56,7 @@ def why_image_is_missing(pod: JsonObject, container: str, evidence: Evidence, si
     ]
     if faults and told:
         links += with_causes(evidence, faults[-1])
-    return links
+    return links if links[1:] else [*links, *why_script_delays_image(pod, container, evidence)]
 
 
 def why_not_started(pod: JsonObject, container: str, evidence: Evidence, since_ns: int | None) -> list[Link]:
@@ -61,23 +67,26 @@ def why_not_started(pod: JsonObject, container: str, evidence: Evidence, since_n
     if reason in IMAGE_REASONS:
         return why_image_is_missing(pod, container, evidence, since_ns)
     if reason not in ("ContainerCreating", "PodInitializing", ""):
-        return [Link(f"{name} cannot be started: {reason}", since_ns, (message,) if message else ())]
+        refused = Link(f"{name} cannot be started: {reason}", since_ns, (message,) if message else ())
+        return [refused, *why_script_ends_it(pod, container, evidence)]
     sandbox = evidence.events(pod, "FailedCreatePodSandBox", "FailedMount")
     if sandbox and not evidence.events(pod, "Pulling", "Pulled"):
         last = sandbox[-1]
         tries = (one_line(last.message), f"tried {_count(last.times)}, last at {evidence.tell(last.last_ns)}")
-        return [Link("the sandbox of the pod cannot be made", last.first_ns, tries)]
+        failed = Link("the sandbox of the pod cannot be made", last.first_ns, tries)
+        return [failed, *why_script_fails_sandbox(pod, evidence)]
     hooks = [e for e in evidence.events(pod, "Started") if e.container == container]
     if hooks and ((spec_of_container(pod, container).get("lifecycle") or {}).get("postStart")):
         return [Link(f"the postStart hook of {name} has not ended yet", hooks[-1].last_ns)]
     pulling = _pull_under_way(pod, container, evidence)
     if pulling is not None:
-        return _why_pull_lasts(pod, name, _quoted(pulling.message), pulling.last_ns, evidence)
+        return _why_pull_lasts(pod, container, _quoted(pulling.message), pulling.last_ns, evidence)
     return [Link(f"{name} is being created", since_ns)]
 
 
-def _why_pull_lasts(pod: JsonObject, name: str, image: str, asked_ns: int, evidence: Evidence) -> list[Link]:
+def _why_pull_lasts(pod: JsonObject, container: str, image: str, asked_ns: int, evidence: Evidence) -> list[Link]:
     """It is under way, or waits for its turn: a node pulls one image at a time."""
+    name = noun(pod, container)
     under_way = Link(f"image {image} of {name} is being pulled", asked_ns)
     node = pod["spec"].get("nodeName")
     now_pulling: dict[str, TraceEvent] = {}
@@ -88,7 +97,7 @@ def _why_pull_lasts(pod: JsonObject, name: str, image: str, asked_ns: int, evide
             else:
                 now_pulling.pop(event.subject, None)
     if f"pods/{key_text(pod)}" in now_pulling or not now_pulling:
-        return [under_way]
+        return [under_way, *why_script_delays_image(pod, container, evidence)]
     first = min(now_pulling.values(), key=lambda event: event.seq)
     return [
         Link(
@@ -150,7 +159,8 @@ def why_it_ended(pod: JsonObject, container: str, evidence: Evidence) -> list[Li
     started_ns = time_of(ended.get("startedAt"))
     began_ns = 0 if started_ns is None else started_ns - evidence.clock.origin_unix_ns
     killer = _killer(pod, container, evidence, began_ns, ended_ns)
-    return [*links, *(killer or (causes_of(evidence, last.seq) if last is not None else []))]
+    behind = killer or (causes_of(evidence, last.seq) if last is not None else [])
+    return [*links, *(behind or why_script_ends_it(pod, container, evidence))]
 
 
 def _back_off(pod: JsonObject, container: str, state: JsonObject, evidence: Evidence) -> list[str]:
@@ -171,7 +181,8 @@ def _killer(pod: JsonObject, container: str, evidence: Evidence, began_ns: int, 
                 if f"failed {kind.word.lower()} probe" in event.message:
                     runs = [run for run in evidence.probes(pod, container, kind) if run.first_ns <= event.last_ns]
                     text = f"its {kind.word.lower()} probe failed, so the kubelet killed it"
-                    return [Link(text, event.last_ns, tuple(told_runs(runs, evidence)))]
+                    killed = Link(text, event.last_ns, tuple(told_runs(runs, evidence)))
+                    return [killed, *(why_script_fails_probe(pod, container, kind, runs[-1], evidence) if runs else [])]
     return fault_before(evidence, ended_ns, *subjects_of(pod))
 
 

@@ -10,6 +10,7 @@ from rayrig_scenarios.why.causes import as_link, causes_of, with_causes
 from rayrig_scenarios.why.chain import Link
 from rayrig_scenarios.why.evidence import Evidence, key_text, time_of
 from rayrig_scenarios.why.nodes import is_looked_after, why_node_is_not_ready
+from rayrig_scenarios.why.scripts import why_script_ends_it
 from rayrig_scenarios.wording import one_line
 
 #: Reasons of the condition DisruptionTarget, in words.
@@ -261,21 +262,25 @@ def why_ended(pod: JsonObject, evidence: Evidence) -> list[Link]:
     since_ns = evidence.since(
         evidence.versions(key_text(pod)), lambda obj: (obj.get("status") or {}).get("phase") == phase
     )
-    ends = []
+    ends, scripted = [], []
     for container in (*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ())):
         ended = (container.get("state") or {}).get("terminated")
         if ended is not None:
             words = f": {one_line(ended['message'])}" if ended.get("message") else ""
             ends.append(f"{container['name']} ended with code {ended.get('exitCode')} ({ended.get('reason')}){words}")
+            if ended.get("exitCode"):
+                scripted += why_script_ends_it(pod, container["name"], evidence)
     policy = pod["spec"].get("restartPolicy", "Always")
     if reason:
         details = (one_line(status.get("message")),) if status.get("message") else ()
+        if reason == "DeadlineExceeded":
+            details = (*details, f"activeDeadlineSeconds is {pod['spec'].get('activeDeadlineSeconds')}")
         links = [
             Link(f"it has {'failed' if phase == 'Failed' else 'succeeded'}: {reason}", since_ns, (*details, *ends))
         ]
     else:
         text = "it has failed: a container ended with an error" if phase == "Failed" else "it has succeeded: it is done"
-        links = [Link(f"{text}, and restartPolicy is {policy}", since_ns, tuple(ends))]
+        links = [Link(f"{text}, and restartPolicy is {policy}", since_ns, tuple(ends)), *scripted]
     disrupted = condition_of(pod, "DisruptionTarget")
     if disrupted is not None and disrupted.get("status") == "True":
         links.append(Link(_DISRUPTIONS.get(str(disrupted.get("reason")), str(disrupted.get("reason")))))

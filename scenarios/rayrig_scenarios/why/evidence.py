@@ -14,8 +14,11 @@ from rayrig_core.trace import Kind, Trace, TraceEvent
 from rayrig_scenarios.why.chain import Clock
 from rayrig_scenarios.why.ray_picture import RayPicture
 from rayrig_scenarios.why.stages import ENDED_PHASES
+from rayrig_sim.kubernetes.kubelet.container_scripts import Script
 from rayrig_sim.kubernetes.kubelet.probe_history import ProbeRun
 from rayrig_sim.kubernetes.kubelet.probes import ProbeKind, Verdict
+from rayrig_sim.kubernetes.kubelet.script_rules import ScriptRules
+from rayrig_sim.kubernetes.kubelet.scripted_containers import annotated_script
 from rayrig_sim.kubernetes.scheduling.cluster import ClusterState
 from rayrig_sim.kubernetes.scheduling.needs import pod_needs
 
@@ -32,7 +35,7 @@ class Version(NamedTuple):
 
 
 class SeenEvent(NamedTuple):
-    """A Kubernetes Event about a pod. `container` is the one it is about, or empty."""
+    """A Kubernetes Event about a pod or a claim. `container` is the one it is about, or empty."""
 
     first_ns: int
     last_ns: int
@@ -48,7 +51,7 @@ Histories = Mapping[str, Mapping[str, Sequence[Version]]]
 
 class Evidence:
     """Everything up to `at_ns`. `histories` are by plural and `namespace/name`, oldest first; without a trace `probes` are told by
-    Events."""
+    Events, and of `scripts` only those are known that pods carry."""
 
     def __init__(
         self,
@@ -57,12 +60,14 @@ class Evidence:
         clock: Clock,
         probes: Mapping[str, Sequence[ProbeRun]] | None = None,
         trace: Trace | None = None,
+        scripts: ScriptRules | None = None,
     ) -> None:
         self.at_ns = at_ns
         self.clock = clock
         self.trace = trace
         self._histories = histories
         self._probes = probes
+        self._scripts = scripts
         self._pictures: dict[tuple[str, str], RayPicture] = {}
 
     def tell(self, t_ns: int) -> str:
@@ -85,6 +90,11 @@ class Evidence:
     @cached_property
     def ray_services(self) -> list[JsonObject]:
         return self._present("rayservices")
+
+    def claim(self, name: str, namespace: str) -> JsonObject | None:
+        """A PersistentVolumeClaim."""
+        versions = (self._histories.get("persistentvolumeclaims") or {}).get(f"{namespace}/{name}")
+        return None if not versions or versions[-1].is_gone else versions[-1].object
 
     def node(self, name: str) -> JsonObject | None:
         return next((node for node in self.nodes if name_of(node) == name), None)
@@ -154,6 +164,14 @@ class Evidence:
         status = last.get("status")
         return self.since(versions, lambda obj: (condition_of(obj, kind) or {}).get("status") == status)
 
+    def scripts_of(self, pod: JsonObject) -> Script | None:
+        """The scripts of a pod's containers by name; None when nobody knows, or what it carries is none."""
+        try:
+            own = annotated_script(pod)
+            return own or None if self._scripts is None else self._scripts.script_of(pod)
+        except ValueError:
+            return None
+
     # Events and probes
 
     @cached_property
@@ -162,7 +180,7 @@ class Evidence:
         for versions in (self._histories.get("events") or {}).values():
             event = versions[-1].object
             about = event.get("involvedObject") or {}
-            if about.get("kind") != "Pod":
+            if about.get("kind") not in ("Pod", "PersistentVolumeClaim"):
                 continue
             first_ns, last_ns = versions[0].t_ns, versions[-1].t_ns
             if self.clock.is_live:
@@ -185,9 +203,9 @@ class Evidence:
             events.sort(key=lambda one: (one.last_ns, one.first_ns))
         return found
 
-    def events(self, pod: JsonObject, *reasons: str) -> list[SeenEvent]:
-        """Those about a pod, of these reasons if any are given, by the time they were last seen."""
-        found = self._events_by_uid.get(uid_of(pod), [])
+    def events(self, about: JsonObject, *reasons: str) -> list[SeenEvent]:
+        """Those about a pod or claim, of these reasons if any are given, by the time they were last seen."""
+        found = self._events_by_uid.get(uid_of(about), [])
         return [event for event in found if not reasons or event.reason in reasons]
 
     def probes(self, pod: JsonObject, container: str, kind: ProbeKind) -> list[ProbeRun]:

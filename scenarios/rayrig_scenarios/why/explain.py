@@ -11,6 +11,7 @@ from rayrig_scenarios.why.evidence import Evidence, key_text
 from rayrig_scenarios.why.nodes import is_looked_after, why_node_is_not_ready
 from rayrig_scenarios.why.probing import asked, started_at, told_runs, why_probe_has_not_passed
 from rayrig_scenarios.why.scheduling import why_unscheduled
+from rayrig_scenarios.why.scripts import why_script_fails_probe, why_script_runs_on
 from rayrig_scenarios.why.serve_reasons import (
     GCS_WAIT,
     ExplainPod,
@@ -101,12 +102,18 @@ def _of_container(pod: JsonObject, found: Standing, evidence: Evidence, explain_
         case Stage.CRASHED:
             return _why_crashed(pod, container, evidence)
         case Stage.STARTUP_PROBE:
-            verdict, _ = why_probe_has_not_passed(pod, container, ProbeKind.STARTUP, evidence, since_ns)
-            return [verdict, *_former_end(pod, container, evidence)]
+            verdict, run = why_probe_has_not_passed(pod, container, ProbeKind.STARTUP, evidence, since_ns)
+            behind = why_script_fails_probe(pod, container, ProbeKind.STARTUP, run, evidence) if run is not None else []
+            return [verdict, *behind, *_former_end(pod, container, evidence)]
         case Stage.READINESS_PROBE:
             verdict, run = why_probe_has_not_passed(pod, container, ProbeKind.READINESS, evidence, since_ns)
-            behind = why_ray_probe_fails(pod, container, run, evidence, explain_pod) if run is not None else []
-            return [verdict, *(behind or _former_end(pod, container, evidence))]
+            if run is None:
+                return [verdict, *_former_end(pod, container, evidence)]
+            behind = why_ray_probe_fails(pod, container, run, evidence, explain_pod)
+            if behind:
+                return [verdict, *behind]
+            behind = why_script_fails_probe(pod, container, ProbeKind.READINESS, run, evidence)
+            return [verdict, *behind, *_former_end(pod, container, evidence)]
         case Stage.READINESS_GATE:
             return [_why_gate(pod, since_ns)]
         case Stage.NODE:
@@ -133,7 +140,7 @@ def _why_initializing(
         if container == GCS_WAIT and is_ray_pod(pod):
             link = Link(f"init container {container} waits for the GCS of the Ray cluster", since_ns)
             return [link, *why_gcs_is_missing(pod, evidence, explain_pod)]
-        return [link]
+        return [link, *why_script_runs_on(pod, container, evidence)]
     has_ended = (status_of_container(pod, container).get("lastState") or {}).get("terminated") is not None
     if has_ended or state.get("terminated") is not None:
         return why_it_ended(pod, container, evidence)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from rayrig_core.errors import ApiError, InputError
 from rayrig_core.objects import JsonObject, key_of, name_of, namespace_of
 from rayrig_core.ports import KubernetesClient
-from rayrig_core.resource_types import CORE_EVENT, NODE, POD, RAY_SERVICE, ResourceType
+from rayrig_core.resource_types import CORE_EVENT, NODE, PERSISTENT_VOLUME_CLAIM, POD, RAY_SERVICE, ResourceType
 from rayrig_scenarios.why.chain import Chain, Clock
 from rayrig_scenarios.why.evidence import Evidence, Version, key_text, time_of
 from rayrig_scenarios.why.explain import explain
@@ -28,6 +28,7 @@ async def evidence_of(client: KubernetesClient, namespace: str, now_unix_ns: int
         "pods": [*pods, *others],
         "nodes": await _if_allowed(client, NODE, ""),
         "events": await _if_allowed(client, CORE_EVENT, namespace),
+        "persistentvolumeclaims": await _if_allowed(client, PERSISTENT_VOLUME_CLAIM, namespace),
         "rayservices": await _if_allowed(client, RAY_SERVICE, namespace),
     }
     histories = {plural: {_key(obj): [_version(obj)] for obj in objects} for plural, objects in found.items()}

@@ -29,7 +29,8 @@ def evidence_of(record: Record, trace: Trace, at_s: float | None = None) -> Evid
             if change.t_ns > at_ns:
                 break
             versions.setdefault(change.key, []).append(Version(change.t_ns, change.object, change.is_deletion))
-    return Evidence(at_ns, histories, Clock(origin_unix_ns=record.origin_unix_ns), record.probes, trace)
+    clock = Clock(origin_unix_ns=record.origin_unix_ns)
+    return Evidence(at_ns, histories, clock, record.probes, trace, record.scripts)
 
 
 def why_each(

@@ -56,6 +56,9 @@ def why_probe_has_not_passed(
         return Link(text, since_ns or started_ns, tuple(details)), None
     last = runs[-1]
     details = [asks, *told_runs(runs, evidence)]
+    others = [other.word.lower() for other in ProbeKind if other is not kind and spec.get(other.field)]
+    if kind is ProbeKind.STARTUP and others:
+        details.append(f"until it has succeeded, no {' and no '.join(others)} probe is made")
     if evidence.has_all_probes and last.step_ns:
         next_ns = last.last_ns + settings.period_s * NS
         if next_ns > evidence.at_ns:

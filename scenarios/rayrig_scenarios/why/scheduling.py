@@ -6,14 +6,16 @@ moment.
 
 from __future__ import annotations
 
-from rayrig_core.objects import JsonObject, condition_of
+from rayrig_core.objects import JsonObject, condition_of, name_of, namespace_of
 from rayrig_core.trace import Kind
 from rayrig_scenarios.why.chain import Link
 from rayrig_scenarios.why.evidence import Evidence, key_text
+from rayrig_scenarios.wording import one_line
 from rayrig_sim.kubernetes.scheduling.cluster import NodeState
 from rayrig_sim.kubernetes.scheduling.filters import Filter, Rejection, fit
 from rayrig_sim.kubernetes.scheduling.needs import PodNeeds, pod_needs
 from rayrig_sim.kubernetes.taints import NO_EXECUTE, NO_SCHEDULE, tolerated
+from rayrig_sim.kubernetes.volumes.claims import is_bound
 
 #: What stands between a scheduler's reasons and what it says of preemption.
 _PREEMPTION = " no new claims to deallocate, preemption:"
@@ -43,11 +45,35 @@ def why_unscheduled(pod: JsonObject, evidence: Evidence) -> list[Link]:
     text, _, more = message.partition(_PREEMPTION)
     details = (f"preemption:{more}",) if more else ()
     verdict = Link(f"no node takes it: {text}".rstrip(". "), since_ns, details, told[-1].seq if told else None)
-    links = [verdict, *_per_node(pod, evidence)]
+    links = [verdict, *(_open_claims(pod, evidence) or _per_node(pod, evidence))]
     nominated = (pod.get("status") or {}).get("nominatedNodeName")
     if nominated:
         links.append(Link(f"pods of lower priority are being removed from {nominated} to make room for it"))
     return links
+
+
+def _open_claims(pod: JsonObject, evidence: Evidence) -> list[Link]:
+    """Claims of the pod that keep it from any node: those that are not there, and those that must be bound before."""
+    found = []
+    for volume in pod["spec"].get("volumes") or ():
+        name = (volume.get("persistentVolumeClaim") or {}).get("claimName")
+        if name is None and "ephemeral" in volume:
+            name = f"{name_of(pod)}-{volume['name']}"
+        if name is None:
+            continue
+        claim = evidence.claim(name, namespace_of(pod))
+        if claim is None:
+            found.append(Link(f"there is no PersistentVolumeClaim {name}"))
+            continue
+        events = evidence.events(claim)
+        if is_bound(claim) or (events and events[-1].reason == "WaitForFirstConsumer"):
+            continue
+        asked = claim["spec"].get("storageClassName")
+        by_class = f"its storage class is {asked}" if asked else "it has no storage class"
+        told = tuple(f"{event.reason}: {one_line(event.message)}" for event in events[-1:])
+        since_ns = events[-1].first_ns if events else None
+        found.append(Link(f"PersistentVolumeClaim {name} is not bound: {by_class}", since_ns, told))
+    return found
 
 
 def _per_node(pod: JsonObject, evidence: Evidence) -> list[Link]:

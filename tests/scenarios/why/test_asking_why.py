@@ -98,7 +98,8 @@ def test_the_chain_as_json(rig: Rig) -> None:
         "from": pytest.approx(0.04, abs=0.05),
         "to": None,
     }
-    (link,) = value.pop("chain")
+    link, script = value.pop("chain")
+    assert script["text"].startswith("its script says so: :8080/ready is answered 503")
     assert link["text"] == "the readiness probe of main fails"
     assert link["details"][-1].startswith("the next is due at 2.")
     assert value == {

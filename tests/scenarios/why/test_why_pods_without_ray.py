@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from why_telling import PROBE, answers, assert_told, details, pod, stages, story
 
+from rayrig_core.objects import JsonObject
 from rayrig_core.resource_types import ResourceType
 from rayrig_scenarios.api import Rig
 from rayrig_scenarios.why.stages import Stage
@@ -60,7 +61,10 @@ def crowd() -> Rig:
         pytest.param(
             "slow",
             Stage.STARTUP_PROBE,
-            ["1.03 s: the startup probe of main fails"],
+            [
+                "1.03 s: the startup probe of main fails",
+                "its script says so: :8080/ready is answered 503:no from its start",
+            ],
             [
                 "it asks :8080/ready each 1 s, timeout 1 s; 100 failures in a row count",
                 '1.03 to 10.03 s, every 1 s: failed 10 times, "HTTP probe failed with statuscode: 503"',
@@ -92,7 +96,10 @@ def crowd() -> Rig:
         pytest.param(
             "crash",
             Stage.CRASHED,
-            ["2.54 s: container main ended with code 3"],
+            [
+                "2.54 s: container main ended with code 3",
+                "its script says so: it runs for 1 s and ends with 3",
+            ],
             [
                 "its last words: no database",
                 "it has been started anew once; it ended at 1.05 s, 2.54 s",
@@ -103,7 +110,10 @@ def crowd() -> Rig:
         pytest.param(
             "oom",
             Stage.CRASHED,
-            ["6.71 s: container main was killed for want of memory (OOMKilled, code 137)"],
+            [
+                "6.71 s: container main was killed for want of memory (OOMKilled, code 137)",
+                "its script says so: it runs for 3 s and ends as OOMKilled",
+            ],
             [
                 "its memory limit is 64Mi",
                 "it has been started anew once; it ended at 3.06 s, 6.71 s",
@@ -121,7 +131,10 @@ def crowd() -> Rig:
         pytest.param(
             "init-fails",
             Stage.INITIALIZING,
-            ["5.08 s: init container second ended with code 2"],
+            [
+                "5.08 s: init container second ended with code 2",
+                "its script says so: it runs for 1 s and ends with 2",
+            ],
             [
                 "it has been started anew once; it ended at 3.72 s, 5.08 s",
                 "it waits for the end of its back-off before it is started again",
@@ -131,7 +144,10 @@ def crowd() -> Rig:
         pytest.param(
             "once",
             Stage.ENDED,
-            ["2.92 s: it has failed: a container ended with an error, and restartPolicy is Never"],
+            [
+                "2.92 s: it has failed: a container ended with an error, and restartPolicy is Never",
+                "its script says so: it runs for 2 s and ends with 1",
+            ],
             ["main ended with code 1 (Error)"],
             id="restartPolicy Never",
         ),
@@ -209,7 +225,9 @@ def test_a_ready_pod_tells_since_when_and_what_its_probe_gets(crowd: Rig) -> Non
 def test_it_is_told_at_any_time_of_the_past(crowd: Rig) -> None:
     then = crowd.why("flips", "3.2s")
     assert then.stage is Stage.READINESS_PROBE
-    assert_told(story(then), ["0.04 s: the readiness probe of main fails"])
+    told = "503:no from its start, 200:ok when it is 6 s old, 503:no when it is 12 s old"
+    script = f"its script says so: :8080/ready is answered {told}"
+    assert_told(story(then), ["0.04 s: the readiness probe of main fails", script])
     particulars = [
         "it asks :8080/ready each 1 s, timeout 1 s; 3 failures in a row count",
         '0.04 s: failed, "HTTP probe failed with statuscode: 503"',
@@ -261,7 +279,8 @@ def test_a_container_that_ends_by_itself_after_it_was_killed_once_is_not_told_as
     rig.sleep("12s")
     killed, ended = rig.why("both", "7.5s"), rig.why("both")
     assert killed.is_ready or "liveness probe" in killed.cause
-    assert [link.text for link in ended.links] == ["container main ended with code 5"]
+    script = "its script says so: it runs for 2 s and ends with 5"
+    assert [link.text for link in ended.links] == ["container main ended with code 5", script]
 
 
 def test_several_containers_each_say_what_they_wait_for() -> None:
@@ -422,3 +441,70 @@ def test_asking_changes_nothing() -> None:
         return rig.digest
 
     assert run(asks=True) == run(asks=False)
+
+
+#: What a probe gets, and what the chain makes of it.
+SCRIPTED = [
+    ("http", {"8080": {"/healthz": 200}}, ":8080 has no answer to /ready, which is 404; it knows /healthz"),
+    ("http", {"9090": 200}, "nobody listens on :8080; it listens on :9090"),
+    ("http", {"8080": "hang"}, ":8080/ready is answered by nothing from its start"),
+    ("http", {"8080": {"/ready": 200, "listen": [[0, False], [60, True]]}},
+     ":8080/ready is answered 200 from its start; it listens on :8080: no from its start, yes when it is 60 s old"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("field", "script", "cause"), SCRIPTED)
+def test_a_probe_is_traced_to_the_script(field: str, script: JsonObject, cause: str) -> None:
+    rig = cluster(nodes=1)
+    rig.apply(pod("p", {"main": {field: script}}, readinessProbe=PROBE))
+    rig.sleep("10s")
+    assert rig.why("p").cause == f"its script says so: {cause}"
+
+
+def test_commands_and_grpc_are_traced_to_the_script() -> None:
+    rig = cluster(nodes=1)
+    says_no = {"exec": [{"match": "check", "schedule": {"0": {"exit": 1, "out": "not yet"}}}]}
+    rig.apply(pod("command", {"main": says_no}, readinessProbe={"exec": {"command": ["check", "--all"]}}))
+    rig.apply(pod("grpc", {"main": {"grpc": {"9100": "NOT_SERVING"}}}, readinessProbe={"grpc": {"port": 9100}}))
+    rig.sleep("10s")
+    assert rig.why("command").cause == 'its script says so: commands with "check" get exit code 1 from its start'
+    assert rig.why("grpc").cause == "its script says so: :9100 says NOT_SERVING from its start"
+
+
+def test_without_a_script_nobody_listens() -> None:
+    rig = cluster(nodes=1)
+    rig.apply(pod("p", readinessProbe=PROBE))
+    rig.sleep("30s")
+    assert rig.why("p").cause == "no script says what main answers, so nobody listens"
+
+
+def test_what_keeps_a_scripted_container_from_its_start_is_told() -> None:
+    rig = cluster(nodes=1)
+    rig.script(pod="pull", pull=[{"delay": "2s", "error": "manifest unknown"}, {}])
+    rig.script(pod="sandbox", sandbox={"error": "no addresses left", "times": 100})
+    rig.script(pod="create", runs={"create-error": "no such device"})
+    rig.script(pod="init", container="setup", runs={"for": "5m"})
+    for name in ("pull", "sandbox", "create"):
+        rig.apply(pod(name, image=f"{name}:1"))
+    rig.apply(pod("init", spec={"initContainers": [{"name": "setup", "image": "web:1"}]}))
+    rig.sleep("8s")
+    assert {chain.pod: chain.cause for chain in rig.why_each()} == {
+        "pull": 'its script says so: its pulls end after 2 s with "manifest unknown", then at once',
+        "sandbox": 'its script says so: "no addresses left", the first 100 times',
+        "create": 'its script says so: it is not started, "no such device"',
+        "init": "its script says so: it runs for 300 s",
+    }
+
+
+def test_claims_that_are_not_bound_are_told() -> None:
+    rig = cluster(nodes=1)
+    asked = {"storageClassName": "", "accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}
+    rig.apply({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "c"}, "spec": asked})
+    for name, claim in (("waits", "c"), ("lost", "nowhere")):
+        rig.apply(pod(name, spec={"volumes": [{"name": "v", "persistentVolumeClaim": {"claimName": claim}}]}))
+    rig.sleep("5s")
+    waits = rig.why("waits")
+    assert waits.cause == "PersistentVolumeClaim c is not bound: it has no storage class"
+    reason = "FailedBinding: no persistent volumes available for this claim and no storage class is set"
+    assert details(waits, -1) == [reason]
+    assert rig.why("lost").cause == "there is no PersistentVolumeClaim nowhere"
