@@ -17,6 +17,7 @@ from rayrig_sim.kubernetes.kubelet.containers import (
     ExecResult,
     ExecTimeout,
     ImagePullFailed,
+    StartFailed,
 )
 from rayrig_sim.kubernetes.kubelet.scripted_containers import ScriptedContainer
 
@@ -283,7 +284,9 @@ class RecordedRuntime:
         return self._inner.has_image(image)
 
     async def pull_image(self, image: str, pod: JsonObject) -> int | None:
-        self._recorder.call("PullImage", pod, image=image)
+        # A container runtime is asked for `latest` when the manifest names neither tag nor digest.
+        asked = image if "@" in image or ":" in image.rpartition("/")[2] else f"{image}:latest"
+        self._recorder.call("PullImage", pod, image=asked)
         error: str | None = None
         try:
             return await self._inner.pull_image(image, pod)
@@ -291,7 +294,7 @@ class RecordedRuntime:
             error = str(failure)
             raise
         finally:
-            self._recorder.call("PullImageDone", pod, image=image, error=error)
+            self._recorder.call("PullImageDone", pod, image=asked, error=error)
 
     async def start_sandbox(self, pod: JsonObject) -> str:
         self._recorder.call("RunPodSandbox", pod, attempt=0)
@@ -304,8 +307,12 @@ class RecordedRuntime:
     async def start_container(self, pod: JsonObject, spec: JsonObject, pod_ip: str, attempt: int) -> RecordedContainer:
         where = {"container": spec["name"], "attempt": attempt}
         self._recorder.call("CreateContainer", pod, **where)
+        try:
+            container = await self._inner.start_container(pod, spec, pod_ip, attempt)
+        except StartFailed:
+            self._recorder.call("StartContainer", pod, **where)
+            raise
         self._recorder.call("StartContainer", pod, **where)
-        container = await self._inner.start_container(pod, spec, pod_ip, attempt)
         assert isinstance(container, RecordedContainer)
         container.bind(self._recorder, pod, spec, attempt)
         self._runtime.spawn(f"recorder/exit/{uid_of(pod)}/{spec['name']}", self._await_exit(container, pod, where))

@@ -425,3 +425,57 @@ def test_a_kubelet_that_comes_back_reports_again_what_was_refused(
             await cluster.sleep(0.05)
 
     cluster.run(story())
+
+
+def test_pressure_that_a_kubelet_reports_becomes_a_taint_and_goes_with_it(hollow_cluster: Cluster) -> None:
+    cluster = hollow_cluster
+
+    async def report(kind: str, status: str) -> None:
+        condition = {"type": kind, "status": status, "reason": "Kubelet", "message": ""}
+        patch = {"status": {"conditions": [condition]}}
+        await cluster.client.patch(NODE, "n1", patch, patch_type="strategic", subresource="status")
+        await cluster.sleep(0.1)
+
+    async def story() -> None:
+        await _two_nodes(cluster)
+        await report("MemoryPressure", "True")
+        await report("PIDPressure", "True")
+        assert _taints(await cluster.node("n1")) == ["memory-pressure:NoSchedule", "pid-pressure:NoSchedule"]
+        await report("MemoryPressure", "False")
+        assert _taints(await cluster.node("n1")) == ["pid-pressure:NoSchedule"]
+
+    cluster.run(story())
+
+
+def test_pods_of_a_node_that_says_it_is_not_ready_are_tainted_away_but_not_marked(hollow_cluster: Cluster) -> None:
+    """A kubelet that can report looks after the readiness of its pods itself."""
+    cluster = hollow_cluster
+
+    async def story() -> None:
+        await _two_nodes(cluster)
+        await cluster.add_pod("p", nodeName="n1")
+        await cluster.run_pod("p", "10.244.0.2")
+        condition = {"type": "Ready", "status": "False", "reason": "KubeletNotReady", "message": "no network"}
+        patch = {"status": {"conditions": [condition]}}
+        await cluster.client.patch(NODE, "n1", patch, patch_type="strategic", subresource="status")
+        await cluster.sleep(10)
+        assert _taints(await cluster.node("n1")) == ["not-ready:NoSchedule", "not-ready:NoExecute"]
+        assert _ready(await cluster.pod("p"))[0] == "True"
+
+    cluster.run(story())
+
+
+def test_a_node_is_taken_out_of_the_controller_at_its_next_pass(hollow_cluster: Cluster) -> None:
+    cluster = hollow_cluster
+    deleted_s = 0.0
+
+    async def story() -> None:
+        nonlocal deleted_s
+        await _two_nodes(cluster)
+        deleted_s = cluster.now_s
+        await cluster.client.delete(NODE, "n1")
+        await cluster.sleep(6)
+
+    cluster.run(story())
+    (removed,) = [t for t, data in cluster.happened(Kind.EVENT, "nodes/n1") if data[1] == "RemovingNode"]
+    assert 0 < removed - deleted_s <= 5

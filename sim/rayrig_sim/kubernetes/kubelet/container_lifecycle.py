@@ -228,12 +228,15 @@ class ContainerLifecycle:
     ) -> None:
         runtime = self._agent.runtime
         name = f"{self._agent.name}/stop/{namespace_of(pod)}/{name_of(pod)}"
+        main = pod["spec"]["containers"]
+        #: Of an init container that runs to its end nobody waits for the end.
         ended: list[Signal[None]] = []
         tasks = []
         for spec in in_turn:
             turn = tuple(ended) if is_sidecar(spec) else ()
             mine = runtime.signal()
-            ended.append(mine)
+            if spec in main or is_sidecar(spec):
+                ended.append(mine)
             body = self._stop_one(pod, spec, running, grace, turn, mine)
             tasks.append(runtime.spawn(f"{name}/{spec['name']}", body))
         for task in tasks:

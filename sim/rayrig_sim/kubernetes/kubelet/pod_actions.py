@@ -131,7 +131,7 @@ def _plan_init(
             continue
         probe = _condemned(newest, beliefs)
         if probe is not None:
-            message = f"Container {newest.name} failed {probe.word.lower()} probe, will be restarted"
+            message = f"Init container {newest.name} failed {probe.word.lower()} probe"
             actions.to_kill.append(Kill(container, newest, message, probe))
             actions.init_to_start.append(container)
             if not is_past:
@@ -161,8 +161,8 @@ def _after_init(
         if n + 1 == len(specs):
             return True
         actions.init_to_start.append(specs[n + 1])
-    elif restart_policy(pod, specs[n]) == "Never":
-        actions.kill_pod = True
-    else:
+    elif should_start(pod, specs[n], newest, seen_ns):
         actions.init_to_start.append(specs[n])
+    else:
+        actions.kill_pod = True
     return False

@@ -46,6 +46,19 @@ def restart_policy(pod: JsonObject, spec: JsonObject) -> str:
     return own or pod["spec"].get("restartPolicy") or "Always"
 
 
+def restarts_after(pod: JsonObject, spec: JsonObject, exit_code: int) -> bool:
+    """Whether a container that ended so is to be started again: by its own rules and policy, else by its pod's policy."""
+    if spec.get("restartPolicy"):
+        for rule in spec.get("restartPolicyRules") or ():
+            codes = rule.get("exitCodes") or {}
+            if (exit_code in (codes.get("values") or ())) is (codes.get("operator") == "In"):
+                if rule.get("action") == "Restart":
+                    return True
+                break
+    policy = restart_policy(pod, spec)
+    return policy == "Always" or (policy == "OnFailure" and exit_code != 0)
+
+
 def is_sidecar(spec: JsonObject) -> bool:
     """For an entry of `initContainers`: it runs beside the others rather than before them."""
     return spec.get("restartPolicy") == "Always"
@@ -59,10 +72,7 @@ def should_start(pod: JsonObject, spec: JsonObject, newest: ContainerRecord | No
         return True
     if not newest.has_exited(seen_ns):
         return False
-    policy = restart_policy(pod, spec)
-    if policy == "Never":
-        return False
-    return policy != "OnFailure" or newest.exit is None or newest.exit.exit_code != 0
+    return restarts_after(pod, spec, newest.exit.exit_code if newest.exit is not None else -1)
 
 
 # Containers
@@ -193,48 +203,46 @@ def container_statuses(
 
 def phase(pod: JsonObject, init: list[JsonObject], main: list[JsonObject], *, ends: bool = False) -> str:
     """`status.phase`. `ends`: the pod is being stopped for good, so nothing will be restarted."""
-    policy = pod["spec"].get("restartPolicy") or "Always"
-    is_pending = False
-    has_failed = False
     specs = pod["spec"].get("initContainers") or ()
     has_run = any("running" in s["state"] or "terminated" in s["state"] or s["lastState"] for s in main)
+    is_pending = False
+    running = stopped = over = succeeded = 0
     for spec, status in zip(specs, init, strict=True):
-        state = status["state"]
+        end = _last_end(status)
         if is_sidecar(spec):
-            is_pending = is_pending or (not has_run and not status["started"])
-        elif "terminated" in state:
-            if state["terminated"]["exitCode"] != 0:
-                is_pending = has_failed = True
-        elif "waiting" in state and status["lastState"]:
-            if status["lastState"]["terminated"]["exitCode"] != 0:
-                is_pending = has_failed = True
-        else:
+            if "running" in status["state"]:
+                running += 1
+                is_pending = is_pending or (not has_run and not status["started"])
+            else:
+                is_pending = is_pending or end is None
+        elif end is None:
             is_pending = True
-    if has_failed and policy == "Never":
-        return "Failed"
-    if is_pending and not has_run:
-        return "Pending"
-    running = stopped = succeeded = 0
-    for status in main:
-        state = status["state"]
-        if "running" in state:
+        elif end["exitCode"] != 0 and not restarts_after(pod, spec, end["exitCode"]):
+            return "Failed"
+    for spec, status in zip(pod["spec"]["containers"], main, strict=True):
+        end = _last_end(status)
+        if "running" in status["state"]:
             running += 1
-        elif "terminated" in state:
-            stopped += 1
-            succeeded += state["terminated"]["exitCode"] == 0
-        elif status["lastState"]:
-            stopped += 1
+        elif end is None:
+            is_pending = True
         else:
-            return "Pending"
-    if running:
+            stopped += 1
+            over += not restarts_after(pod, spec, end["exitCode"])
+            succeeded += "terminated" in status["state"] and end["exitCode"] == 0
+    if is_pending:
+        return "Pending"
+    if running or (stopped > over and not ends):
         return "Running"
-    if ends:
-        return "Succeeded" if stopped == succeeded else "Failed"
-    if policy == "Always":
-        return "Running"
-    if stopped == succeeded:
-        return "Succeeded"
-    return "Failed" if policy == "Never" else "Running"
+    return "Succeeded" if stopped == succeeded else "Failed"
+
+
+def _last_end(status: JsonObject) -> JsonObject | None:
+    """How a container that does not run ended; None when it runs or never did."""
+    state = status["state"]
+    if "running" in state:
+        return None
+    end: JsonObject | None = state.get("terminated") or (status["lastState"] or {}).get("terminated")
+    return end
 
 
 # Conditions

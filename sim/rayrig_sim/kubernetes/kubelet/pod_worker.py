@@ -43,6 +43,8 @@ from rayrig_sim.kubernetes.kubelet.status_manager import StatusManager
 
 _RETRY_NS = 10 * NS
 _LONGEST_RETRY_NS = 60 * NS
+#: A pod that is to go has so long for its hooks, whatever its deletion said.
+_LEAST_POD_GRACE_S = 1.0
 #: Between two attempts to set up a volume: 500 ms, doubling up to 2 min 2 s, as the kubelet's volume manager does.
 _MOUNT_RETRY_NS, _LONGEST_MOUNT_RETRY_NS = NS // 2, 122 * NS
 _DEADLINE = "DeadlineExceeded"
@@ -390,7 +392,7 @@ class PodWorker:
         pod, runtime = self.pod, self._agent.runtime
         self._statuses.set_status(pod, self._compute_status(runtime.unix_ns()))
         self.probes.stop(readiness=False)
-        await self._lifecycle.stop_all(pod, grace_s(pod))
+        await self._lifecycle.stop_all(pod, max(_LEAST_POD_GRACE_S, grace_s(pod)))
         self.probes.stop()
         self.may_run = False
         self._on_stopped(self.uid)

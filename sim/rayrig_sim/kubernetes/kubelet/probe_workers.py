@@ -19,7 +19,7 @@ from rayrig_core.timestamps import NS, parse_rfc3339
 from rayrig_core.trace import Kind
 from rayrig_sim.kubernetes.kubelet.container_records import PodRecord
 from rayrig_sim.kubernetes.kubelet.containers import Container
-from rayrig_sim.kubernetes.kubelet.pod_status import is_sidecar, is_terminal, restart_policy
+from rayrig_sim.kubernetes.kubelet.pod_status import is_sidecar, is_terminal, restarts_after
 from rayrig_sim.kubernetes.kubelet.probe_history import ProbeHistory, ProbeLog
 from rayrig_sim.kubernetes.kubelet.probes import ProbeAnswer, ProbeKind, Prober, ProbeSettings, Target, Verdict
 
@@ -101,7 +101,6 @@ class _Worker:
         "_kind",
         "_last",
         "_name",
-        "_never_restarts",
         "_next_tick_ns",
         "_period_ns",
         "_pod",
@@ -124,7 +123,6 @@ class _Worker:
         self._settings = ProbeSettings.of(spec[kind.field])
         self._period_ns = self._settings.period_s * NS
         self._field_path = field_path(pod, self._name)
-        self._never_restarts = restart_policy(pod, spec) == "Never"
         self._container_id = ""
         self._target: Target | None = None
         self._is_on_hold = False
@@ -240,7 +238,8 @@ class _Worker:
             if probes.belief(container_id, self._kind) is Belief.FAILURE:
                 self._stay_calm(status)
             probes.set_belief(self._pod, container_id, self._kind, Belief.FAILURE, None)
-            return "terminated" not in state["state"] or not self._never_restarts
+            end = state["state"].get("terminated")
+            return end is None or restarts_after(self._pod, self._spec, end["exitCode"])
         if self._kind is not ProbeKind.READINESS and probes.is_ending:
             probes.set_belief(self._pod, container_id, self._kind, Belief.SUCCESS, None)
             return False

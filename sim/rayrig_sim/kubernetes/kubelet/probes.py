@@ -209,14 +209,14 @@ class Prober:
             return shown + f"command '{line}' exited with {result.exit_code}: , message: \"{result.output}\""
         if "httpGet" in handler:
             spec = handler["httpGet"]
-            shown = f"Http lifecycle hook ({spec.get('path', '')}) for {what} failed - error: "
+            shown = f"HTTP lifecycle hook ({spec.get('path', '')}) for {what} failed - error: "
             try:
                 request = self._request(spec, target, self._hook_headers)
                 await self._get(request, timeout_s, target)
             except _NoSuchPort as error:
-                return shown + f'{error}, message: ""'
+                return shown + str(error)
             except HttpFailure as failure:
-                return shown + f'{_http_failure_text(request, failure)}, message: ""'
+                return shown + _http_failure_text(request, failure)
             # Any answer will do: the kubelet does not look at a hook's status code.
         return ""
 

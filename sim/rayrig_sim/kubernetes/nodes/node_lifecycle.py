@@ -6,7 +6,6 @@ monitor, on a fixed grid of 5 s, but only those passes in which something can ha
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from random import Random
 
 from rayrig_core.errors import ApiError, Conflict, NotFound
@@ -36,17 +35,16 @@ _CONDITIONS = ("Ready", "MemoryPressure", "DiskPressure", "PIDPressure")
 #: Taint key by the status of the condition Ready.
 _KEY_BY_STATUS = {"False": NOT_READY, "Unknown": UNREACHABLE}
 _OWN_KEYS = (NOT_READY, UNREACHABLE)
+#: Taint key of the conditions that are bad when they are True.
+_KEY_BY_PRESSURE = {
+    "MemoryPressure": "node.kubernetes.io/memory-pressure",
+    "DiskPressure": "node.kubernetes.io/disk-pressure",
+    "NetworkUnavailable": "node.kubernetes.io/network-unavailable",
+    "PIDPressure": "node.kubernetes.io/pid-pressure",
+}
+_NO_SCHEDULE_KEYS = (*_OWN_KEYS, UNSCHEDULABLE, *_KEY_BY_PRESSURE.values())
 
 _Zone = tuple[str, str]
-
-
-@dataclass(slots=True)
-class _Health:
-    """What the controller remembers of a node."""
-
-    #: Tick of the monitor that saw the last sign of life.
-    seen_ns: int
-    was_ready: bool = True
 
 
 class NodeLifecycleController:
@@ -70,7 +68,8 @@ class NodeLifecycleController:
         self._phase_ns = rng.randrange(MONITOR_PERIOD_NS)
         self._nodes = caches.of(NODE)
         self._pods = caches.shared(PodsByNode)
-        self._health: dict[str, _Health] = {}
+        #: When each node came.
+        self._came_ns: dict[str, int] = {}
         #: Nodes that no pass has seen yet, and what made them.
         self._unregistered: dict[str, int | None] = {}
         #: Nodes that are gone since the last pass.
@@ -99,14 +98,14 @@ class NodeLifecycleController:
     def _on_node(self, type_: WatchType, old: JsonObject | None, new: JsonObject, cause: int | None) -> None:
         name = name_of(new)
         if type_ is WatchType.DELETED:
-            self._health.pop(name, None)
+            self._came_ns.pop(name, None)
             self._unregistered.pop(name, None)
             self._dirty.pop(name, None)
             self._removed[name] = new
             self._monitor_wake.set(None)
             return
         if type_ is WatchType.ADDED:
-            self._health[name] = _Health(self._runtime.monotonic_ns(), _ready_of(new) == "True")
+            self._came_ns[name] = self._runtime.monotonic_ns()
             self._unregistered[name] = cause
         self._dirty[name] = cause
         self._restless[name] = None
@@ -117,7 +116,7 @@ class NodeLifecycleController:
     # NoSchedule taints
 
     async def run_taints(self) -> None:
-        """Keep NoSchedule taints in step with the condition Ready and with cordons."""
+        """Keep NoSchedule taints in step with the conditions and with cordons."""
         await self._caches.wait_synced()
         while True:
             while self._dirty:
@@ -130,13 +129,14 @@ class NodeLifecycleController:
             await self._taint_wake
 
     async def _sync_no_schedule(self, node: JsonObject) -> None:
-        wanted: list[str] = []
         key = _KEY_BY_STATUS.get(_ready_of(node) or "Unknown")
-        if key is not None:
-            wanted.append(key)
+        wanted = [key] if key is not None else []
+        for condition in (node.get("status") or {}).get("conditions") or ():
+            if condition["status"] == "True" and condition["type"] in _KEY_BY_PRESSURE:
+                wanted.append(_KEY_BY_PRESSURE[condition["type"]])
         if (node.get("spec") or {}).get("unschedulable"):
             wanted.append(UNSCHEDULABLE)
-        await self._write_taints(node, NO_SCHEDULE, wanted, (*_OWN_KEYS, UNSCHEDULABLE))
+        await self._write_taints(node, NO_SCHEDULE, wanted, _NO_SCHEDULE_KEYS)
 
     async def _write_taints(self, node: JsonObject, effect: str, wanted: list[str], owned: tuple[str, ...]) -> bool:
         """Make the taints of one effect and of our keys those wanted. False when the node is gone or refused."""
@@ -214,17 +214,14 @@ class NodeLifecycleController:
         if pending is not None:
             return pending if pending > now else self._tick_at_or_after(now)
         if ready == "Unknown" or self._liveness.is_renewing(name):
-            health = self._health.get(name)
-            changed = health is not None and health.was_ready != (ready == "True")
-            return self._tick_at_or_after(now) if changed else None
+            return None
         return max(self._overdue_ns(node), self._tick_at_or_after(now))
 
     def _overdue_ns(self, node: JsonObject) -> int:
         """The tick at which a silent node becomes Unknown: the grace after the tick that saw its last sign of life."""
         last = self._liveness.last_renewal_ns(name_of(node))
         if last is None:
-            health = self._health.get(name_of(node))
-            last = health.seen_ns if health is not None else 0
+            last = self._came_ns.get(name_of(node), 0)
             grace = GRACE_NS if _ready_of(node) else STARTUP_GRACE_NS
             return self._tick_at_or_after(last) + grace
         return self._tick_at_or_after(last) + GRACE_NS
@@ -260,8 +257,6 @@ class NodeLifecycleController:
             if not self._liveness.is_renewing(name) and _ready_of(node) != "Unknown" and self._overdue_ns(node) <= now:
                 await self._mark_unknown(node)
                 marked = True
-            else:
-                await self._note_readiness(node)
         if marked:
             # The queue of NoExecute taints has a tick of its own; by then the new conditions have come back through the watch.
             await self._runtime.sleep(TAINT_QUEUE_S)
@@ -288,23 +283,9 @@ class NodeLifecycleController:
             )
         except ApiError:
             return
-        await self._became_unready(node)
-
-    async def _note_readiness(self, node: JsonObject) -> None:
-        """A kubelet reported itself not ready, or ready again."""
-        health = self._health.get(name_of(node))
-        if health is None:
+        if _ready_of(node) != "True":
             return
-        is_ready = _ready_of(node) == "True"
-        if health.was_ready and not is_ready:
-            await self._became_unready(node)
-        health.was_ready = is_ready
-
-    async def _became_unready(self, node: JsonObject) -> None:
-        name = name_of(node)
-        health = self._health.get(name)
-        if health is not None:
-            health.was_ready = False
+        # What a kubelet says of itself is left to it; its pods are marked when it says nothing any more.
         self._recorder.event(node, "Normal", "NodeNotReady", f"Node {name} status is now: NodeNotReady")
         for pod in self._pods.on(name):
             await self._mark_pod_unready(pod)
