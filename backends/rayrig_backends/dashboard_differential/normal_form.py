@@ -48,7 +48,7 @@ _PLACEHOLDERS = tuple(
     for pattern, replacement in (
         (r"SERVE_PROXY_ACTOR-[0-9a-f]+", "SERVE_PROXY_ACTOR-<id>"),
         (r"(Replica\(id=')[a-z0-9]{8}", r"\1<id>"),
-        (r"(SERVE_REPLICA::[^#\s]+#[^#\s]+#)[a-z0-9]{8}", r"\1<id>"),
+        (r"(SERVE_REPLICA::[^#\n]+#[^#\s]+#)[a-z0-9]{8}", r"\1<id>"),
         (r"\b[0-9a-f]{24,}\b", "<hex>"),
         (r"\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b", "<uuid>"),
         (r"raysubmit_\w{16}", "<submission>"),

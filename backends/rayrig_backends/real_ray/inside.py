@@ -5,7 +5,7 @@ sockets that it inherits from outside of its network namespace, and connects eac
 interface, the only one it has. Only the standard library is used.
 
 Orders come as JSON lines on standard input (`start`, `kill`); each is answered with one line, `{}` or `{"error": TEXT}`. The end
-of standard input is the end.
+of standard input, which also comes when who gives them is killed, is the end: Ray's files go then, too.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import asyncio
 import fcntl
 import json
 import os
+import shutil
 import signal
 import socket
 import struct
@@ -35,7 +36,8 @@ class Inside:
         self._start: list[str] = order["start"]
         self._environment: dict[str, str] = order["environment"]
         self._redis: list[str] = order["redis"]
-        self._log = Path(order["log"])
+        self._folder = Path(order["folder"])
+        self._log = self._folder / "log"
         #: Inherited socket -> port of the loopback interface in here.
         self._relayed: dict[int, int] = {int(fd): port for fd, port in order["relayed"].items()}
         self._ended: dict[int, asyncio.Future[int]] = {}
@@ -55,6 +57,9 @@ class Inside:
         while line := await orders.readline():
             error = await self._start_head() if line.strip() == b'"start"' else self._kill_head()
             print(json.dumps({"error": error} if error else {}), flush=True)
+        self._redis_pid = 0
+        self._kill_head()
+        shutil.rmtree(self._folder, ignore_errors=True)
 
     def _spawn(self, command: list[str]) -> subprocess.Popen[bytes]:
         with self._log.open("ab") as log:

@@ -29,6 +29,7 @@ from rayrig_sim.ray_pods.start_command import AGENT_PORT, DASHBOARD_PORT, GCS_PO
 PROXY_PORT = 8000
 _REDIS_PORT = 6380
 _READY_S = 90.0
+_END_S = 5.0
 _VERSION = "from importlib.metadata import version; print(version('ray'))"
 _INSIDE = "rayrig_backends.real_ray.inside"
 
@@ -109,13 +110,16 @@ class RealRay:
         """All processes end; nothing is left. Also for one that never ran, and again."""
         process = self._process
         if process is not None:
+            self._process = None
+            assert process.stdin is not None
+            assert process.stdout is not None
+            with suppress(OSError):
+                process.stdin.close()
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(_END_S)
             process.kill()
             process.wait()
-            for pipe in (process.stdin, process.stdout):
-                if pipe is not None:
-                    with suppress(OSError):
-                        pipe.close()
-            self._process = None
+            process.stdout.close()
         self._close_sockets()
         shutil.rmtree(self.folder, ignore_errors=True)
 
@@ -150,7 +154,7 @@ class RealRay:
             "start": start,
             "environment": environment,
             "redis": redis,
-            "log": str(self.folder / "log"),
+            "folder": str(self.folder),
             "relayed": {each.fileno(): inner for inner, each in self._sockets.items()},
         }
         return subprocess.Popen(
@@ -191,9 +195,12 @@ class RayFailed(InputError):
 
 def check(settings: RealRaySettings) -> str:
     """The version of Ray there. Raises `InputError` with the remedy for what is missing."""
-    asked = subprocess.run([settings.python, "-c", _VERSION], capture_output=True, text=True, check=False)
-    if asked.returncode:
-        raise InputError("Ray is not installed", where=str(settings.python), remedy="pip install 'rayrig[ray]'")
+    try:
+        asked = subprocess.run([settings.python, "-c", _VERSION], capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        raise InputError(
+            "Ray is not installed", where=str(settings.python), remedy="pip install 'rayrig[ray]'"
+        ) from None
     if settings.redis and shutil.which("redis-server") is None:
         raise InputError("redis-server is not installed", remedy="apt install redis-server, or do without Redis")
     if settings.app_dir is not None and not settings.app_dir.is_dir():
