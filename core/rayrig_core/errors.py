@@ -3,6 +3,7 @@
 RayrigError
 ├── InputError              fix the input (file, line, field); exit code 2
 ├── ServeUnavailable        the Serve controller does not answer: try later
+│   └── ServeStartFailed    Serve did not come up: its controller or a proxy died
 ├── ServeRefused            the Serve instance refused a request (carries its text)
 └── ApiError                a Kubernetes API server refused (carries its Status)
     ├── NotFound            404
@@ -38,6 +39,10 @@ class InputError(RayrigError):
 
 class ServeUnavailable(RayrigError):
     """The Serve controller does not answer; it may come back."""
+
+
+class ServeStartFailed(ServeUnavailable):
+    """The controller or the proxies of a Serve instance did not come up."""
 
 
 class ServeRefused(RayrigError):

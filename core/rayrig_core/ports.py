@@ -281,10 +281,15 @@ class ServeInstance(Protocol):
         """
         ...
 
+    async def answering(self) -> None:
+        """Returns when a controller that is being started or restarted is there; otherwise at once."""
+        ...
+
     async def deploy(self, config: JsonObject) -> None:
         """Hand a validated `ServeDeploySchema` document (as JSON) to the controller, starting it when there is none.
 
-        Returns when the controller has it, which takes seconds when it must be started first.
+        Returns when the controller has it, which takes seconds when Serve, its proxies included, must be started first. It is
+        carried out even when the caller doesn't wait for it. Raises `ServeStartFailed`, `ServeUnavailable`.
         """
         ...
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from rayrig_core.errors import ServeRefused, ServeUnavailable
+from rayrig_core.errors import ServeRefused, ServeStartFailed, ServeUnavailable
 from rayrig_core.http import HttpRequest, HttpResponse
 from rayrig_core.objects import JsonObject, copy_json
 from rayrig_core.ports import ServeInstance
@@ -42,6 +42,7 @@ class ServeApi:
                 text = f"Invalid 'api_type' value: '{given[0]}'. Must be one of: imperative, declarative"
                 return HttpResponse.text(400, text)
             sources = known
+        await self._instance.answering()
         if not self._instance.is_running:
             return json_answer(_NO_INSTANCE)
         try:
@@ -69,6 +70,8 @@ class ServeApi:
             return traceback_answer(error)
         try:
             await self._instance.deploy(set_fields(config))
+        except ServeStartFailed as error:
+            return traceback_answer(error)
         except ServeUnavailable as error:
             return HttpResponse.text(400, str(error))
         return EMPTY
@@ -78,6 +81,7 @@ class ServeApi:
         return EMPTY
 
     async def scale(self, request: HttpRequest, app: str, deployment: str) -> HttpResponse:
+        await self._instance.answering()
         if not self._instance.is_running:
             return json_answer({"error": "Serve controller is not available"}, 503)
         try:

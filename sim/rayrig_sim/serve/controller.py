@@ -57,6 +57,8 @@ class ServeController:
         self.revision = 0
         self.is_ended = False
         self.ended = context.kernel.signal()
+        #: Happens in the step in which none of the proxies is STARTING, or when it ends.
+        self.proxies_known = context.kernel.signal()
         head = context.cluster.head
         self.actor: Actor = context.cluster.create_actor(
             ActorSpec(
@@ -275,6 +277,8 @@ class ServeController:
             for state in self.deployments.values():
                 carrying = state.active_nodes() | carrying
             self.proxies.update(now_ns, carrying, self._cause)
+            if self.proxies.are_known:
+                self.proxies_known.set(None)
         self._save_if_due()
         self._plan_next(now_ns)
 
@@ -427,6 +431,11 @@ class ServeController:
             state.is_dirty = True
         self.wake()
 
+    def save(self) -> None:
+        """Write a checkpoint."""
+        self._changed()
+        self._save_if_due()
+
     def _changed(self) -> None:
         self._is_saving_due = True
         self.revision += 1
@@ -455,6 +464,7 @@ class ServeController:
     def _end(self) -> None:
         self.is_ended = True
         self._tick.set(None)
+        self.proxies_known.set(None)
         callbacks = self.context.cluster.on_change
         if self._cluster_changed in callbacks:
             callbacks.remove(self._cluster_changed)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from rayrig_core.errors import ServeRefused, ServeUnavailable
+from rayrig_core.errors import ServeRefused, ServeStartFailed, ServeUnavailable
 from rayrig_core.objects import JsonObject
 from rayrig_core.ports import Signal
 from rayrig_core.timestamps import NS, to_ns
@@ -25,6 +25,7 @@ from rayrig_sim.serve.identity import DeploymentId
 from rayrig_sim.serve.proxies import ProxyProcess
 from rayrig_sim.serve.replica import Replica
 from rayrig_sim.serve.routers import Routers
+from rayrig_sim.serve.status import ProxyStatus
 
 if TYPE_CHECKING:
     from rayrig_core.ports import Task
@@ -73,7 +74,10 @@ class SimulatedServe:
         self._broadcaster = Broadcaster(self.context)
         self._grpc_options = dict(_GRPC_OPTIONS)
         self._proxy_location = "EveryNode"
-        self._starting: Signal[None] | None = None
+        #: Happens when the controller's process, which is being started or restarted, is up.
+        self._coming: Signal[None] | None = None
+        #: Happens when the deploy that starts Serve is over: others wait for it.
+        self._first: Signal[None] | None = None
         #: Happens when a shutdown under way is over.
         self._gone: Signal[None] | None = None
         self._loop: Task[None] | None = None
@@ -112,26 +116,29 @@ class SimulatedServe:
         """Equal as long as `details` says the same, readings of a clock apart; None when it says nothing."""
         return (self.controller, self.controller.revision) if self.controller is not None else None
 
+    async def answering(self) -> None:
+        """A call to a controller whose process is being started or restarted waits for it."""
+        if self._coming is not None:
+            await self._coming
+
     async def deploy(self, config: JsonObject) -> None:
-        """Hand a validated document to the controller; starts one when there is none, which takes a while."""
-        cause = self.context.kernel.cause
-        if self.controller is None:
-            if self._starting is None and not self.is_running:
-                starting = self._starting = self.context.kernel.signal()
-                self._take_options(config)
-                self.context.kernel.spawn("serve controller start", self._start(config, cause, starting))
-                await starting
-                return
-            if self._starting is not None:
-                await self._starting
-        if self.controller is None:
-            raise ServeUnavailable("The Serve controller could not be started.")
-        self.controller.deploy(config, cause)
+        """Hand a validated document to the controller. When there is none, one is started, and its proxies are waited for.
+
+        It is carried out even when the caller has left before. Raises `ServeStartFailed`, `ServeUnavailable`.
+        """
+        kernel = self.context.kernel
+        if self.controller is not None and self._first is None:
+            self.controller.deploy(config, kernel.cause)
+            return
+        done: Signal[ServeUnavailable | None] = kernel.signal()
+        kernel.spawn("serve deploy", self._deploy(config, kernel.cause, done))
+        error = await done
+        if error is not None:
+            raise error
 
     async def shutdown(self) -> None:
         """DELETE: all applications, proxies and the controller go."""
-        if self._starting is not None:
-            await self._starting
+        await self.answering()
         if self.controller is None:
             return
         gone = self._gone = self._gone or self.context.kernel.signal()
@@ -162,15 +169,50 @@ class SimulatedServe:
 
     # Life of the controller
 
-    async def _start(self, config: JsonObject, cause: int | None, started: Signal[None]) -> None:
+    async def _deploy(self, config: JsonObject, cause: int | None, done: Signal[ServeUnavailable | None]) -> None:
+        while self._first is not None:
+            await self._first
+        try:
+            if self.controller is None and not self.is_running:
+                cause = await self._start(config, cause)
+            await self.answering()
+            if self.controller is None:
+                raise ServeUnavailable("The Serve controller could not be started.")
+            self.controller.deploy(config, cause)
+        except ServeUnavailable as error:
+            done.set(error)
+        else:
+            done.set(None)
+
+    async def _start(self, config: JsonObject, cause: int | None) -> int:
+        """The controller and the proxies of its first step come up. Gives the trace event of the last of them."""
         kernel = self.context.kernel
-        self._broadcaster = Broadcaster(self.context)  # the proxies of an earlier life and its routes are gone
-        await kernel.sleep_ns(self.calibration.serve_controller_start.draw_ns(self.context.rng))
-        self._starting = None
-        if self.cluster.is_gcs_up and self.cluster.head is not None:
+        first = self._first = kernel.signal()
+        coming = self._coming = kernel.signal()
+        try:
+            self._take_options(config)
+            self._broadcaster = Broadcaster(self.context)  # the proxies of an earlier life and its routes are gone
+            await kernel.sleep_ns(self.calibration.serve_controller_start.draw_ns(self.context.rng))
+            self._coming = None
+            if not self.cluster.is_gcs_up or self.cluster.head is None:
+                raise ServeStartFailed("The Serve controller could not be started.")
             seq = self.cluster.emit("serve controller", "running", "", cause)
-            self._new_controller(seq).deploy(config, seq)
-        started.set(None)
+            controller = self._new_controller(seq)
+            controller.save()
+            coming.set(None)
+            await controller.proxies_known
+            if controller.is_ended:
+                raise ServeStartFailed("The actor died unexpectedly before finishing this task.")
+            for state in controller.proxies.states.values():
+                if state.status is ProxyStatus.UNHEALTHY:
+                    raise ServeStartFailed(f"{state.process.actor.name}: {state.trouble}")
+                seq = max(seq, state.seq)
+            return seq
+        finally:
+            self._coming = None
+            coming.set(None)
+            self._first = None
+            first.set(None)
 
     def _new_controller(self, cause: int) -> ServeController:
         controller = self.controller = ServeController(
@@ -201,20 +243,20 @@ class SimulatedServe:
 
     def restart_controller(self, cause: int | None) -> None:
         """The GCS starts the detached actor again, and it recovers from its checkpoint, if it left one."""
-        if checkpoint.load(self.cluster.kv) is None or self.controller is not None or self._starting is not None:
+        if checkpoint.load(self.cluster.kv) is None or self.controller is not None or self._coming is not None:
             return
-        self._starting = self.context.kernel.signal()
-        self.context.kernel.spawn("serve controller restart", self._restart(cause, self._starting))
+        self._coming = self.context.kernel.signal()
+        self.context.kernel.spawn("serve controller restart", self._restart(cause, self._coming))
 
-    async def _restart(self, cause: int | None, started: Signal[None]) -> None:
+    async def _restart(self, cause: int | None, coming: Signal[None]) -> None:
         kernel = self.context.kernel
         await kernel.sleep_ns(self.calibration.serve_controller_start.draw_ns(self.context.rng))
-        self._starting = None
+        self._coming = None
         saved = checkpoint.load(self.cluster.kv)
         if saved is not None and self.cluster.is_gcs_up and self.cluster.head is not None:
             seq = self.cluster.emit("serve controller", "restarted", "", cause)
             self._new_controller(seq).recover(saved, seq)
-        started.set(None)
+        coming.set(None)
 
     def _take_options(self, config: JsonObject) -> None:
         """Options that only the document which starts Serve sets (ray-serve.md 2.1)."""

@@ -175,6 +175,11 @@ class ProxyState:
     def _ready_timeout_ns(self) -> int:
         return to_ns(ready_timeout_s(self.restarts))
 
+    @property
+    def trouble(self) -> str:
+        """Why it does not get ready."""
+        return self.process.death or self.process.failure or "not ready in time"
+
     def update(self, now_ns: int) -> None:
         """One step, without the question whether the node should have a proxy."""
         if self.status is ProxyStatus.STARTING:
@@ -207,7 +212,7 @@ class ProxyState:
             self._failures += 1
             self._ready_by_ns = now_ns + self._ready_timeout_ns
             if self._failures >= _READY_FAILURES or self.process.death is not None:
-                self._enter(ProxyStatus.UNHEALTHY, self.process.death or self.process.failure or "not ready in time")
+                self._enter(ProxyStatus.UNHEALTHY, self.trouble)
 
     def _update_health(self, now_ns: int) -> None:
         process = self.process
@@ -347,6 +352,11 @@ class Proxies:
     def next_ns(self, now_ns: int) -> int:
         earliest = min((state.next_ns(now_ns) for state in self.states.values()), default=NEVER_NS)
         return max(earliest, now_ns)
+
+    @property
+    def are_known(self) -> bool:
+        """Each is ready, or known not to get so."""
+        return all(state.status is not ProxyStatus.STARTING for state in self.states.values())
 
     def healthy(self) -> list[ProxyState]:
         return [state for state in self.states.values() if state.status is ProxyStatus.HEALTHY]

@@ -38,6 +38,9 @@ class Instance:
         self.asked.append(sources)
         return self.body
 
+    async def answering(self) -> None:
+        pass
+
     async def deploy(self, config: JsonObject) -> None:
         self.documents.append(config)
         self.is_running = True

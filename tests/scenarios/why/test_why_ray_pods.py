@@ -47,9 +47,9 @@ def test_a_worker_without_replica_has_no_proxy_to_answer_its_probe() -> None:
     chain = result.why(the_unready(result, "95s"), "95s")
     assert chain.stage is Stage.READINESS_PROBE
     told = [
-        "51.27 s: the readiness probe of ray-worker fails",
+        "56.04 s: the readiness probe of ray-worker fails",
         "no Serve proxy runs on it, for it has no replica",
-        "49.47 s: every replica has its place on another node, and no further one is asked for",
+        "58.21 s: every replica has its place on another node, and no further one is asked for",
     ]
     assert_told(story(chain), told, within_s=5)
     first, probes, following = details(chain)
@@ -67,11 +67,11 @@ def test_a_worker_without_replica_has_no_proxy_to_answer_its_probe() -> None:
     assert line.startswith("orchard/Picker: 2 replicas, on ")
     assert all(name in line for name in others)
     expected = [
-        "32.15 s: waits for a node",
-        "32.17 s: its kubelet has not reported",
-        "32.17 s: init container wait-gcs-ready",
-        "40.32 s: container not started ray-worker",
-        "40.57 s: readiness probe ray-worker",
+        "37.38 s: waits for a node",
+        "37.39 s: its kubelet has not reported",
+        "37.41 s: init container wait-gcs-ready",
+        "45.09 s: container not started ray-worker",
+        "45.34 s: readiness probe ray-worker",
     ]
     assert_told(stages(chain), expected, within_s=6)
     assert chain.links[0].source is not None
@@ -98,7 +98,7 @@ def test_the_probes_told_are_those_the_events_count() -> None:
 def test_one_more_replica_makes_it_ready() -> None:
     result = performed("unready-worker")
     chain = result.why(the_unready(result, "95s"))
-    assert_told(story(chain), ["236.28 s: it is ready"], within_s=6)
+    assert_told(story(chain), ["246.05 s: it is ready"], within_s=6)
     assert details(chain)[-1].endswith(" s: succeeded")
     (unready,) = chain.unready
     assert unready.to_ns == chain.links[0].t_ns
@@ -128,19 +128,19 @@ def test_one_more_replica_makes_it_ready() -> None:
             id="the GCS starts",
         ),
         pytest.param(
-            "20s", "worker", 1, ["32.15 s: it is not there yet: it is created at 32.15 s"], id="not there yet"
+            "20s", "worker", 1, ["37.38 s: it is not there yet: it is created at 37.38 s"], id="not there yet"
         ),
         pytest.param(
             "113s",
             "worker",
             0,
             [
-                "112.12 s: it is being deleted by the garbage collector",
-                "112.08 s: RayCluster orchard-x: deleted by the operator",
-                "50.38 s: RayService orchard: RayCluster orchard-x is no longer used, to be deleted in 60 s",
-                "50.37 s: RayService orchard: RayCluster orchard-x is active now instead of orchard-x",
-                "32.13 s: RayCluster orchard-x was created for a changed RayService",
-                "32.12 s: the scenario took the step: ask for three workers and a new Ray version",
+                "119.90 s: it is being deleted by the garbage collector",
+                "119.86 s: RayCluster orchard-x: deleted by the operator",
+                "59.26 s: RayService orchard: RayCluster orchard-x is no longer used, to be deleted in 60 s",
+                "59.26 s: RayService orchard: RayCluster orchard-x is active now instead of orchard-x",
+                "37.36 s: RayCluster orchard-x was created for a changed RayService",
+                "37.35 s: the scenario took the step: ask for three workers and a new Ray version",
             ],
             id="the cluster that an upgrade left behind",
         ),

@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 
+from rayrig_core.errors import ServeUnavailable
 from rayrig_core.http import HttpFailure, HttpRequest, HttpResponse
 from rayrig_core.resources.serve_schema import set_fields, validate_serve_config
 from rayrig_core.trace import Kind
 from rayrig_sim.calibration import Calibration, Constant
-from rayrig_sim.kernel import Kernel
+from rayrig_sim.kernel import Actor, Kernel
 from rayrig_sim.network.fabric import Network
 from rayrig_sim.ray.cluster import RayCluster, RayNode
 from rayrig_sim.serve.application_code import ApplicationCode, Child, DeploymentCode, Registry, single
@@ -156,19 +157,27 @@ class ServeWorld:
             self.run(step_s)
         return self.now_s - begin
 
-    def put(self, *applications: dict[str, Any], **top: Any) -> None:
-        """PUT as the dashboard hands it on."""
+    def put(self, *applications: dict[str, Any], **top: Any) -> Actor:
+        """PUT as the dashboard hands it on; done when it is answered, with what went wrong as value."""
         document = set_fields(
             validate_serve_config({"applications": list(applications), **top}, importable=lambda _: True)
         )
-        self.kernel.spawn("user", self.serve.deploy(document))
+
+        async def handed_on() -> ServeUnavailable | None:
+            try:
+                await self.serve.deploy(document)
+            except ServeUnavailable as error:
+                return error
+            return None
+
+        answered = self.kernel.spawn("user", handed_on())
         self.run(0.001)
+        return answered
 
     def deploy(self, *applications: dict[str, Any], **top: Any) -> None:
         """PUT and wait until no application is DEPLOYING."""
-        self.put(*applications, **top)
-        if self.serve.controller is None:
-            self.run(1.2)
+        answered = self.put(*applications, **top)
+        self.run_until(lambda: answered.is_done)
         self.run_until(lambda: all(self.app(name)["status"] != "DEPLOYING" for name in self.apps()))
 
     def apps(self) -> dict[str, Any]:

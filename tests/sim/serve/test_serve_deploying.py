@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from rayrig_core.errors import ServeStartFailed
 from rayrig_core.trace import Kind
 
 
@@ -13,14 +14,14 @@ def test_story_of_a_first_deploy_and_why(world: Any, app: Any) -> None:
     world.deploy(app())
     replica = world.ids()[0]
     assert world.story(Kind.APPLICATION, Kind.DEPLOYMENT, Kind.REPLICA, Kind.PROXY) == [
-        (1.0, "a", ("DEPLOYING", "")),
         (1.0, "head", ("STARTING", "")),
         (2.0, "head", ("HEALTHY", "")),
-        (3.0, "D", ("UPDATING", "CONFIG_UPDATE_STARTED", "")),
-        (3.1, replica, ("STARTING", "head", "")),
-        (5.1, replica, ("RUNNING", "head", "")),
-        (5.1, "D", ("HEALTHY", "CONFIG_UPDATE_COMPLETED", "")),
-        (5.1, "a", ("RUNNING", "")),
+        (2.0, "a", ("DEPLOYING", "")),
+        (4.0, "D", ("UPDATING", "CONFIG_UPDATE_STARTED", "")),
+        (4.1, replica, ("STARTING", "head", "")),
+        (6.1, replica, ("RUNNING", "head", "")),
+        (6.1, "D", ("HEALTHY", "CONFIG_UPDATE_COMPLETED", "")),
+        (6.1, "a", ("RUNNING", "")),
     ]
     running = list(world.kernel.trace.select(Kind.APPLICATION))[-1]
     chain = [(event.kind, event.data[0]) for event in world.kernel.trace.causes_of(running.seq)]
@@ -30,6 +31,8 @@ def test_story_of_a_first_deploy_and_why(world: Any, app: Any) -> None:
         (Kind.REPLICA, "STARTING"),
         (Kind.DEPLOYMENT, "UPDATING"),
         (Kind.APPLICATION, "DEPLOYING"),
+        (Kind.PROXY, "HEALTHY"),
+        (Kind.PROXY, "STARTING"),
         (Kind.RAY, "serve controller"),
     ]
 
@@ -37,7 +40,7 @@ def test_story_of_a_first_deploy_and_why(world: Any, app: Any) -> None:
 @pytest.mark.accepts("SV-049")
 def test_deployments_are_unseen_until_the_build_is_done(world: Any, app: Any) -> None:
     world.put(app())
-    world.run(2.9)
+    world.run(3.9)
     shown = world.app()
     assert (shown["status"], shown["deployments"], shown["message"], shown["route_prefix"]) == (
         "DEPLOYING",
@@ -56,18 +59,47 @@ def test_deployments_are_unseen_until_the_build_is_done(world: Any, app: Any) ->
 @pytest.mark.accepts("SV-009")
 def test_first_document_starts_controller_and_proxies(world: Any, app: Any) -> None:
     assert not world.serve.is_running
-    world.put(app())
+    answered = world.put(app())
     world.run(1.05)
     details = world.serve.details()
     assert details["controller_info"]["actor_name"] == "SERVE_CONTROLLER_ACTOR"
-    assert world.proxies() == {"head": "STARTING"}
+    assert (world.proxies(), world.apps(), answered.is_done) == ({"head": "STARTING"}, {}, False)
+    world.run(0.95)
+    assert (world.proxies(), world.app()["status"], answered.is_done) == ({"head": "HEALTHY"}, "DEPLOYING", True)
+
+
+def test_a_document_that_starts_serve_is_applied_when_its_client_has_left_too(world: Any, app: Any) -> None:
+    gave_up = world.put(app())
+    gave_up.cancel()
+    world.run(1)
+    later = world.put(app("m:app2", name="b"))
+    world.run(1.5)
+    assert later.is_done
+    story = [(t, name, s[0]) for t, name, s in world.story(Kind.APPLICATION)]
+    assert story == [(2.0, "a", "DEPLOYING"), (2.0, "b", "DEPLOYING"), (2.0, "a", "DELETING"), (2.1, "a", "GONE")]
+
+
+def test_without_proxies_the_first_document_waits_for_the_controller_only(world: Any, app: Any) -> None:
+    answered = world.put(app(), proxy_location="Disabled")
+    world.run(1.0)
+    assert answered.is_done
     assert world.app()["status"] == "DEPLOYING"
+
+
+def test_serve_that_is_removed_while_it_starts(world: Any, app: Any) -> None:
+    answered = world.put(app())
+    world.run(0.5)
+    removed = world.kernel.spawn("user", world.serve.shutdown())
+    world.run(1.0)
+    assert removed.is_done
+    assert isinstance(answered.value, ServeStartFailed)
+    assert not world.serve.is_running
 
 
 @pytest.mark.accepts("SV-085")
 def test_a_replica_that_fits_nowhere_has_no_node(world: Any, app: Any) -> None:
     world.put(app(ray_actor_options={"num_cpus": 100}))
-    world.run(4)
+    world.run(5)
     (replica,) = world.deployment()["replicas"]
     assert replica["state"] == "STARTING"
     assert not {"node_id", "node_ip", "pid", "worker_id", "actor_id", "log_file_path"} & set(replica)
@@ -175,7 +207,7 @@ def test_an_application_left_out_of_the_document_goes(world: Any, app: Any) -> N
     assert world.ask("/-/routes") == (200, '{"/b":"b"}')
     assert world.ask("/a")[0] == 404
     world.run_until(lambda: "a" not in world.apps())
-    assert 2.0 <= world.now_s - 5.1 <= 2.6
+    assert 2.0 <= world.now_s - 6.1 <= 2.6
     assert world.ids(app="b") == kept
     assert world.app("b")["status"] == "RUNNING"
 

@@ -110,7 +110,7 @@ def test_a_failed_rollout_is_frozen_and_the_rest_serves(world: Any, app: Any) ->
 @pytest.mark.accepts("SV-080")
 def test_a_replica_that_cannot_be_placed_is_told_after_30_s(world: Any, app: Any) -> None:
     world.put(app(ray_actor_options={"num_cpus": 100}))
-    world.run(3.2)
+    world.run(4.2)
     began = world.now_s
     world.run(29.5)
     assert world.deployment()["message"] == ""

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from rayrig_core.errors import ServeStartFailed
 from rayrig_core.trace import Kind
 from rayrig_sim.calibration import Constant
 
@@ -39,10 +40,10 @@ def test_a_worker_gets_its_proxy_when_its_replica_got_its_node(world: Any, app: 
     story = [line for line in world.story(Kind.PROXY, Kind.REPLICA) if line[0] > 1]
     assert [(t, s[0]) for t, _, s in story] == [
         (2.0, "HEALTHY"),
-        (3.1, "STARTING"),
-        (3.1, "STARTING"),
-        (5.1, "RUNNING"),
-        (5.6, "HEALTHY"),
+        (4.1, "STARTING"),
+        (4.1, "STARTING"),
+        (6.1, "RUNNING"),
+        (6.6, "HEALTHY"),
     ]
 
 
@@ -134,8 +135,9 @@ def test_a_proxy_that_is_not_ready_is_restarted_with_more_time(make_world: Any, 
     world = make_world()
     world.cluster.calibration = replace(world.cluster.calibration, proxy_start=Constant(18.0))
     world.serve.context.calibration = world.cluster.calibration
-    world.put(app())
+    answered = world.put(app())
     world.run(40)
+    assert isinstance(answered.value, ServeStartFailed)
     story = [(t, s[0]) for t, _, s in world.story(Kind.PROXY)]
     assert story == [(1.0, "STARTING"), (16.0, "UNHEALTHY"), (16.1, "STARTING"), (34.1, "HEALTHY")]
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from rayrig_core.errors import ServeUnavailable
+from rayrig_core.errors import ServeStartFailed, ServeUnavailable
 
 
 def restart(world: Any) -> None:
@@ -89,9 +89,27 @@ def test_replicas_that_had_not_started_are_replaced_without_counting(world: Any,
 
 def test_an_application_that_was_being_built_is_built_again(world: Any, app: Any) -> None:
     world.put(app())
-    world.run(1.5)
+    world.run(2.5)
     restart(world)
     world.run_until(lambda: world.app()["status"] == "RUNNING")
+
+
+def test_a_controller_that_dies_before_its_first_document_comes_back_too(world: Any, app: Any) -> None:
+    answered = world.put(app())
+    world.run(1.5)
+    restart(world)
+    assert isinstance(answered.value, ServeStartFailed)
+    world.deploy(app())
+    assert world.app()["status"] == "RUNNING"
+
+
+def test_a_look_at_a_controller_that_restarts_waits_for_it(world: Any, app: Any) -> None:
+    world.deploy(app())
+    world.serve.crash_controller()
+    began = world.now_s
+    looked = world.kernel.spawn("user", world.serve.answering())
+    world.run_until(lambda: looked.is_done, step_s=0.01)
+    assert round(world.now_s - began, 1) == 1.0
 
 
 def test_missing_replicas_are_started(world: Any, app: Any) -> None:

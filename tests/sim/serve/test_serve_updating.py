@@ -161,7 +161,7 @@ def test_a_rollout_of_three_goes_one_by_one(world: Any, app: Any) -> None:
     moves = [
         (e["state"], e.subject.rpartition("/")[2] in old)
         for e in world.kernel.trace.select(Kind.REPLICA)
-        if e["state"] in ("STOPPING", "RUNNING") and e.t_s > 6
+        if e["state"] in ("STOPPING", "RUNNING") and e.t_s > 6.5
     ]
     assert moves == [("STOPPING", True), ("RUNNING", False)] * 3
 
