@@ -146,9 +146,8 @@ class Actor(_Awaitable):
         self._target = self._wake(URGENT)
 
     def _resume(self, event: Event) -> None:
-        kernel = self._kernel
-        previous, kernel.current = kernel.current, self
-        coroutine = self._coroutine
+        kernel, coroutine = self._kernel, self._coroutine
+        kernel.current = self
         try:
             while True:
                 if self.was_cancelled:
@@ -171,7 +170,7 @@ class Actor(_Awaitable):
         except Exception as error:
             self.fail(ActorFailed(self.name, kernel.monotonic_ns(), error))
         finally:
-            kernel.current = previous
+            kernel.current = None
 
 
 class Kernel:
@@ -323,20 +322,22 @@ class Kernel:
     def _run(self, until: Event | None, limit_ns: int | None) -> None:
         env, queue, alarms = self.env, cast("list[tuple[int, int, int, Event]]", self.env._queue), self._resting.alarms
         pop, none = heappop, cast(Any, None)
+        end_ns = _NEVER if limit_ns is None else limit_ns
         while until is None or until.callbacks is not None:
             due_ns = queue[0][0] if queue else _NEVER
-            if alarms and alarms[0][0] <= due_ns and (limit_ns is None or alarms[0][0] < limit_ns):
+            if alarms and alarms[0][0] <= due_ns and alarms[0][0] < end_ns:
                 self._let_rest(limit_ns)
                 continue
-            if limit_ns is not None and due_ns >= limit_ns:
-                env._now = limit_ns
-                return
-            if due_ns is _NEVER:
+            if due_ns >= end_ns:
+                if limit_ns is not None:
+                    env._now = limit_ns
+                    return
                 env._now = max(env._now, self._withdrawn_ns)
                 if until is not None:
                     raise RuntimeError("nothing is left to happen, and what was waited for has not happened")
                 return
-            env._now, _, _, event = pop(queue)
+            event = pop(queue)[3]
+            env._now = due_ns
             callbacks = event.callbacks
             event.callbacks = none
             for callback in callbacks:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import NoReturn
 
 from rayrig_core import faultpoints
@@ -63,6 +64,7 @@ class InProcessClient:
         self._runtime = runtime
         self._latency = latency
         self._faults = faults
+        self.has_faults = faults is not None
         self._on_crash = on_crash
         self._watch_lag_ns = round(watch_lag_s * NS)
         self._shares_answers = shares_answers
@@ -334,11 +336,13 @@ class InProcessWatch:
                 if self._cursor.closed:
                     raise StopAsyncIteration
                 signal = self._runtime.signal()
-                self._cursor.call_when_ready(lambda signal=signal: signal.set(None))  # type: ignore[misc]
+                self._cursor.call_when_ready(partial(signal.set, None))
                 await signal
                 continue
             if self._lag_ns:
                 await self._wait_for(delivery)
+            if not self._client.has_faults:
+                return WatchEvent(delivery.type, delivery.object, delivery.cause)
             reaction = self._client.strike_delivery(self._resource, delivery.object)
             if reaction is not None:
                 if isinstance(reaction, faultpoints.DropWatchEvent):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from functools import lru_cache
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from rayrig_core.kubernetes_names import label_value, qualified_name
 from rayrig_core.objects import JsonObject
@@ -260,14 +260,17 @@ def _field_test(read: Callable[[JsonObject], str], operator: str, value: str) ->
 
 def field_reader(path: str, default: str = "") -> Callable[[JsonObject], str]:
     """Reads a dotted path as the string a selector compares with."""
-    parts = path.split(".")
+    *parts, last = path.split(".")
 
     def read(obj: JsonObject) -> str:
-        value = obj
+        value: Any = obj
         for part in parts:
-            if not isinstance(value, dict) or part not in value:
+            value = value.get(part)
+            if not isinstance(value, dict):
                 return default
-            value = value[part]
+        value = value.get(last, default)
+        if type(value) is str:
+            return value
         if isinstance(value, bool):
             return "true" if value else "false"
         return str(value)

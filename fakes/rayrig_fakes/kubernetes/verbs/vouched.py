@@ -238,8 +238,8 @@ def _merged_conditions(before: Any, patch: list[JsonObject], order: list[JsonObj
         kind = condition["type"]
         was = present.get(kind)
         now = {**was, **condition} if was is not None else dict(condition)
-        for field, value in condition.items():
-            if value is None:
+        if None in condition.values():
+            for field in [field for field, value in condition.items() if value is None]:
                 del now[field]
         present[kind] = was if was == now and was is not None else now
     if order is None:

@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from rayrig_core.objects import JsonObject
 from rayrig_sim.kubernetes.scheduling.cluster import NodeState
 from rayrig_sim.kubernetes.scheduling.filters import matches_node, ports_conflict
-from rayrig_sim.kubernetes.scheduling.needs import PodNeeds, pod_needs
+from rayrig_sim.kubernetes.scheduling.needs import NeedsParser, PodNeeds
 
 #: Resources a kubelet knows by itself; others count only when the node has them.
 _NATIVE = ("cpu", "memory", "ephemeral-storage")
+#: Of all kubelets of this process: their pods come from the same few templates.
+_PARSER = NeedsParser()
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,10 +28,15 @@ class NodeRoom:
 
     def __init__(self) -> None:
         self._state: NodeState | None = None
+        #: What the node was described by.
+        self._node: JsonObject | None = None
         self._pods: dict[str, PodNeeds] = {}
 
     def describe(self, node: JsonObject) -> None:
         """Take over the node's labels and allocatable resources as they are now."""
+        if node is self._node:
+            return
+        self._node = node
         if self._state is None:
             self._state = NodeState(node)
             for needs in self._pods.values():
@@ -39,7 +46,7 @@ class NodeRoom:
 
     def take(self, pod: JsonObject) -> PodRejection | None:
         """Admit a pod, or say why not. A node that was never described takes every pod."""
-        needs = pod_needs(pod)
+        needs = _PARSER.needs(pod)
         if self._state is not None:
             rejection = _check(needs, self._state)
             if rejection is not None:

@@ -1,8 +1,8 @@
 """Pod statuses on their way to the API: kept as computed, written when they differ (`reference/kubelet.md` sections 1 and 3).
 
 A status that equals the one at hand is not written. Writing is a strategic-merge patch of what the API does not show yet of what
-the kubelet owns, so that conditions of others stay. A terminal phase is held back while containers may still run. When a pod that is
-being deleted has ended, its object is deleted with grace 0. What could not be written is tried again at the next full pass.
+the kubelet owns, so that conditions of others stay. A terminal phase is held back while containers may still run. When a pod that
+is being deleted has ended, its object is deleted with grace 0. What could not be written is tried again at the next full pass.
 """
 
 from __future__ import annotations
@@ -30,6 +30,8 @@ class _Entry:
     #: What led to it.
     cause: int | None = None
     is_dirty: bool = False
+    #: On its way to the API: what came of it will be known by the answer.
+    is_sent: bool = False
     is_finished: bool = False
     is_deleted: bool = False
     #: As the API last showed it.
@@ -87,7 +89,7 @@ class StatusManager:
             return
         if entry.is_finished and pod["metadata"].get("deletionTimestamp") and not entry.is_deleted:
             self._mark(uid, entry)
-        elif entry.api_status is not before and self._was_overwritten(entry):
+        elif entry.api_status is not before and not entry.is_sent and self._was_overwritten(entry):
             self._pass_soon()
 
     def forget(self, uid: str) -> None:
@@ -107,10 +109,11 @@ class StatusManager:
             return
         former = entry.status if entry.status is not None else (entry.pod.get("status") or {})
         now = rfc3339(self._runtime.unix_ns())
-        times = {c["type"]: (c["status"], c.get("lastTransitionTime")) for c in former.get("conditions") or ()}
+        before = {c["type"]: c for c in former.get("conditions") or ()}
         for condition in status.get("conditions") or ():
-            was = times.get(condition["type"])
-            condition["lastTransitionTime"] = was[1] if was and was[0] == condition["status"] and was[1] else now
+            was = before.get(condition["type"])
+            since = was.get("lastTransitionTime") if was and was["status"] == condition["status"] else None
+            condition["lastTransitionTime"] = since or now
         status["startTime"] = former.get("startTime") or now
         newly_finished = finished and not entry.is_finished
         entry.is_finished = entry.is_finished or finished
@@ -199,9 +202,13 @@ class StatusManager:
         try:
             if news:
                 patch = Vouched({"metadata": {"uid": uid}, "status": news})
-                answer = await self._client.patch(
-                    POD, name, patch, namespace, patch_type="strategic", subresource="status"
-                )
+                entry.is_sent = True
+                try:
+                    answer = await self._client.patch(
+                        POD, name, patch, namespace, patch_type="strategic", subresource="status"
+                    )
+                finally:
+                    entry.is_sent = False
                 entry.api_status = answer.get("status") or {}
                 if self._entries.get(uid) is entry:
                     entry.pod = answer
@@ -267,11 +274,20 @@ def _revision(pod: JsonObject) -> int:
 def _conditions_news(shown: Sequence[JsonObject], conditions: Sequence[JsonObject], *, is_alone: bool) -> JsonObject:
     """The kubelet's conditions that differ from those shown, as parts of a patch. A wrong order alone is no reason to write."""
     by_type = {condition["type"]: condition for condition in shown}
-    own = [condition for condition in conditions if condition["type"] in KUBELET_CONDITIONS]
-    differ = [condition for condition in own if not _is_shown(by_type.get(condition["type"]), condition)]
+    own: list[JsonObject] = []
+    differ: list[JsonObject] = []
+    for condition in conditions:
+        kind = condition["type"]
+        if kind in KUBELET_CONDITIONS:
+            own.append(condition)
+            there = by_type.get(kind)
+            if there is None or (there != condition and not _says(there, condition)):
+                differ.append(condition)
+    if not differ and is_alone:
+        return {}
     order = [kind for kind in by_type if kind not in KUBELET_CONDITIONS]
     order += [condition["type"] for condition in own]
-    if not differ and (is_alone or order == list(by_type)):
+    if not differ and order == list(by_type):
         return {}
     # A merge keeps what is not mentioned; a condition that is true has no reason.
     return {
@@ -280,9 +296,12 @@ def _conditions_news(shown: Sequence[JsonObject], conditions: Sequence[JsonObjec
     }
 
 
-def _is_shown(there: JsonObject | None, condition: JsonObject) -> bool:
+def _says(there: JsonObject, condition: JsonObject) -> bool:
     """Whether writing a condition over the one that is there would change nothing."""
-    if there is None or there == condition:
-        return there is not None
-    wanted = {"reason": None, "message": None, **condition}
-    return all(there.get(field) == value for field, value in wanted.items())
+    for field in ("reason", "message"):
+        if field in there and field not in condition:
+            return False
+    for field, value in condition.items():
+        if there.get(field) != value:
+            return False
+    return True

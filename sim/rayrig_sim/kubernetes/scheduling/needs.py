@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from rayrig_core.objects import JsonObject, is_being_deleted, labels_of, name_of, namespace_of, uid_of
 from rayrig_sim.kubernetes.scheduling.requests import Requests, pod_requests
@@ -16,6 +16,21 @@ from rayrig_sim.kubernetes.selectors import (
 from rayrig_sim.kubernetes.taints import Toleration, tolerations_of
 
 _REMEMBERED = 1024
+#: Fields of a spec that say what a pod needs: all but where it is.
+_TELLING = (
+    "containers",
+    "initContainers",
+    "affinity",
+    "tolerations",
+    "nodeSelector",
+    "topologySpreadConstraints",
+    "volumes",
+    "resources",
+    "overhead",
+    "priority",
+    "preemptionPolicy",
+    "hostNetwork",
+)
 HostPort = tuple[str, str, int]
 
 
@@ -70,6 +85,31 @@ class PodNeeds:
     claims: tuple[str, ...] = ()
     is_terminating: bool = False
 
+    def of(self, pod: JsonObject) -> PodNeeds:
+        """Those of another pod with the same labels in the same namespace, which asks for the same."""
+        return PodNeeds(
+            uid_of(pod),
+            self.namespace,
+            name_of(pod),
+            self.labels,
+            self.priority,
+            self.can_preempt,
+            self.requests,
+            self.tolerations,
+            self.node_selector,
+            self.required_terms,
+            self.preferred_terms,
+            self.host_ports,
+            self.affinity,
+            self.anti_affinity,
+            self.preferred_affinity,
+            self.preferred_anti_affinity,
+            self.spread,
+            self.images,
+            self.claims,
+            is_being_deleted(pod),
+        )
+
 
 def pod_needs(pod: JsonObject) -> PodNeeds:
     """Parse a pod. Nothing is looked up elsewhere."""
@@ -114,20 +154,20 @@ def pod_needs(pod: JsonObject) -> PodNeeds:
 
 
 class NeedsParser:
-    """`pod_needs`, which remembers what it made of specs that pods share."""
+    """`pod_needs`, which remembers what it made of specs whose parts pods share."""
 
     def __init__(self) -> None:
-        self._known: dict[tuple[int, str, tuple[tuple[str, str], ...]], tuple[JsonObject, PodNeeds]] = {}
+        self._known: dict[tuple[object, ...], tuple[JsonObject, PodNeeds]] = {}
 
     def needs(self, pod: JsonObject) -> PodNeeds:
         spec = pod.get("spec")
         if spec is None:
             return pod_needs(pod)
-        key = (id(spec), namespace_of(pod), tuple(labels_of(pod).items()))
+        key = (namespace_of(pod), *labels_of(pod).items(), *[id(spec.get(part)) for part in _TELLING])
         found = self._known.get(key)
         if found is not None:
-            # What is remembered holds its spec: no other has its address.
-            return replace(found[1], uid=uid_of(pod), name=name_of(pod), is_terminating=is_being_deleted(pod))
+            # What is remembered holds its spec: no other part has the address of one of its parts.
+            return found[1].of(pod)
         needs = pod_needs(pod)
         if not needs.claims:
             if len(self._known) >= _REMEMBERED:
