@@ -63,6 +63,13 @@ def generated(session: nox.Session) -> None:
 
 
 @nox.session
+def real_ray(session: nox.Session) -> None:
+    """The model against a real Ray, all stories, and scenarios on it; ten minutes, as root or where users may make namespaces."""
+    session.install("-e", ".[test,ray]")
+    session.run("pytest", "-m", "ray", "tests/real_ray", *session.posargs)
+
+
+@nox.session
 def fuzz(session: nox.Session) -> None:
     """Ten minutes of odd requests to the fake Kubernetes; `nox -s fuzz -- --minutes 1 --seed 7` for others."""
     session.install("-e", ".[test]")

@@ -28,13 +28,18 @@ def dashboard_diff_command(left: tuple[str, str], right: tuple[str, str], option
     from rayrig_backends.dashboard_differential.sides import HttpSide
     from rayrig_backends.dashboard_differential.stories import read_stories
     from rayrig_backends.differential.known import read_known
+    from rayrig_core.errors import InputError
 
+    for url in (*left, *right):
+        if not url.startswith("http://"):
+            raise InputError("not an http URL", where=url, remedy="such as http://127.0.0.1:8265")
     stories = read_stories(options.stories)
     known = read_known(options.known) if options.known is not None else ()
     outcome = Outcome()
 
     def tell_progress(told: str) -> None:
-        print(f"{outcome.stories + 1}/{len(stories)} {told}", file=sys.stderr, flush=True)
+        if sys.stderr.isatty():
+            print(f"{outcome.stories + 1}/{len(stories)} {told}", file=sys.stderr, flush=True)
 
     run(HttpSide(*left), HttpSide(*right), stories, known, outcome, tell_progress)
     text = json.dumps({"left": left[0], "right": right[0], **outcome.as_json()}, indent=2, ensure_ascii=False)

@@ -1,7 +1,7 @@
 """The stories of this folder told to the model and to a real Ray, and what a real Ray gave: `python -m tests.real_ray.telling`.
 
-Without arguments it tells all stories to a real Ray (of this interpreter, or of $RAYRIG_RAY_PYTHON) and keeps what came of them,
-for the tests that have no Ray.
+It tells the stories that are named, all without names, to a real Ray (of this interpreter, or of $RAYRIG_RAY_PYTHON) and keeps
+what came of them, for the tests that have no Ray.
 """
 
 from __future__ import annotations
@@ -54,9 +54,9 @@ def recorded() -> dict[str, tuple[float, list[Turn]]]:
     return {each["name"]: (each["took_s"], [Turn(**turn) for turn in each["turns"]]) for each in entries}
 
 
-def _record(ray: RealRay) -> Iterator[JsonObject]:
+def _record(ray: RealRay, chosen: Sequence[Story]) -> Iterator[JsonObject]:
     side = HttpSide(ray.url, ray.proxy_url)
-    for story in stories():
+    for story in chosen:
         began_s = time.monotonic()
         turns = tell(side, story)
         took_s = round(time.monotonic() - began_s, 1)
@@ -78,9 +78,13 @@ def _folded(value: Any, name: str = "") -> Any:
 
 
 def main() -> None:
+    names = sys.argv[1:]
+    every = stories()
+    known = {entry["name"]: entry for entry in json.loads(_RECORDED.read_text(encoding="utf-8"))} if names else {}
     with RealRay(settings()) as ray:
-        lines = [json.dumps(entry, ensure_ascii=False) for entry in _record(ray)]
-    text = ",\n".join(lines)
+        for entry in _record(ray, [story for story in every if not names or story.name in names]):
+            known[entry["name"]] = entry
+    text = ",\n".join(json.dumps(known[story.name], ensure_ascii=False) for story in every)
     _RECORDED.write_text(f"[\n{text}\n]\n", encoding="utf-8")
 
 
