@@ -26,7 +26,6 @@ from typing import Any
 _SIOCSIFFLAGS = 0x8914
 _IFF_UP = 0x1
 _CHUNK = 65536
-_SHOWN_BYTES = 4000
 
 
 class Inside:
@@ -74,9 +73,7 @@ class Inside:
         code = await ended
         # It was reaped already.
         process.returncode = code
-        if code == 0:
-            return ""
-        return f"`ray start` ended with {code}: {self._log.read_bytes()[-_SHOWN_BYTES:].decode('utf-8', 'replace')}"
+        return f"`ray start` ended with {code}" if code else ""
 
     def _kill_head(self) -> str:
         """All at once, as when a pod is lost; Redis stays."""

@@ -30,6 +30,8 @@ PROXY_PORT = 8000
 _REDIS_PORT = 6380
 _READY_S = 90.0
 _END_S = 5.0
+#: Of Ray's output, told when it fails.
+_LOG_LINES = 5
 _VERSION = "from importlib.metadata import version; print(version('ray'))"
 _INSIDE = "rayrig_backends.real_ray.inside"
 
@@ -99,7 +101,7 @@ class RealRay:
         ):
             while not _answers(url, path):
                 if time.monotonic() > ends_s:
-                    raise RayFailed(f"{path} was not answered in {_READY_S:g} s\n{self._log_end()}")
+                    raise RayFailed(f"{path} was not answered in {_READY_S:g} s: {self._log_end()}")
                 time.sleep(0.1)
 
     def kill_head(self) -> None:
@@ -179,14 +181,15 @@ class RealRay:
         except BrokenPipeError:
             line = ""
         if not line:
-            raise RayFailed(f"its namespace is gone\n{self._log_end()}")
+            raise RayFailed(f"its namespace is gone: {self._log_end()}")
         error = json.loads(line).get("error")
         if error:
-            raise RayFailed(error)
+            raise RayFailed(f"{error}: {self._log_end()}")
 
     def _log_end(self) -> str:
         log = self.folder / "log"
-        return log.read_text(encoding="utf-8", errors="replace")[-4000:] if log.exists() else ""
+        lines = log.read_text(encoding="utf-8", errors="replace").split("\n") if log.exists() else []
+        return " | ".join([line.strip() for line in lines if line.strip()][-_LOG_LINES:])
 
 
 class RayFailed(InputError):
