@@ -306,11 +306,13 @@ class CasePlayer:
         await self._client.create(resource, {**obj, "metadata": {**obj["metadata"], "namespace": namespace}}, namespace)
 
     async def _create_hollow(self, obj: JsonObject) -> None:
-        """A Node object with a heartbeat and nobody behind it. It is born with the not-ready taint, as every Node is."""
+        """A Node object with a heartbeat and nobody behind it, born with the not-ready taint as every Node is; or a dead one."""
         spec = dict(obj.get("spec") or {})
         spec["taints"] = [*(spec.get("taints") or ()), {"key": NOT_READY, "effect": NO_SCHEDULE}]
         node = await self._client.create(NODE, {**obj, "spec": spec})
-        status = {**(obj.get("status") or {}), "conditions": [_READY]}
+        if "dead" in (obj["metadata"].get("annotations") or {}):
+            return
+        status = {"conditions": [_READY], **(obj.get("status") or {})}
         await self._client.patch(NODE, name_of(node), {"status": status}, patch_type="strategic", subresource="status")
         self._heartbeats.start(name_of(node))
 

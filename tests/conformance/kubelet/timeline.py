@@ -121,7 +121,10 @@ class TimelineRecorder:
         if metadata.get("deletionTimestamp"):
             at_s = (parse_rfc3339(metadata["deletionTimestamp"]) - self._unix_zero_ns()) / NS
             entry["deletion"] = {"grace": metadata.get("deletionGracePeriodSeconds"), "at": round(at_s, 1)}
-        self.pods.setdefault(name_of(pod), []).append(entry)
+        entries = self.pods.setdefault(name_of(pod), [])
+        # Writes that change nothing of this are left out.
+        if kind != "MODIFIED" or not entries or {**entries[-1], "t": 0, "type": ""} != {**entry, "t": 0, "type": ""}:
+            entries.append(entry)
 
     def _unix_zero_ns(self) -> int:
         return self._runtime.unix_ns() - self._runtime.monotonic_ns() + self._zero_ns

@@ -96,6 +96,18 @@ def test_an_eviction_may_be_a_dry_run_by_its_options(api: Api) -> None:
     assert send(api, "GET", f"{CORE}/pods/a").status == 200
 
 
+@pytest.mark.parametrize("bound", [True, False])
+def test_an_evicted_pod_is_marked_whether_it_has_a_node_or_not(api: Api, bound: bool) -> None:
+    api.pod("a", bound=bound)
+    path = f"{CORE}/pods/a"
+    pod = send(api, "GET", path).json()
+    pod["metadata"]["finalizers"] = ["example.test/keep"]
+    send(api, "PUT", path, pod)
+    assert send(api, "POST", f"{path}/eviction", {"metadata": {"name": "a"}}).status == 201
+    conditions = send(api, "GET", path).json()["status"]["conditions"]
+    assert [c["reason"] for c in conditions if c["type"] == "DisruptionTarget"] == ["EvictionByEvictionAPI"]
+
+
 @pytest.mark.accepts("K8-031")
 def test_no_account_is_begun_by_an_update(api: Api) -> None:
     send(api, "POST", f"{CORE}/configmaps", {"metadata": {"name": "a"}})

@@ -29,7 +29,7 @@ def test_a_restarted_kubelet_changes_nothing_for_its_pods(node):
         await node.sleep(4)
         node.kubelet.start()
 
-    node.play(lambda: node.add_pod(OK, container=PROBED), lambda: node.sleep(6), restart, until_s=60)
+    node.play(lambda: node.add_pod(OK, container=PROBED), lambda: node.sleep(7), restart, until_s=60)
     assert node.story(is_ready) == [(0.0, False), (0.0, True)]
     assert node.starts() == [0.0]
     assert node.kubelet.probe_history("default", "p")[-1].t_ns > 50 * NS

@@ -479,3 +479,99 @@ def test_a_node_is_taken_out_of_the_controller_at_its_next_pass(hollow_cluster: 
     cluster.run(story())
     (removed,) = [t for t, data in cluster.happened(Kind.EVENT, "nodes/n1") if data[1] == "RemovingNode"]
     assert 0 < removed - deleted_s <= 5
+
+
+_FOR_6_S = {"key": "maint", "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 6}
+
+
+def _taint_by_hand(cluster: Cluster, *keys: str) -> Any:
+    taints = [{"key": key, "value": "x", "effect": "NoExecute"} for key in keys]
+    return cluster.client.patch(NODE, "n1", {"spec": {"taints": taints}}, patch_type="merge")
+
+
+async def _evicted_after(cluster: Cluster, name: str, limit_s: float) -> float | None:
+    began = cluster.now_s
+    while cluster.now_s - began < limit_s:
+        if "deletionTimestamp" in (await cluster.pod(name))["metadata"]:
+            return round(cluster.now_s - began, 1)
+        await cluster.sleep(0.1)
+    return None
+
+
+def _told(cluster: Cluster, name: str) -> list[str]:
+    return [data[2] for _, data in cluster.happened(Kind.EVENT, f"pods/default/{name}") if data[1] != "Scheduled"]
+
+
+def test_the_time_a_pod_has_is_not_moved_by_a_second_taint(hollow_cluster: Cluster) -> None:
+    cluster = hollow_cluster
+    shorter = {**_FOR_6_S, "key": "other", "tolerationSeconds": 1}
+
+    async def story() -> None:
+        await _two_nodes(cluster)
+        await cluster.add_pod("p", nodeName="n1", tolerations=[_FOR_6_S, shorter])
+        await _taint_by_hand(cluster, "maint")
+        await cluster.sleep(2)
+        await _taint_by_hand(cluster, "maint", "other")
+        assert await _evicted_after(cluster, "p", 10) == 4.0
+
+    cluster.run(story())
+    assert _told(cluster, "p") == ["Marking for deletion Pod default/p"]
+
+
+def test_a_taint_that_is_not_tolerated_ends_the_time_a_pod_had(hollow_cluster: Cluster) -> None:
+    cluster = hollow_cluster
+
+    async def story() -> None:
+        await _two_nodes(cluster)
+        await cluster.add_pod("p", nodeName="n1", tolerations=[_FOR_6_S])
+        await _taint_by_hand(cluster, "maint")
+        await cluster.sleep(2)
+        await _taint_by_hand(cluster, "maint", "other")
+        assert await _evicted_after(cluster, "p", 10) == 0.1
+
+    cluster.run(story())
+    assert _told(cluster, "p") == ["Cancelling deletion of Pod default/p", "Marking for deletion Pod default/p"]
+
+
+def test_the_time_runs_on_when_the_node_is_deleted(hollow_cluster: Cluster) -> None:
+    cluster = hollow_cluster
+
+    async def story() -> None:
+        await _two_nodes(cluster)
+        await cluster.add_pod("p", nodeName="n1", tolerations=[_FOR_6_S])
+        await _taint_by_hand(cluster, "maint")
+        await cluster.sleep(2)
+        await cluster.client.delete(NODE, "n1")
+        assert await _evicted_after(cluster, "p", 10) == 4.0
+
+    cluster.run(story())
+
+
+def test_terminating_pods_of_a_silent_node_go_when_it_is_out_of_service(hollow_cluster: Cluster) -> None:
+    cluster = hollow_cluster
+
+    async def story() -> None:
+        await _two_nodes(cluster)
+        await cluster.add_pod("p", nodeName="n1", terminationGracePeriodSeconds=30)
+        cluster.control.lose("n1")
+        await _until_unknown(cluster, "n1")
+        await _taint_by_hand(cluster, "node.kubernetes.io/out-of-service")
+        await cluster.sleep(21)
+        with pytest.raises(NotFound):
+            await cluster.pod("p")
+
+    cluster.run(story())
+
+
+def test_a_pod_without_a_node_that_a_finalizer_keeps_is_failed(hollow_cluster: Cluster) -> None:
+    cluster = hollow_cluster
+
+    async def story() -> None:
+        await _two_nodes(cluster)
+        await cluster.add_pod("p", nodeSelector={"no": "where"})
+        await cluster.client.patch(POD, "p", {"metadata": {"finalizers": ["example.test/keep"]}}, "default")
+        await cluster.client.delete(POD, "p", "default")
+        await cluster.sleep(21)
+        assert (await cluster.pod("p"))["status"]["phase"] == "Failed"
+
+    cluster.run(story())

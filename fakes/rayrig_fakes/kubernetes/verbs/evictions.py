@@ -15,6 +15,8 @@ from rayrig_fakes.kubernetes.state import ServerState
 from rayrig_fakes.kubernetes.subresource_bodies import named_body
 from rayrig_fakes.kubernetes.verbs.deleting import Deleter
 
+_REASON = "EvictionByEvictionAPI"
+
 
 def evict(state: ServerState, deleter: Deleter, served: Served, call: ApiCall) -> Answer:
     """Deletes the pod as an eviction asks (K8-064)."""
@@ -39,7 +41,7 @@ def evict(state: ServerState, deleter: Deleter, served: Served, call: ApiCall) -
     )
     deleter.check(served, delete, stored.obj)
     _spend_budget(state, stored.obj, call)
-    if not call.dry_run and stored.obj["spec"].get("nodeName") and not is_being_deleted(stored.obj):
+    if not call.dry_run:
         _mark_disrupted(state, served, stored.obj)
     deleter.delete(served, delete._replace(preconditions=None))
     body = status.success()
@@ -83,16 +85,19 @@ def _spend_budget(state: ServerState, pod: JsonObject, call: ApiCall) -> None:
 
 
 def _mark_disrupted(state: ServerState, served: Served, old: JsonObject) -> None:
+    present = old["status"].get("conditions") or ()
+    if any(c.get("type") == "DisruptionTarget" and c.get("reason") == _REASON for c in present):
+        return
     now = state.now_unix_ns()
     meta = old["metadata"]
     obj = {**old, "metadata": dict(meta)}
-    kept = [c for c in old["status"].get("conditions") or () if c.get("type") != "DisruptionTarget"]
+    kept = [c for c in present if c.get("type") != "DisruptionTarget"]
     condition = {
         "type": "DisruptionTarget",
         "status": "True",
         "lastProbeTime": None,
         "lastTransitionTime": rfc3339(now),
-        "reason": "EvictionByEvictionAPI",
+        "reason": _REASON,
         "message": "Eviction API: evicting",
     }
     obj["status"] = {**old["status"], "conditions": [condition, *kept]}

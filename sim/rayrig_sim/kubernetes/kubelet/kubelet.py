@@ -16,7 +16,7 @@ from rayrig_core.errors import ApiError, Gone
 from rayrig_core.objects import JsonObject, key_of, name_of, namespace_of, uid_of
 from rayrig_core.ports import HttpClient, KubernetesClient, Runtime, Signal, Task, WatchType
 from rayrig_core.resource_types import NODE, POD
-from rayrig_core.timestamps import NS, rfc3339
+from rayrig_core.timestamps import NS, parse_rfc3339, rfc3339
 from rayrig_sim.kubernetes.kubelet.container_lifecycle import LEAST_GRACE_S, ContainerLifecycle
 from rayrig_sim.kubernetes.kubelet.container_records import PodRecord
 from rayrig_sim.kubernetes.kubelet.containers import ContainerRuntime
@@ -35,6 +35,8 @@ from rayrig_sim.kubernetes.scheduling.needs import pod_needs
 _LIST_RETRY_S = 1.0
 #: A restarted kubelet looks for containers whose pod is gone.
 _HOUSEKEEPING_S = 2.0
+#: Containers that were started less than this before their kubelet was are not taken for old ones.
+_YOUNG_NS = 10 * NS
 _LAST_PROBES = 32
 
 
@@ -273,15 +275,18 @@ class Kubelet:
         return node
 
     def _adopt(self, worker: PodWorker) -> None:
-        """A container that ran on while the kubelet was away keeps what was believed of it."""
+        """A container that ran on while the kubelet was away keeps what was believed of it, unless it is young.
+
+        Whether its startup probe has succeeded is not known any more: it is taken to have.
+        """
+        young_ns = self.runtime.unix_ns() - self.age_ns - _YOUNG_NS
         status = worker.pod.get("status") or {}
         for part in ("initContainerStatuses", "containerStatuses"):
             for container in status.get(part) or ():
-                identity = container.get("containerID")
-                if not identity or "running" not in container["state"]:
+                identity, running = container.get("containerID"), container["state"].get("running")
+                if not identity or running is None or parse_rfc3339(running["startedAt"]) >= young_ns:
                     continue
-                if container.get("started"):
-                    worker.probes.adopt(identity, ProbeKind.STARTUP, Belief.SUCCESS)
+                worker.probes.adopt(identity, ProbeKind.STARTUP, Belief.SUCCESS)
                 worker.probes.adopt(
                     identity, ProbeKind.READINESS, Belief.SUCCESS if container.get("ready") else Belief.FAILURE
                 )

@@ -129,7 +129,7 @@ class NodeLifecycleController:
             await self._taint_wake
 
     async def _sync_no_schedule(self, node: JsonObject) -> None:
-        key = _KEY_BY_STATUS.get(_ready_of(node) or "Unknown")
+        key = _KEY_BY_STATUS.get(_ready_of(node))
         wanted = [key] if key is not None else []
         for condition in (node.get("status") or {}).get("conditions") or ():
             if condition["status"] == "True" and condition["type"] in _KEY_BY_PRESSURE:

@@ -1,7 +1,9 @@
-"""The pod garbage collector: pods bound to a node whose object is gone are failed and removed.
+"""The pod garbage collector: pods that nobody will end any more are failed and removed.
 
-A pass each 20 s finds such nodes; after 40 s of quarantine the next pass collects their pods: [40, 80] after the node went. Only
-passes in which something can happen are made. Source: kubelet.md 13, KL-078.
+Those are the pods of a node whose object is gone, pods being deleted that never got a node, and pods being deleted on a node that
+is not ready and tainted out-of-service. A pass each 20 s finds them; a missing node has 40 s of quarantine, after which the next
+pass collects its pods: [40, 80] after the node went. Only passes in which something can happen are made. Source: kubelet.md 13,
+KL-078; observed of Kubernetes 1.36.2.
 """
 
 from __future__ import annotations
@@ -9,17 +11,19 @@ from __future__ import annotations
 from random import Random
 
 from rayrig_core.errors import ApiError, NotFound
-from rayrig_core.objects import JsonObject, name_of, namespace_of
+from rayrig_core.objects import JsonObject, condition_of, is_being_deleted, key_of, name_of, namespace_of
 from rayrig_core.ports import KubernetesClient, Runtime, WatchType
 from rayrig_core.resource_types import NODE, POD
 from rayrig_core.timestamps import NS
 from rayrig_sim.kubernetes.nodes.pods_by_node import PodsByNode
-from rayrig_sim.kubernetes.object_cache import ObjectCaches
+from rayrig_sim.kubernetes.object_cache import Key, ObjectCaches
 from rayrig_sim.kubernetes.pod_disruption import DisruptionReason, mark_disrupted
+from rayrig_sim.kubernetes.taints import taints_of
 
 PASS_NS = 20 * NS
 QUARANTINE_NS = 40 * NS
 _MESSAGE = "PodGC: node no longer exists"
+_OUT_OF_SERVICE = "node.kubernetes.io/out-of-service"
 
 
 class PodGarbageCollector:
@@ -35,9 +39,12 @@ class PodGarbageCollector:
         self._pods = caches.shared(PodsByNode)
         #: Missing nodes: the pass from which on their pods are collected.
         self._due_ns: dict[str, int] = {}
+        #: Pods being deleted that the pass at that moment collects.
+        self._stuck: dict[Key, int] = {}
         self._wake = runtime.signal()
         self._nodes.on_change(self._on_node)
-        caches.of(POD).on_change(self._on_pod)
+        self._all_pods = caches.of(POD)
+        self._all_pods.on_change(self._on_pod)
 
     async def run(self) -> None:
         """Collect for ever."""
@@ -48,7 +55,7 @@ class PodGarbageCollector:
         while True:
             self._wake = runtime.signal()
             now = runtime.monotonic_ns()
-            due = min(self._due_ns.values(), default=None)
+            due = min((*self._due_ns.values(), *self._stuck.values()), default=None)
             if due is None:
                 await self._wake
                 continue
@@ -57,19 +64,57 @@ class PodGarbageCollector:
             for node in [node for node, at in self._due_ns.items() if at <= runtime.monotonic_ns()]:
                 del self._due_ns[node]
                 await self._collect(node)
+            for key in [key for key, at in self._stuck.items() if at <= runtime.monotonic_ns()]:
+                del self._stuck[key]
+                pod = self._all_pods.get(key[1], key[0])
+                if pod is not None and self._is_stuck(pod):
+                    await self._remove(pod)
 
     def _on_node(self, type_: WatchType, old: JsonObject | None, new: JsonObject, cause: int | None) -> None:
         name = name_of(new)
         if type_ is not WatchType.DELETED:
             self._due_ns.pop(name, None)
+            if _is_out_of_service(new):
+                for pod in self._pods.on(name):
+                    self._look_for_stuck(pod)
         elif self._pods.on(name):
             self._suspect(name)
 
     def _on_pod(self, type_: WatchType, old: JsonObject | None, new: JsonObject, cause: int | None) -> None:
+        if type_ is WatchType.DELETED:
+            self._stuck.pop(key_of(new), None)
+        elif is_being_deleted(new):
+            self._look_for_stuck(new)
         node = (new.get("spec") or {}).get("nodeName")
         before = ((old or {}).get("spec") or {}).get("nodeName")
         if node and node != before and self._nodes.synced.is_set:
             self._suspect(node)
+
+    def _look_for_stuck(self, pod: JsonObject) -> None:
+        if self._is_stuck(pod) and key_of(pod) not in self._stuck:
+            now = self._runtime.monotonic_ns()
+            self._stuck[key_of(pod)] = now + (self._phase_ns - now) % PASS_NS
+            self._wake.set(None)
+
+    def _is_stuck(self, pod: JsonObject) -> bool:
+        """It is being deleted, and no kubelet will see to that. Once it is failed with no grace left, nothing more can be done."""
+        metadata = pod["metadata"]
+        if not is_being_deleted(pod) or (_has_ended(pod) and metadata.get("deletionGracePeriodSeconds") == 0):
+            return False
+        node_name = (pod.get("spec") or {}).get("nodeName")
+        if not node_name:
+            return True
+        node = self._nodes.get(node_name)
+        return node is not None and _is_out_of_service(node)
+
+    async def _remove(self, pod: JsonObject) -> None:
+        name, namespace = name_of(pod), namespace_of(pod)
+        try:
+            if not _has_ended(pod):
+                await self._client.patch(POD, name, {"status": {"phase": "Failed"}}, namespace, subresource="status")
+            await self._client.delete(POD, name, namespace, grace_period_seconds=0)
+        except ApiError:
+            return
 
     def _suspect(self, node: str) -> None:
         if self._nodes.get(node) is not None or node in self._due_ns:
@@ -90,12 +135,22 @@ class PodGarbageCollector:
             self._suspect(node)
             return
         for pod in self._pods.on(node):
-            phase = (pod.get("status") or {}).get("phase")
             try:
-                if phase not in ("Succeeded", "Failed"):
+                if not _has_ended(pod):
                     await mark_disrupted(
                         self._client, self._runtime, pod, DisruptionReason.POD_GC, _MESSAGE, phase="Failed"
                     )
                 await self._client.delete(POD, name_of(pod), namespace_of(pod), grace_period_seconds=0)
             except ApiError:
                 continue
+
+
+def _has_ended(pod: JsonObject) -> bool:
+    return (pod.get("status") or {}).get("phase") in ("Succeeded", "Failed")
+
+
+def _is_out_of_service(node: JsonObject) -> bool:
+    if not any(taint.key == _OUT_OF_SERVICE for taint in taints_of(node)):
+        return False
+    ready = condition_of(node, "Ready")
+    return ready is None or ready.get("status") != "True"
