@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from rayrig_backends.local_ray.instance import Instance
-from rayrig_backends.local_ray.machines import Machines, Pending
+from rayrig_backends.local_ray.machines import Machines
 from rayrig_core.http import HttpResponse
+from rayrig_sim.driver import Pending
 
 
 class RunningApplication:

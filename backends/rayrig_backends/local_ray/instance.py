@@ -69,6 +69,8 @@ class Instance:
         self._ray = ray
         self._store = store
         self._count = 0
+        #: The driver's, each with its router, as long as the instance.
+        self._handles: dict[DeploymentId, DeploymentHandle] = {}
 
     async def start(self) -> None:
         """The controller and the proxies come up; what the checkpoint holds is deployed again."""
@@ -128,7 +130,11 @@ class Instance:
         application = self._controller().applications.get(name)
         if application is None or application.ingress is None:
             raise RayServeException(f"Application '{name}' does not exist.")
-        return self.serve.context.routers.handles(name, "driver")(application.ingress.name)
+        ingress = application.ingress
+        handle = self._handles.get(ingress)
+        if handle is None:
+            handle = self._handles[ingress] = self.serve.context.routers.handles(name, "driver")(ingress.name)
+        return handle
 
     async def delete_application(self, name: str) -> None:
         """Returns when it is gone."""

@@ -2,53 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Mapping
-from typing import Any, Generic, TypeVar
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from typing import Any
 
 from rayrig_backends.local_ray.user_time import virtual_time
 from rayrig_core.http import HttpResponse
 from rayrig_sim.calibration import Calibration
-from rayrig_sim.kernel import Actor, Kernel
+from rayrig_sim.driver import Driver, Pending
+from rayrig_sim.kernel import Kernel
 from rayrig_sim.kubernetes.endpoints.service_proxy import ServiceTable
 from rayrig_sim.network.client import NetworkClient
 from rayrig_sim.network.fabric import Network
 from rayrig_sim.ray.cluster import RayCluster, RayNode
 
-T = TypeVar("T")
 
-
-class Pending(Generic[T]):
-    """Something under way."""
-
-    def __init__(self, kernel: Kernel, task: Actor) -> None:
-        self._kernel = kernel
-        self._task = task
-
-    @property
-    def is_done(self) -> bool:
-        return self._task.is_done
-
-    def result(self) -> T:
-        """Let time pass until it is there. Raises what went wrong."""
-        if not self._task.is_done:
-            with virtual_time():
-                self._kernel.run(until=self._task)
-        outcome: Any = self._task.value
-        ok, value = outcome
-        if not ok:
-            raise value
-        result: T = value
-        return result
-
-
-class Machines:
+class Machines(Driver):
     """One head and the nodes that join it. Time passes in calls that wait for something, and in `advance`."""
 
     def __init__(
         self, *, cpus: float = 8, seed: int = 0, kernel: Kernel | None = None, calibration: Calibration | None = None
     ) -> None:
         """`cpus` are the head's. A later cluster may go on in the `kernel` of an earlier one."""
-        self.kernel = kernel or Kernel(seed)
+        super().__init__(kernel or Kernel(seed))
         self.calibration = calibration or Calibration()
         self.network = Network(self.kernel, ServiceTable(), self.kernel.streams, self.calibration)
         self.ray = RayCluster(self.kernel, "local", calibration=self.calibration)
@@ -75,32 +51,8 @@ class Machines:
         self.nodes.clear()
         self.internal_kv.clear()
 
-    # Time
-
-    def run(self, function: Callable[..., Coroutine[Any, Any, T]], *args: Any, **kwargs: Any) -> T:
-        """Let time pass until the coroutine has its result. Raises what it raises."""
-        return self.begin(function, *args, **kwargs).result()
-
-    def begin(self, function: Callable[..., Coroutine[Any, Any, T]], *args: Any, **kwargs: Any) -> Pending[T]:
-        """What `run` does, without waiting for the result."""
-
-        async def caught() -> tuple[bool, Any]:
-            try:
-                return True, await function(*args, **kwargs)
-            except Exception as error:
-                return False, error
-
-        return Pending(self.kernel, self.kernel.spawn("driver", caught()))
-
-    def advance(self, seconds: float) -> None:
-        """Let that much time pass. Raises `ValueError` unless it is positive."""
-        with virtual_time():
-            self.kernel.run(until_s=self.now_s + seconds)
-
-    @property
-    def now_s(self) -> float:
-        """Virtual seconds since the beginning."""
-        return self.kernel.monotonic_ns() / 1e9
+    def passing(self) -> AbstractContextManager[None]:
+        return virtual_time()
 
     # Requests
 

@@ -3,32 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from typing import Any
 from urllib.parse import parse_qsl
 
 from rayrig_core.http import HttpRequest
+from rayrig_sim.serve.request import UserRequest
 
 
-class FlaskRequest:
+class FlaskRequest(UserRequest):
     """One HTTP request. A call by handle brings an empty one."""
 
-    __slots__ = ("_http",)
+    __slots__ = ()
 
     def __init__(self, http: HttpRequest | None = None) -> None:
-        self._http = http or HttpRequest("GET", "/")
-
-    @property
-    def method(self) -> str:
-        return self._http.method
-
-    @property
-    def path(self) -> str:
-        return self._http.path
-
-    @property
-    def headers(self) -> Mapping[str, str]:
-        return self._http.headers
+        super().__init__(http or HttpRequest("GET", "/"))
 
     @property
     def args(self) -> dict[str, str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from rayrig_sim.kernel import Actor
+from rayrig_sim.driver import Pending
 from rayrig_sim.legacy.flask_request import FlaskRequest
 from rayrig_sim.legacy.instance import LegacyServe
 from rayrig_sim.legacy.queries import Query
@@ -13,11 +13,10 @@ from rayrig_sim.legacy.queries import Query
 class ObjectID:
     """What `ray.get` waits for."""
 
-    __slots__ = ("instance", "task")
+    __slots__ = ("pending",)
 
-    def __init__(self, instance: LegacyServe, task: Actor) -> None:
-        self.instance = instance
-        self.task = task
+    def __init__(self, pending: Pending[Any]) -> None:
+        self.pending = pending
 
 
 class RayServeHandle:
@@ -47,7 +46,7 @@ class RayServeHandle:
             shard_key=self._shard_key,
         )
         instance.send(self._endpoint, query)
-        return ObjectID(instance, instance.spawn(_result, query))
+        return ObjectID(instance.begin(_result, query))
 
 
 async def _result(query: Query) -> Any:

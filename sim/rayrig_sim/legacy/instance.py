@@ -7,13 +7,14 @@ Calls of a driver come from outside the simulation: each lets virtual time pass 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from random import Random
-from typing import Any, TypeVar
+from typing import Any
 
 from rayrig_core.objects import JsonObject
 from rayrig_sim.calibration import Calibration, instant
-from rayrig_sim.kernel import Actor, Kernel
+from rayrig_sim.driver import Driver
+from rayrig_sim.kernel import Kernel
 from rayrig_sim.kubernetes.endpoints.service_proxy import ServiceTable
 from rayrig_sim.legacy.backend import Backend
 from rayrig_sim.legacy.backend_config import BackendConfig
@@ -25,13 +26,11 @@ from rayrig_sim.network.client import NetworkClient
 from rayrig_sim.network.fabric import Network
 from rayrig_sim.serve.application_code import DeploymentCode
 
-T = TypeVar("T")
-
 SERVICE = "serve"
 
 
-class LegacyServe:
-    """Time stands still between calls; `advance` lets it pass. Without `kernel` it has one of its own, from `seed`.
+class LegacyServe(Driver):
+    """`advance` lets time pass, as calls do that wait for something. Without `kernel` it has one of its own, from `seed`.
 
     `calibration` None: starting and networking take no time.
     """
@@ -46,7 +45,7 @@ class LegacyServe:
         calibration: Calibration | None = None,
     ) -> None:
         self._has_own_kernel = kernel is None
-        self.kernel = kernel or Kernel(seed)
+        super().__init__(kernel or Kernel(seed))
         self.calibration = calibration or instant()
         self.http_host = http_host
         self.http_port = http_port
@@ -60,36 +59,6 @@ class LegacyServe:
         self._put_service()
         self._rng = self.kernel.streams.stream("legacy/traffic")
         self._held: dict[str, deque[Query]] = {}
-
-    # Time
-
-    def run(self, function: Callable[..., Coroutine[Any, Any, T]], *args: Any) -> T:
-        """Let time pass until the coroutine has its result. Raises what it raises."""
-        result: T = self.await_(self.spawn(function, *args))
-        return result
-
-    def await_(self, task: Actor) -> Any:
-        """Let time pass until a task of `spawn` has ended; its result."""
-        if not task.is_done:
-            self.kernel.run(until=task)
-        outcome: Any = task.value
-        ok, value = outcome
-        if not ok:
-            raise value
-        return value
-
-    def spawn(self, function: Callable[..., Coroutine[Any, Any, Any]], *args: Any) -> Actor:
-        """Begin something whose end `await_` waits for."""
-        return self.kernel.spawn("driver", _caught(function, *args))
-
-    def advance(self, seconds: float) -> None:
-        """Let that much time pass. Raises `ValueError` unless it is positive."""
-        self.kernel.run(until_s=self.now_s + seconds)
-
-    @property
-    def now_s(self) -> float:
-        """Virtual seconds since the beginning."""
-        return self.kernel.monotonic_ns() / 1e9
 
     # Endpoints
 
@@ -209,11 +178,3 @@ def _check_batching(code: DeploymentCode, config: BackendConfig) -> None:
             f"max_batch_size is set in config but the function or method does not accept batching. Please use "
             f"@serve.accept_batch to explicitly mark the function or method of backend {code.name!r} as one that accepts batching."
         )
-
-
-async def _caught(function: Callable[..., Coroutine[Any, Any, T]], *args: Any) -> tuple[bool, T | Exception]:
-    """An error is the caller's, not the run's."""
-    try:
-        return True, await function(*args)
-    except Exception as error:
-        return False, error

@@ -12,7 +12,7 @@ from rayrig_sim.legacy.handles import ObjectID
 def get(object_ids: ObjectID | Sequence[ObjectID]) -> Any:
     """Let time pass until the results are there. Raises what the calls raised."""
     if isinstance(object_ids, ObjectID):
-        return object_ids.instance.await_(object_ids.task)
+        return object_ids.pending.result()
     return [get(each) for each in object_ids]
 
 

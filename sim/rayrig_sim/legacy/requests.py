@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 
 from rayrig_core.http import Failure, HttpFailure, HttpResponse
 from rayrig_core.timestamps import NS
-from rayrig_sim.kernel import Actor
+from rayrig_sim.driver import Pending
 from rayrig_sim.legacy import session
 from rayrig_sim.legacy.instance import LegacyServe
 
@@ -46,21 +46,6 @@ class Response:
         return json_text.loads(self.content)
 
 
-class Pending:
-    """A request under way."""
-
-    __slots__ = ("_instance", "_task")
-
-    def __init__(self, instance: LegacyServe, task: Actor) -> None:
-        self._instance = instance
-        self._task = task
-
-    def result(self) -> Response:
-        """Let time pass until the answer is there. Raises `ConnectionError` or `Timeout`."""
-        answer: Response = self._instance.await_(self._task)
-        return answer
-
-
 def send(
     method: str,
     url: str,
@@ -70,13 +55,13 @@ def send(
     json: Any = None,
     headers: Mapping[str, str] | None = None,
     timeout: float = 1e6,
-) -> Pending:
-    """Begin a request and return at once, so that several can be under way."""
+) -> Pending[Response]:
+    """Begin a request and return at once, so that several can be under way. Its `result` raises `ConnectionError` or `Timeout`."""
     instance = session.current()
     body = json_text.dumps(json).encode() if json is not None else data.encode() if isinstance(data, str) else data
     if params:
         url += ("&" if "?" in url else "?") + urlencode(params)
-    return Pending(instance, instance.spawn(_ask, instance, method, url, body, headers, timeout))
+    return instance.begin(_ask, instance, method, url, body, headers, timeout)
 
 
 def request(method: str, url: str, **options: Any) -> Response:

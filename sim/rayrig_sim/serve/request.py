@@ -23,22 +23,13 @@ def _parsed(body: bytes) -> bytes:
     return marshal.dumps(json.loads(body))
 
 
-class ServeRequest:
-    """The request as user code sees it, in the shape of Starlette's: `await request.json()`, `await request.body()`."""
+class UserRequest:
+    """What user code of any API sees of an HTTP request."""
 
-    __slots__ = ("_http", "route_prefix")
+    __slots__ = ("_http",)
 
-    def __init__(self, http: HttpRequest, route_prefix: str = "") -> None:
+    def __init__(self, http: HttpRequest) -> None:
         self._http = http
-        self.route_prefix = route_prefix
-
-    async def body(self) -> bytes:
-        return self._http.body
-
-    async def json(self) -> Any:
-        """Raises `ValueError` when the body is no JSON."""
-        body = self._http.body
-        return marshal.loads(_parsed(body)) if len(body) <= _KEPT_BYTES else json.loads(body)
 
     @property
     def method(self) -> str:
@@ -51,6 +42,24 @@ class ServeRequest:
     @property
     def headers(self) -> Mapping[str, str]:
         return self._http.headers
+
+
+class ServeRequest(UserRequest):
+    """The request as user code sees it, in the shape of Starlette's: `await request.json()`, `await request.body()`."""
+
+    __slots__ = ("route_prefix",)
+
+    def __init__(self, http: HttpRequest, route_prefix: str = "") -> None:
+        self._http = http
+        self.route_prefix = route_prefix
+
+    async def body(self) -> bytes:
+        return self._http.body
+
+    async def json(self) -> Any:
+        """Raises `ValueError` when the body is no JSON."""
+        body = self._http.body
+        return marshal.loads(_parsed(body)) if len(body) <= _KEPT_BYTES else json.loads(body)
 
     @property
     def query_params(self) -> dict[str, str]:

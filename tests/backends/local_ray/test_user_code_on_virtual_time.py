@@ -21,6 +21,7 @@ from rayrig_backends.local_ray.serve_api import Serve
 from rayrig_sim.calibration import instant
 from rayrig_sim.ray_api import serve as ray_serve
 from rayrig_sim.ray_api.deployments import built
+from rayrig_sim.serve.identity import DeploymentId
 
 
 @pytest.fixture
@@ -165,6 +166,19 @@ def test_parents_await_children_and_hand_their_responses_on(ray: LocalRay, serve
     assert running.get().json() == (2 + 11 + 2) + 200
     assert took(ray, began) == 3.0
     assert running.call(5, method="sync") == 210, "code that may block may wait for a result"
+
+
+def test_calls_of_one_application_go_through_one_router(serve: Serve) -> None:
+    @ray_serve.deployment
+    class Echo:
+        async def __call__(self, word: str) -> str:
+            return word
+
+    application = serve.run(Echo.bind())
+    assert [application.call("a"), application.begin("b").result(), serve.run(Echo.bind()).call("c")] == ["a", "b", "c"]
+    instance = serve._connected()
+    loads = instance.serve.context.routers.loads(DeploymentId("Echo", "default"))
+    assert [owner for owner, *_ in loads].count("driver") == 1
 
 
 @pytest.mark.accepts("SV-162")
