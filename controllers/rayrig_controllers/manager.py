@@ -117,6 +117,10 @@ class Manager:
             self._tasks.append(self._runtime.spawn(f"{self.name}/{controller.name}/{number}", controller.work()))
         await controller.work()
 
+    def is_at_work(self, resource: ResourceType, namespace: str) -> bool:
+        """An object of that type in that namespace is being worked on, or due."""
+        return any(each.resource == resource and each.queue.is_at_work(namespace) for each in self.controllers.values())
+
     def crash(self) -> None:
         """Every actor of the process ends now; what they had in memory is lost."""
         self.is_running = False

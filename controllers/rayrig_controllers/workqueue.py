@@ -42,7 +42,7 @@ class WorkQueue:
         self._max_ns = to_ns(max_backoff_s)
         self._entries: dict[Request, _Entry] = {}
         self._heap: list[tuple[int, int, Request]] = []
-        self._processing: set[Request] = set()
+        self._processing: dict[Request, None] = {}
         self._failures: dict[Request, int] = {}
         self._wake: Signal[Any] | None = None
         #: A waiting worker looks at the clock; the others wait for their turn to do so.
@@ -138,14 +138,14 @@ class WorkQueue:
                 entry.is_parked = True
                 continue
             del self._entries[request]
-            self._processing.add(request)
+            self._processing[request] = None
             runtime.cause = entry.cause
             return request
         return None
 
     def done(self, request: Request) -> None:
         """The worker has finished with the key; if it was added meanwhile, it may be handed out again."""
-        self._processing.discard(request)
+        self._processing.pop(request, None)
         entry = self._entries.get(request)
         if entry is not None and entry.is_parked:
             entry.is_parked = False
@@ -175,6 +175,13 @@ class WorkQueue:
         self._seq += 1
         self._entries[request] = _Entry(due_ns, self._seq, self._entries[request].cause)
         heappush(self._heap, (due_ns, self._seq, request))
+
+    def is_at_work(self, namespace: str) -> bool:
+        """A key of the namespace is being worked on, or due."""
+        now = self._runtime.monotonic_ns()
+        return any(request.namespace == namespace for request in self._processing) or any(
+            request.namespace == namespace and entry.due_ns <= now for request, entry in self._entries.items()
+        )
 
     @property
     def depth(self) -> int:

@@ -24,6 +24,7 @@ def operator_command(
     options = _options(profile, feature_gates, settings)
     connection = reach.connection()
     from rayrig_backends.cluster.operator_process import LostLease, OperatorProcess, OperatorSettings
+    from rayrig_fakes.kubernetes.http.serving import event_loop
 
     process = OperatorProcess(
         OperatorSettings(connection, options, port, install_definitions),
@@ -47,7 +48,8 @@ def operator_command(
         print(f"ready {process.url}", flush=True)
 
     try:
-        asyncio.run(work())
+        with asyncio.Runner(loop_factory=event_loop) as runner:
+            runner.run(work())
     except asyncio.CancelledError:
         return 0
     except LostLease:

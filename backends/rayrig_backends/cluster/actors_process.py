@@ -10,10 +10,10 @@ from typing import Any
 from rayrig_backends.asyncio_runtime import AsyncioRuntime
 from rayrig_backends.cluster.connection import Connection
 from rayrig_backends.cluster.kubernetes_client import HttpKubernetesClient
-from rayrig_backends.cluster.watch_stream import HttpWatchStream
 from rayrig_core.errors import ApiError, InputError, api_error
 from rayrig_core.http import HttpFailure
 from rayrig_core.objects import JsonObject
+from rayrig_core.ports import WatchStream
 from rayrig_core.resource_types import ResourceType
 
 _TRACE_KEEP = 20_000
@@ -68,7 +68,7 @@ class ActorsProcess:
 class ActorsClient(HttpKubernetesClient):
     """An API server that does not answer is one that refuses for now (503): actors know `ApiError` only, and try again."""
 
-    async def watch(self, resource: ResourceType, namespace: str = "", **options: str) -> HttpWatchStream:
+    async def watch(self, resource: ResourceType, namespace: str = "", **options: str) -> WatchStream:
         try:
             return await super().watch(resource, namespace, **options)
         except HttpFailure as failure:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Mapping
 from random import Random
 
 import httpx
@@ -15,7 +14,7 @@ from rayrig_backends.cluster.watch_stream import HttpWatchStream, status_of
 from rayrig_core.errors import api_error
 from rayrig_core.http import HttpResponse
 from rayrig_core.objects import Json, JsonObject
-from rayrig_core.ports import ObjectList, PatchType, Preconditions, PropagationPolicy
+from rayrig_core.ports import ObjectList, PatchType, Preconditions, PropagationPolicy, WatchStream
 from rayrig_core.resource_types import ResourceType
 
 #: client-go's: how often a request is sent again that was answered with Retry-After, and how long a watch is asked for.
@@ -35,19 +34,8 @@ class HttpKubernetesClient:
     server refuses and `HttpFailure` when no answer comes.
     """
 
-    def __init__(
-        self,
-        connection: Connection,
-        rng: Random,
-        *,
-        user_agent: str,
-        watch_lags_s: Mapping[ResourceType, float] | None = None,
-        echo_s: float = 0.0,
-    ) -> None:
-        """`rng` spreads the lengths of watches; events of a resource in `watch_lags_s` are handed on so long after they arrived.
-        Who has written goes on after `echo_s`: time for its own watches to hear of it."""
-        self._echo_s = echo_s
-        self._watch_lags_s = watch_lags_s or {}
+    def __init__(self, connection: Connection, rng: Random, *, user_agent: str) -> None:
+        """`rng` spreads the lengths of watches."""
         self._connection = connection
         self._rng = rng
         self._http = httpx.AsyncClient(
@@ -101,7 +89,7 @@ class HttpKubernetesClient:
         resource_version: str = "",
         label_selector: str = "",
         field_selector: str = "",
-    ) -> HttpWatchStream:
+    ) -> WatchStream:
         query = {
             "watch": "true",
             "allowWatchBookmarks": "true",
@@ -110,9 +98,7 @@ class HttpKubernetesClient:
         }
         if resource_version:
             query["resourceVersion"] = resource_version
-        stream = HttpWatchStream(
-            self._http, resource.path(namespace), query, self._headers(), lag_s=self._watch_lags_s.get(resource, 0.0)
-        )
+        stream = HttpWatchStream(self._http, resource.path(namespace), query, self._headers())
         await stream.opened()
         return stream
 
@@ -234,8 +220,6 @@ class HttpKubernetesClient:
                 answer = await self._http.request(method, path, params=query, headers=headers, content=content)
             if answer.is_success:
                 answered: JsonObject = answer.json()
-                if self._echo_s and method != "GET":
-                    await asyncio.sleep(self._echo_s)
                 return answered
             wait = answer.headers.get("retry-after", "")
             if attempt < _TRIES and wait.isdigit() and (answer.status_code == 429 or answer.status_code >= 500):

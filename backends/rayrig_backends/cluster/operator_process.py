@@ -12,6 +12,7 @@ from rayrig_backends.asyncio_runtime import AsyncioRuntime
 from rayrig_backends.cluster.cluster_http import ClusterHttp
 from rayrig_backends.cluster.connection import Connection, is_in_cluster
 from rayrig_backends.cluster.kubernetes_client import HttpKubernetesClient
+from rayrig_backends.cluster.operator_client import OperatorClient
 from rayrig_backends.cluster.operator_endpoints import OperatorEndpoints
 from rayrig_backends.cluster.service_names import ServiceNames
 from rayrig_controllers.cached_client import CachedClient
@@ -21,19 +22,12 @@ from rayrig_controllers.operator import operator
 from rayrig_controllers.options import OperatorOptions
 from rayrig_core.errors import ApiError, InputError
 from rayrig_core.http import HttpFailure
-from rayrig_core.resource_types import CUSTOM_RESOURCE_DEFINITION, POD, RAY_CLUSTER, RAY_SERVICE
+from rayrig_core.resource_types import CUSTOM_RESOURCE_DEFINITION, RAY_CLUSTER, RAY_SERVICE, ResourceType
 from rayrig_core.resources.crds import custom_resource_definitions
 from rayrig_fakes.kubernetes.http.serving import HttpServer, listening_socket
 
 _TRACE_KEEP = 20_000
 _ESTABLISHED_S = 10.0
-#: So much later than of other things the operator hears of pods: kubelets take their time, and what a pass saw of a cluster it
-#: has written before the next one begins. A fake server, and whoever plays kubelet against it, answer within a millisecond:
-#: without this, a pod that goes and comes again between a status write and its echo is never told of (KubeRay has that gap, too).
-#: Less than the first back-off of 5 ms, so that a pass that is tried again sees what the one before deleted.
-_POD_LAG_S = 0.004
-#: In one event loop, what arrives on a watch goes through more hands than an answer does; KubeRay's caches have their own threads.
-_ECHO_S = 0.001
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +68,9 @@ class OperatorProcess:
         manager = self.manager
         return manager is not None and all(manager.cache.ready(each) for each in (RAY_CLUSTER, RAY_SERVICE))
 
+    def _is_at_work(self, resource: ResourceType, namespace: str) -> bool:
+        return self.manager is not None and self.manager.is_at_work(resource, namespace)
+
     async def run(self, on_ready: Callable[[], None] = lambda: None) -> None:
         """Works until `stop`. `on_ready` is called when health and metrics are answered and the API server has been reached.
 
@@ -83,13 +80,7 @@ class OperatorProcess:
         self._on_ready = on_ready
         runtime = AsyncioRuntime(trace_keep=_TRACE_KEEP, on_failure=self._failed)
         settings = self.settings
-        client = HttpKubernetesClient(
-            settings.connection,
-            self._rng,
-            user_agent="rayrig-operator",
-            watch_lags_s={POD: _POD_LAG_S},
-            echo_s=_ECHO_S,
-        )
+        client = OperatorClient(settings.connection, self._rng, is_at_work=self._is_at_work)
         http = ClusterHttp(client)
         try:
             if settings.install_definitions:

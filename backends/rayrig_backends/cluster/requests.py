@@ -6,8 +6,10 @@ import asyncio
 import errno
 import socket
 import ssl
+import sys
 from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from typing import Any, TypeVar
 
 import httpx
@@ -15,6 +17,10 @@ import httpx
 from rayrig_core.http import Failure, HttpFailure
 
 T = TypeVar("T")
+
+if find_spec("sniffio") is None:
+    # httpcore imports it for each request. Where it is not installed, the search for it takes as long as all the rest.
+    sys.modules["sniffio"] = None  # type: ignore[assignment]
 
 
 async def in_own_task(coroutine: Coroutine[Any, Any, T]) -> T:

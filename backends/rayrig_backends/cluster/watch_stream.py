@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 import httpx
 
@@ -19,29 +19,12 @@ _BUFFERED = 1_000
 _ENDED = object()
 
 
-class _Arrived(NamedTuple):
-    """An event and the time of the loop at which it is handed on."""
-
-    event: WatchEvent
-    due_s: float
-
-
 class HttpWatchStream:
-    """Port `WatchStream`. A task of its own reads ahead; it ends with `close`.
-
-    Each event is handed on `lag_s` after it arrived.
-    """
+    """Port `WatchStream`. A task of its own reads ahead; it ends with `close`."""
 
     def __init__(
-        self,
-        client: httpx.AsyncClient,
-        path: str,
-        query: Mapping[str, str],
-        headers: Mapping[str, str],
-        *,
-        lag_s: float = 0.0,
+        self, client: httpx.AsyncClient, path: str, query: Mapping[str, str], headers: Mapping[str, str]
     ) -> None:
-        self._lag_s = lag_s
         self._events: asyncio.Queue[Any] = asyncio.Queue(_BUFFERED)
         loop = asyncio.get_running_loop()
         self._opened: asyncio.Future[None] = loop.create_future()
@@ -57,11 +40,8 @@ class HttpWatchStream:
 
     async def next(self) -> WatchEvent:
         event = await self._events.get()
-        if isinstance(event, _Arrived):
-            left_s = event.due_s - asyncio.get_running_loop().time()
-            if left_s > 0:
-                await asyncio.sleep(left_s)
-            return event.event
+        if isinstance(event, WatchEvent):
+            return event
         self._events.put_nowait(event)
         if event is _ENDED:
             raise StopAsyncIteration
@@ -81,8 +61,7 @@ class HttpWatchStream:
                         raise api_error(status_of(answer.status_code, await answer.aread()))
                     self._opened.set_result(None)
                     async for line in _lines(answer.aiter_bytes()):
-                        due_s = asyncio.get_running_loop().time() + self._lag_s
-                        await self._events.put(_Arrived(_event(line), due_s))
+                        await self._events.put(_event(line))
         except (ApiError, HttpFailure) as error:
             if not self._opened.done():
                 self._opened.set_exception(error)

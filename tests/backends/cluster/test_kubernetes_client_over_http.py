@@ -18,7 +18,7 @@ from rayrig_backends.served_kubernetes import KubernetesOptions, KubernetesThrea
 from rayrig_core.errors import AlreadyExists, ApiError, Conflict, Gone, Invalid, NotFound
 from rayrig_core.http import Failure, HttpFailure
 from rayrig_core.ports import Preconditions, WatchType
-from rayrig_core.resource_types import CONFIG_MAP, NAMESPACE, POD, SECRET, ResourceType
+from rayrig_core.resource_types import CONFIG_MAP, NAMESPACE, POD
 from rayrig_fakes.kubernetes.http.serving import listening_socket
 from rayrig_fakes.kubernetes.identity import ADMIN
 
@@ -242,31 +242,3 @@ def test_a_page_instead_of_a_status_becomes_one() -> None:
     assert status["code"] == 502
     assert status["reason"] == "InternalError"
     assert "<html>bad gateway</html>" in status["message"]
-
-
-def test_a_lag_of_one_resource_lets_events_of_others_pass(server: KubernetesThread, namespace: str) -> None:
-    async def whole() -> list[str]:
-        client = HttpKubernetesClient(connect_to(server.url), Random(1), user_agent="test", watch_lags_s={SECRET: 0.5})
-        heard: list[str] = []
-
-        async def listen(resource: ResourceType) -> None:
-            stream = await client.watch(resource, namespace)
-            listening.release()
-            event = await stream.next()
-            while event.type is WatchType.BOOKMARK:
-                event = await stream.next()
-            heard.append(f"{event.object['kind']} {event.object['metadata']['name']}")
-            stream.close()
-
-        listening = asyncio.Semaphore(0)
-        await with_namespace(client, namespace)
-        listeners = [asyncio.create_task(listen(resource)) for resource in (SECRET, CONFIG_MAP)]
-        for _ in listeners:
-            await listening.acquire()
-        await client.create(SECRET, {"metadata": {"name": "first"}}, namespace)
-        await client.create(CONFIG_MAP, config_map("second"), namespace)
-        await asyncio.gather(*listeners)
-        await client.aclose()
-        return heard
-
-    assert asyncio.run(whole()) == ["ConfigMap second", "Secret first"]

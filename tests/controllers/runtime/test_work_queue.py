@@ -234,3 +234,24 @@ def test_a_worker_that_ends_while_it_watches_or_waits_leaves_the_watch_to_anothe
     queue.add_after(Request("default", "b"), 3)
     kernel.run(until_s=10)
     assert [(name, at) for _, name, at in took] == [("a", 1), ("b", 5)]
+
+
+def test_it_is_at_work_in_a_namespace_while_a_key_is_due_or_with_a_worker() -> None:
+    kernel = Kernel()
+    queue = WorkQueue(kernel)
+    told: list[tuple[float, bool, bool]] = []
+
+    def look() -> None:
+        told.append((kernel.monotonic_ns() / NS, queue.is_at_work("default"), queue.is_at_work("other")))
+
+    at(
+        kernel,
+        (0.0, lambda: queue.add_after(A, 1.0)),
+        (0.5, look),
+        (1.5, look),
+        (2.0, lambda: consume(kernel, queue, busy_s=1.0)),
+        (2.5, look),
+        (3.5, look),
+    )
+    kernel.run(until_s=5)
+    assert told == [(0.5, False, False), (1.5, True, False), (2.5, True, False), (3.5, False, False)]

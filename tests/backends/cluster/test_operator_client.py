@@ -1,0 +1,181 @@
+"""An operator over HTTP hears of its own writes before they are answered, and of pods when it has time for them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator
+from random import Random
+from typing import Any
+
+import pytest
+
+from rayrig_backends.cluster.connection import connect_to
+from rayrig_backends.cluster.kubernetes_client import HttpKubernetesClient
+from rayrig_backends.cluster.operator_client import OperatorClient
+from rayrig_backends.served_kubernetes import KubernetesOptions, KubernetesThread
+from rayrig_core.objects import JsonObject
+from rayrig_core.ports import WatchStream, WatchType
+from rayrig_core.resource_types import (
+    CONFIG_MAP,
+    ENDPOINT_SLICE,
+    NAMESPACE,
+    POD,
+    RAY_CLUSTER,
+    RAY_SERVICE,
+    ResourceType,
+)
+
+_NAMESPACE = "busy"
+
+
+@pytest.fixture
+def server() -> Iterator[KubernetesThread]:
+    with KubernetesThread(KubernetesOptions(controllers=False)) as thread:
+        yield thread
+
+
+class Rig:
+    """An operator's client that listens, somebody else's, and what the operator is at work on."""
+
+    def __init__(self, url: str) -> None:
+        self.at_work: ResourceType | None = None
+        self.heard: list[str] = []
+        self.others = HttpKubernetesClient(connect_to(url), Random(1), user_agent="others")
+        self.operator = OperatorClient(
+            connect_to(url), Random(2), is_at_work=lambda resource, _: resource == self.at_work
+        )
+        self._news = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
+        self._watches: list[WatchStream] = []
+
+    async def listen(self, *resources: ResourceType) -> None:
+        await self.others.create(NAMESPACE, {"metadata": {"name": _NAMESPACE}})
+        for resource in resources:
+            watch = await self.operator.watch(resource, _NAMESPACE)
+            self._watches.append(watch)
+            self._tasks.append(asyncio.create_task(self._follow(watch)))
+
+    async def _follow(self, watch: WatchStream) -> None:
+        while True:
+            event = await watch.next()
+            if event.type is not WatchType.BOOKMARK:
+                self.heard.append(f"{event.type.value} {event.object['metadata']['name']}")
+                self._news.set()
+
+    async def hears(self, *texts: str) -> None:
+        while self.heard != list(texts):
+            self._news.clear()
+            await self._news.wait()
+
+    async def aclose(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        for watch in self._watches:
+            watch.close()
+        await self.operator.aclose()
+        await self.others.aclose()
+
+
+def pod(name: str) -> JsonObject:
+    return {
+        "metadata": {"name": name, "namespace": _NAMESPACE},
+        "spec": {"nodeName": "a", "containers": [{"name": "a", "image": "a"}]},
+    }
+
+
+def endpoint_slice(name: str) -> JsonObject:
+    return {"metadata": {"name": name, "namespace": _NAMESPACE}, "addressType": "IPv4", "endpoints": []}
+
+
+def play(server: KubernetesThread, story: Callable[[Rig], Awaitable[Any]]) -> None:
+    async def whole() -> None:
+        rig = Rig(server.url)
+        try:
+            async with asyncio.timeout(20):
+                await story(rig)
+        finally:
+            await rig.aclose()
+
+    asyncio.run(whole())
+
+
+def test_a_write_has_been_heard_of_when_it_is_answered(server: KubernetesThread) -> None:
+    async def story(rig: Rig) -> None:
+        await rig.listen(POD, CONFIG_MAP)
+        await rig.operator.create(CONFIG_MAP, {"metadata": {"name": "mine", "namespace": _NAMESPACE}})
+        assert rig.heard == ["ADDED mine"]
+        made = await rig.operator.create(POD, pod("new"))
+        assert rig.heard[1:] == ["ADDED new"]
+        await rig.operator.update(POD, {**made, "metadata": {**made["metadata"], "labels": {"a": "b"}}})
+        assert rig.heard[2:] == ["MODIFIED new"]
+
+    play(server, story)
+
+
+def test_while_a_ray_service_is_looked_at_others_pods_wait_and_own_ones_do_not(server: KubernetesThread) -> None:
+    async def story(rig: Rig) -> None:
+        await rig.listen(POD)
+        rig.at_work = RAY_SERVICE
+        await rig.others.create(POD, pod("theirs"))
+        await rig.operator.create(POD, pod("mine"))
+        assert rig.heard == ["ADDED mine"]
+        rig.at_work = None
+        await rig.hears("ADDED mine", "ADDED theirs")
+
+    play(server, story)
+
+
+def test_what_was_heard_of_a_pod_before_the_operators_own_write_comes_first(server: KubernetesThread) -> None:
+    async def story(rig: Rig) -> None:
+        await rig.listen(POD)
+        rig.at_work = RAY_SERVICE
+        theirs = await rig.others.create(POD, pod("theirs"))
+        await rig.others.create(POD, pod("other"))
+        await rig.operator.update(POD, {**theirs, "metadata": {**theirs["metadata"], "labels": {"a": "b"}}})
+        assert rig.heard == ["ADDED theirs", "MODIFIED theirs"]
+
+    play(server, story)
+
+
+def test_a_deletion_does_not_wait(server: KubernetesThread) -> None:
+    async def story(rig: Rig) -> None:
+        await rig.listen(POD)
+        await rig.others.create(POD, pod("theirs"))
+        await rig.hears("ADDED theirs")
+        rig.at_work = RAY_SERVICE
+        await rig.others.delete(POD, "theirs", _NAMESPACE)
+        await rig.hears("ADDED theirs", "MODIFIED theirs")
+
+    play(server, story)
+
+
+@pytest.mark.parametrize("busy_with", [RAY_SERVICE, RAY_CLUSTER])
+def test_endpoint_slices_come_after_the_pods_and_their_ray_cluster(
+    server: KubernetesThread, busy_with: ResourceType
+) -> None:
+    async def story(rig: Rig) -> None:
+        await rig.listen(POD, ENDPOINT_SLICE)
+        rig.at_work = busy_with
+        await rig.others.create(POD, pod("theirs"))
+        await rig.others.create(ENDPOINT_SLICE, endpoint_slice("slice"))
+        await rig.others.create(ENDPOINT_SLICE, endpoint_slice("another"))
+        if busy_with == RAY_CLUSTER:
+            await rig.hears("ADDED theirs")
+        await rig.operator.create(POD, pod("mine"))
+        assert "ADDED slice" not in rig.heard
+        rig.at_work = None
+        await rig.hears(
+            *sorted(["ADDED theirs", "ADDED mine"], reverse=busy_with == RAY_CLUSTER), "ADDED slice", "ADDED another"
+        )
+
+    play(server, story)
+
+
+def test_no_event_waits_for_ever(server: KubernetesThread) -> None:
+    async def story(rig: Rig) -> None:
+        await rig.listen(POD)
+        rig.at_work = RAY_SERVICE
+        await rig.others.create(POD, pod("theirs"))
+        await rig.hears("ADDED theirs")
+
+    play(server, story)
