@@ -7,6 +7,7 @@ from random import Random
 import pytest
 
 from rayrig_core.objects import JsonObject, condition_of
+from rayrig_core.resource_types import NODE, POD
 
 IMAGE = "registry.test/present/app:1"
 
@@ -168,3 +169,43 @@ def test_the_room_of_a_pod_is_free_as_soon_as_its_containers_have_ended(make_nod
     )
     assert node.gone_s() > 7.2
     assert phase(node.last("q")) == "Running"
+
+
+def test_a_bound_pod_that_does_not_tolerate_a_no_execute_taint_is_refused_once(node):
+    taint = {"key": "maint", "value": "x", "effect": "NoExecute"}
+    node.play(
+        lambda: node.sleep(0.1),
+        lambda: node.client.patch(NODE, "n1", {"spec": {"taints": [taint]}}, patch_type="merge"),
+        node.add_pod,
+        lambda: node.client.patch(POD, "p", {"metadata": {"labels": {"a": "b"}}}, "default"),
+        lambda: node.add_pod(name="q", tolerations=[{"operator": "Exists"}]),
+        until_s=3,
+    )
+    text = "Predicate TaintToleration failed: node(s) had taints that the pod didn't tolerate"
+    assert (phase(node.last()), node.last()["status"]["message"]) == ("Failed", f"Pod was rejected: {text}")
+    assert len(node.event_times("TaintToleration")) == 1
+    assert phase(node.last("q")) == "Running"
+
+
+def test_missing_pull_secrets_are_told_and_the_image_is_pulled_all_the_same(node):
+    node.play(lambda: node.add_pod(imagePullSecrets=[{"name": "a"}, {"name": "b"}]), until_s=3)
+    assert node.texts("FailedToRetrieveImagePullSecret") == [
+        "Unable to retrieve some image pull secrets (a, b); attempting to pull the image may not succeed."
+    ]
+    assert phase(node.last()) == "Running"
+
+
+def test_a_restarted_kubelet_takes_a_startup_probe_for_passed_that_was_not(node):
+    script = {"main": {"http": {"80": {"*": [[0, "500:no"]]}}}}
+    probe = {"httpGet": {"path": "/", "port": 80}, "periodSeconds": 2, "failureThreshold": 99}
+
+    async def restart() -> None:
+        node.kubelet.stop()
+        await node.sleep(4)
+        node.kubelet.start()
+
+    node.play(
+        lambda: node.add_pod(script, container={"startupProbe": probe}), lambda: node.sleep(8), restart, until_s=20
+    )
+    started = node.story(lambda pod: [c["started"] for c in (pod.get("status") or {}).get("containerStatuses") or ()])
+    assert started[1:] == [(0.0, [False]), (13.0, [True])]

@@ -1,9 +1,9 @@
-"""What a container's environment refers to and what of it is missing (`CreateContainerConfigError`)."""
+"""What a pod refers to and what of it is missing: in a container's environment (`CreateContainerConfigError`), to pull with."""
 
 from __future__ import annotations
 
-from rayrig_core.errors import NotFound
-from rayrig_core.objects import JsonObject
+from rayrig_core.errors import ApiError, NotFound
+from rayrig_core.objects import JsonObject, namespace_of
 from rayrig_core.ports import KubernetesClient
 from rayrig_core.resource_types import CONFIG_MAP, SECRET, ResourceType
 
@@ -48,3 +48,16 @@ async def _missing(
     if any(key in (found.get(part) or {}) for part in ("data", "stringData", "binaryData")):
         return ""
     return f"couldn't find key {key} in {kind} {namespace}/{name}"
+
+
+async def missing_pull_secrets(client: KubernetesClient, pod: JsonObject) -> str:
+    """Names of the pod's imagePullSecrets that are not there, separated by commas."""
+    missing: list[str] = []
+    for reference in pod["spec"].get("imagePullSecrets") or ():
+        name = reference.get("name")
+        if name:
+            try:
+                await client.get(SECRET, name, namespace_of(pod))
+            except ApiError:
+                missing.append(name)
+    return ", ".join(missing)

@@ -214,9 +214,11 @@ class Kubelet:
             former = self._uids.get(key)
             if former is not None and former != uid and former in self._workers:
                 self._gone(self._workers[former].pod, cause)
-            if is_terminal(pod.get("status")) and uid not in self._records:
+            told = self._statuses.computed(uid) or pod.get("status") or {}
+            if is_terminal(told) and uid not in self._records:
                 # It ended in a former life of this kubelet, or was never let in.
-                self._conclude_deletion(pod)
+                if pod["metadata"].get("deletionTimestamp"):
+                    self._statuses.set_status(pod, dict(told), finished=True)
                 return
             self._uids[key] = uid
             await self._take(pod, cause)
@@ -312,11 +314,6 @@ class Kubelet:
         if worker.is_gone:
             self._workers.pop(worker.uid, None)
             self._records.pop(worker.uid, None)
-
-    def _conclude_deletion(self, pod: JsonObject) -> None:
-        status = pod.get("status") or {}
-        if pod["metadata"].get("deletionTimestamp"):
-            self._statuses.set_status(pod, dict(status), finished=True)
 
     async def _clean_up(self) -> None:
         """Stop containers whose pod went away while nobody looked."""

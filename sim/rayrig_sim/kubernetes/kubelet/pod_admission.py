@@ -8,6 +8,7 @@ from rayrig_core.objects import JsonObject
 from rayrig_sim.kubernetes.scheduling.cluster import NodeState
 from rayrig_sim.kubernetes.scheduling.filters import matches_node, ports_conflict
 from rayrig_sim.kubernetes.scheduling.needs import NeedsParser, PodNeeds
+from rayrig_sim.kubernetes.taints import NO_EXECUTE, tolerated
 
 #: Resources a kubelet knows by itself; others count only when the node has them.
 _NATIVE = ("cpu", "memory", "ephemeral-storage")
@@ -80,6 +81,8 @@ def _check(needs: PodNeeds, state: NodeState) -> PodRejection | None:
         return _predicate("NodeAffinity", "node(s) didn't match Pod's node affinity/selector")
     if ports_conflict(needs.host_ports, state.host_ports):
         return _predicate("NodePorts", "node(s) didn't have free ports for the requested pod ports")
+    if not all(tolerated(taint, needs.tolerations) for taint in state.taints if taint.effect == NO_EXECUTE):
+        return _predicate("TaintToleration", "node(s) had taints that the pod didn't tolerate")
     return None
 
 

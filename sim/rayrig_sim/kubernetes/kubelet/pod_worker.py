@@ -16,6 +16,7 @@ from rayrig_core.ports import Signal, Task
 from rayrig_core.resources.durations import format_milliseconds
 from rayrig_core.timestamps import NS, parse_rfc3339
 from rayrig_core.trace import Kind
+from rayrig_sim.kubernetes.kubelet.config_references import missing_pull_secrets
 from rayrig_sim.kubernetes.kubelet.container_lifecycle import (
     ContainerLifecycle,
     NotStarted,
@@ -262,6 +263,8 @@ class PodWorker:
         if not self._is_probing:
             self._is_probing = True
             self.probes.start()
+        if pod["spec"].get("imagePullSecrets"):
+            await self._look_for_pull_secrets(pod)
         actions = plan(pod, record, seen_ns, self.probes.belief)
         done = _SyncOutcome(has_changed=actions.kill_pod or bool(actions.to_kill))
         if actions.kill_pod:
@@ -292,6 +295,14 @@ class PodWorker:
                 await self._start(pod, spec, seen_ns, done)
         self._finish_sync(done)
         return False
+
+    async def _look_for_pull_secrets(self, pod: JsonObject) -> None:
+        missing = await missing_pull_secrets(self._agent.client, pod)
+        if missing:
+            text = (
+                f"Unable to retrieve some image pull secrets ({missing}); attempting to pull the image may not succeed."
+            )
+            self._agent.pod_event(pod, "Warning", "FailedToRetrieveImagePullSecret", text)
 
     async def _has_mounts(self, pod: JsonObject, done: _SyncOutcome) -> bool:
         """Whether what its volumes come from is there; if not, it is looked for again, less and less often."""

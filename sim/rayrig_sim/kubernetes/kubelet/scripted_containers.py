@@ -403,9 +403,11 @@ class ScriptedContainerRuntime:
         if play.get("delay"):
             await self._runtime.sleep(play["delay"])
         if play.get("error"):
-            code = play.get("code")
+            code = play.get("code") or "UNKNOWN"
             text = play["error"]
-            raise ImagePullFailed(f"rpc error: code = {_RPC_CODES.get(code, code)} desc = {text}" if code else text)
+            # Of an error without a code of its own the kubelet tells the text alone.
+            known = f"rpc error: code = {_RPC_CODES.get(code, code)} desc = {text}"
+            raise ImagePullFailed(known if code != "UNKNOWN" else text)
         self._pulled[image] = None
         return None
 
