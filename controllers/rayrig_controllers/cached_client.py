@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 
 from rayrig_controllers.informer import Informer
 from rayrig_core.errors import NotFound
-from rayrig_core.objects import JsonObject
+from rayrig_core.objects import JsonObject, namespace_of
 from rayrig_core.ports import KubernetesClient, PropagationPolicy, Runtime, Task
 from rayrig_core.resource_types import ResourceType
 
@@ -118,13 +118,15 @@ class CachedClient:
         """The cached object. Raises `NotFound`."""
         found = await self.find(resource, name, namespace)
         if found is None:
+            # The cache of the real one calls it by its kind.
+            kind = f"{resource.kind}.{resource.group}" if resource.group else resource.kind
             raise NotFound(
                 {
                     "kind": "Status",
                     "status": "Failure",
                     "code": 404,
                     "reason": "NotFound",
-                    "message": f'{resource.group_resource} "{name}" not found',
+                    "message": f'{kind} "{name}" not found',
                 }
             )
         return found
@@ -139,9 +141,9 @@ class CachedClient:
 
     # Writes, straight to the server
 
-    async def create(self, resource: ResourceType, obj: JsonObject, namespace: str = "") -> JsonObject:
+    async def create(self, resource: ResourceType, obj: JsonObject) -> JsonObject:
         self.writes += 1
-        return await self.live.create(resource, obj, namespace)
+        return await self.live.create(resource, obj, namespace_of(obj))
 
     async def update(self, resource: ResourceType, obj: JsonObject, *, subresource: str = "") -> JsonObject:
         self.writes += 1

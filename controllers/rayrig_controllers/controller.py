@@ -77,7 +77,7 @@ class Controller:
     def connect(self, cache: InformerCache) -> None:
         """Let the watched resources' changes fill the queue."""
         for watch in self.watches:
-            cache.informer(watch.resource).add_handler(self._handler(watch))
+            cache.informer(watch.resource, is_optional=watch.is_optional).add_handler(self._handler(watch))
 
     def _handler(self, watch: Watch) -> Any:
         def handle(kind: WatchType, before: JsonObject | None, now: JsonObject | None) -> None:

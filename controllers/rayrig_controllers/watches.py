@@ -35,6 +35,8 @@ class Watch:
     resource: ResourceType
     owner: ResourceType | None = None
     predicate: Predicate | None = None
+    #: The server may have no such resource, and then there is nothing to watch.
+    is_optional: bool = False
 
     def requests(self, kind: WatchType, before: JsonObject | None, now: JsonObject | None) -> list[Request]:
         """The keys an event wakes: creations and deletions always, updates that pass the predicate."""

@@ -49,7 +49,7 @@ class NetworkPolicyReconciler:
         event = self._recorder.event
         if present is None:
             try:
-                await self._client.create(NETWORK_POLICY, desired, cluster.namespace)
+                await self._client.create(NETWORK_POLICY, desired)
             except AlreadyExists:
                 # The cache lags behind an earlier pass, or doesn't show a foreign one yet: tried again, no event (recorded).
                 raise

@@ -53,7 +53,6 @@ def container(cluster: Cluster, image: str) -> JsonObject:
             field_env("RAY_HEAD_POD_NAME", "metadata.name"),
             {"name": "KUBERAY_CRD_VER", "value": RAY_CLUSTER.version},
             *generated,
-            *(options.get("env") or ()),
             *auth.environment(cluster),
         ],
         "command": options.get("command") or command,
@@ -62,6 +61,7 @@ def container(cluster: Cluster, image: str) -> JsonObject:
     }
     if tls.is_enabled(cluster):
         tls.equip(sidecar)
+    sidecar["env"] += options.get("env") or ()
     if resources is not None:
         sidecar["resources"] = {
             kind: {key: canonical(value) for key, value in values.items()} if isinstance(values, dict) else values

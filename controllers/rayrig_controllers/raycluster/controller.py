@@ -83,7 +83,7 @@ class RayClusterReconciler:
             return DONE
         for note in judged.warnings:
             self._recorder.event(obj, "Warning", "InvalidRayClusterSpec", note, action="Validate")
-        if tls.is_enabled(cluster) and not await tls.has_cert_manager(self._client, cluster):
+        if tls.is_enabled(cluster) and not await tls.has_cert_manager(self._client):
             note = f"The RayCluster spec is invalid {cluster}: {tls.NO_CERT_MANAGER}"
             self._recorder.event(obj, "Warning", "InvalidRayClusterSpec", note, action="Validate")
             return DONE
@@ -178,16 +178,12 @@ class RayClusterReconciler:
                 await self._create(SERVICE, service)
         if gcs_fault_tolerance.is_embedded(cluster):
             await self._reconcile_claim(cluster)
-        if tls.is_enabled(cluster):
-            missing = await tls.why_not_ready(self._client, cluster)
-            if missing:
-                raise ReconcileError(f"mTLS secrets not ready: {missing}")
         await self._pods.reconcile(cluster)
 
     async def _create(self, resource: ResourceType, obj: JsonObject) -> bool:
         """False when the name is taken: the cache lags behind an earlier pass."""
         try:
-            await self._client.create(resource, obj, obj["metadata"]["namespace"])
+            await self._client.create(resource, obj)
         except AlreadyExists:
             return False
         return True

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from rayrig_controllers.controller import ControllerContext
 from rayrig_controllers.expectations import ScaleExpectations
-from rayrig_controllers.raycluster import recreate, scaling
+from rayrig_controllers.raycluster import recreate, scaling, tls
 from rayrig_controllers.raycluster.cluster import Cluster
 from rayrig_controllers.raycluster.cluster_pods import delete_where, of_group, of_type, pods_of
 from rayrig_controllers.raycluster.head_pod import head_pod
@@ -80,13 +80,14 @@ class PodReconciler:
         restarts = cluster.annotations.get(labels.DISABLE_PROVISIONED_HEAD_RESTART) != "true"
         if not restarts and has_condition(cluster.obj, PROVISIONED):
             return False
+        await tls.check(self._client, cluster)
         await self._create_head(cluster)
         return True
 
     async def _create_head(self, cluster: Cluster) -> None:
         pod = head_pod(cluster, recreate.recreate_hash(cluster))
         try:
-            created = await self._client.create(POD, pod, cluster.namespace)
+            created = await self._client.create(POD, pod)
         except ApiError as error:
             name = pod["metadata"].get("name", "")
             note = f"Failed to create head Pod {cluster.namespace}/{name}, {error}"
@@ -146,6 +147,7 @@ class PodReconciler:
         present = [pod for pod in pods if name_of(pod) not in gone]
         missing = scaling.desired_pods(group) - len(present)
         if missing > 0:
+            await tls.check(self._client, cluster)
             for index in scaling.free_indices(present, missing):
                 await self._create_worker(cluster, group, Place(index))
         elif missing < 0 and self._may_shrink(cluster):
@@ -162,6 +164,8 @@ class PodReconciler:
             await self._delete_worker(cluster, name, deletion.pod, self._note(cluster, name, deletion))
         if plan.error:
             raise ReconcileError(plan.error)
+        if plan.creations:
+            await tls.check(self._client, cluster)
         for place in plan.creations:
             await self._create_worker(cluster, group, place)
 
@@ -175,7 +179,7 @@ class PodReconciler:
 
     async def _create_worker(self, cluster: Cluster, group: JsonObject, place: Place) -> None:
         try:
-            created = await self._client.create(POD, worker_pod(cluster, group, place), cluster.namespace)
+            created = await self._client.create(POD, worker_pod(cluster, group, place))
         except ApiError as error:
             note = f"Failed to create worker Pod for the cluster {cluster}, {error}"
             self._recorder.event(cluster.obj, "Warning", "FailedToCreateWorkerPod", note, action="Create")

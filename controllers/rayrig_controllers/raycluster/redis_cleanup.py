@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from rayrig_controllers.controller import ControllerContext
-from rayrig_controllers.raycluster import gcs_fault_tolerance
+from rayrig_controllers.raycluster import gcs_fault_tolerance, tls
 from rayrig_controllers.raycluster.cluster import Cluster
 from rayrig_controllers.raycluster.cluster_pods import delete_where, of_type, pods_of
 from rayrig_controllers.raycluster.head_pod import head_pod
@@ -60,6 +60,10 @@ def cleanup_job(cluster: Cluster) -> JsonObject:
         {"name": "RAY_redis_db_connect_wait_milliseconds", "value": "500"},
     ]
     spec["containers"] = [container]
+    # This pod's address is in no certificate.
+    initial = [each for each in spec.pop("initContainers", ()) if each["name"] != tls.WAIT_CONTAINER]
+    if initial:
+        spec["initContainers"] = initial
     spec["restartPolicy"] = "Never"
     own = cluster.child_metadata(names.redis_cleanup_job_name(cluster.name), dict(metadata["labels"]))
     own["annotations"] = dict(metadata["annotations"])
@@ -153,7 +157,7 @@ class RedisCleanup:
         job = cleanup_job(cluster)
         name = f"{cluster.namespace}/{job['metadata']['name']}"
         try:
-            await self._client.create(JOB, job, cluster.namespace)
+            await self._client.create(JOB, job)
         except AlreadyExists:
             return
         except ApiError as error:

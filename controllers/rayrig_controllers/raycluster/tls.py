@@ -1,6 +1,6 @@
 """Mutual TLS by cert-manager, as far as it shows in pods: where the certificates are mounted, and that pods wait for them.
 
-Source: kuberay-operator 3.14 (gate RayClusterMTLS).
+Source: KubeRay 1.7.0, kuberay-operator 3.14 (gate RayClusterMTLS).
 """
 
 from __future__ import annotations
@@ -8,15 +8,15 @@ from __future__ import annotations
 from rayrig_controllers.cached_client import CachedClient
 from rayrig_controllers.raycluster.cluster import Cluster, has_env
 from rayrig_controllers.raycluster.pod_template import field_env
-from rayrig_core.errors import NotFound
-from rayrig_core.objects import JsonObject, copy_json, has_condition
+from rayrig_controllers.reconciler import ReconcileError
+from rayrig_core.objects import JsonObject, condition_of, copy_json
 from rayrig_core.resource_types import CERTIFICATE, SECRET
 from rayrig_core.resources import labels
 
 VOLUME, MOUNT_PATH = "ray-tls", "/etc/ray/tls"
 WAIT_CONTAINER = "wait-for-tls-ip-san"
 KEYS = ("tls.crt", "tls.key", "ca.crt")
-NO_CERT_MANAGER = "spec.tlsOptions needs cert-manager, and the API server serves no certificates.cert-manager.io"
+NO_CERT_MANAGER = "tlsOptions requires cert-manager, but cert-manager is not installed"
 _ENV = (
     ("RAY_USE_TLS", "1"),
     ("RAY_TLS_SERVER_CERT", f"{MOUNT_PATH}/tls.crt"),
@@ -95,28 +95,37 @@ def _wait_container(ray: JsonObject) -> JsonObject:
 # What pods wait for
 
 
-async def has_cert_manager(client: CachedClient, cluster: Cluster) -> bool:
-    try:
-        await client.select(CERTIFICATE, cluster.namespace)
-    except NotFound:
-        return False
-    return True
+async def has_cert_manager(client: CachedClient) -> bool:
+    """Whether it was there when the operator first looked, which is when it starts."""
+    return await client.cache.informer(CERTIFICATE, is_optional=True).synced is None
 
 
-async def why_not_ready(client: CachedClient, cluster: Cluster) -> str:
-    """Which certificate or Secret is missing; empty when pods may be made."""
-    for node_type in (labels.HEAD, labels.WORKER):
-        name = certificate_name(cluster, node_type)
+def is_ready(certificate: JsonObject) -> bool:
+    """Issued as it is asked for now: one whose addresses were just changed is not."""
+    ready = condition_of(certificate, "Ready") or {}
+    is_present = ready.get("observedGeneration") == certificate["metadata"]["generation"]
+    return ready.get("status") == "True" and is_present
+
+
+async def check(client: CachedClient, cluster: Cluster) -> None:
+    """Raises `ReconcileError` when pods may not be made yet: certificates or their Secrets are missing or not complete."""
+    missing = await _missing(client, cluster) if is_enabled(cluster) else ""
+    if missing:
+        raise ReconcileError(f"mTLS secrets not ready: {missing}")
+
+
+async def _missing(client: CachedClient, cluster: Cluster) -> str:
+    for name in (certificate_name(cluster, node_type) for node_type in (labels.HEAD, labels.WORKER)):
         certificate = await client.find(CERTIFICATE, name, cluster.namespace)
         if certificate is None:
-            return f"certificate {name} not found"
-        if not has_condition(certificate, "Ready"):
-            return f"certificate {name} is not ready"
-        name = secret_name(cluster, node_type)
+            return f'certificate {name} not found: {CERTIFICATE.kind}.{CERTIFICATE.group} "{name}" not found'
+        if not is_ready(certificate):
+            return f"certificate {name} is not ready at current generation {certificate['metadata']['generation']}"
+    for name in (secret_name(cluster, node_type) for node_type in (labels.HEAD, labels.WORKER)):
         secret = await client.find(SECRET, name, cluster.namespace)
         if secret is None:
-            return f"secret {name} not found"
+            return f'secret {name} not found: {SECRET.kind} "{name}" not found'
         for key in KEYS:
             if key not in (secret.get("data") or {}):
-                return f"secret {name} has no {key}"
+                return f"secret {name} missing required key {key}"
     return ""

@@ -40,7 +40,7 @@ async def _create(tick: Tick, name: str) -> JsonObject:
     who = tick.qualified(name)
     cluster = _build(tick, name)
     try:
-        created = await tick.context.client.create(RAY_CLUSTER, cluster, tick.namespace)
+        created = await tick.context.client.create(RAY_CLUSTER, cluster)
     except ApiError as error:
         tick.warning("FailedToCreateRayCluster", f"Failed to create the RayCluster {who}: {error}", "Create")
         raise

@@ -146,7 +146,7 @@ async def _keep(
     if found is None:
         failed = made if resource is GATEWAY else f"the {made}"
         try:
-            created = await client.create(resource, wanted, tick.namespace)
+            created = await client.create(resource, wanted)
         except ApiError as error:
             tick.warning(f"FailedToCreate{kind}", f"Failed to create {failed} RayService {who}: {error}", "Create")
             raise

@@ -148,7 +148,7 @@ async def _reconcile(tick: Tick, wanted: JsonObject, target: JsonObject) -> Json
     found = await client.find(SERVICE, name, tick.namespace)
     if found is None:
         try:
-            created = await client.create(SERVICE, wanted, tick.namespace)
+            created = await client.create(SERVICE, wanted)
         except ApiError as error:
             tick.warning("FailedToCreateService", f"Failed to create the service {who}, {error}", "Create")
             raise
@@ -175,4 +175,4 @@ async def ensure_serve_service_of_cluster(tick: Tick, cluster: JsonObject) -> No
     """
     wanted = build_serve_service_of_cluster(cluster, tick.context.options)
     if await tick.context.client.find(SERVICE, name_of(wanted), tick.namespace) is None:
-        await tick.context.client.create(SERVICE, wanted, tick.namespace)
+        await tick.context.client.create(SERVICE, wanted)

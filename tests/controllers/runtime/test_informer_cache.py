@@ -19,6 +19,10 @@ def config_map(name: str, **labels: str) -> JsonObject:
     return {"metadata": {"name": name, "labels": labels}}
 
 
+def in_default(obj: JsonObject) -> JsonObject:
+    return {"metadata": {**obj["metadata"], "namespace": "default"}}
+
+
 def names(objects: list[JsonObject]) -> list[str]:
     return [obj["metadata"]["name"] for obj in objects]
 
@@ -129,7 +133,7 @@ def test_the_first_read_of_a_resource_starts_its_informer_and_waits_for_it(plane
         found.append(await client.find(CONFIG_MAP, "a", "default"))
         found.append(await client.find(CONFIG_MAP, "b", "default"))
         found.append(names(await client.select(CONFIG_MAP, "default", {"color": "red"})))
-        await client.create(CONFIG_MAP, config_map("b"), "default")
+        await client.create(CONFIG_MAP, in_default(config_map("b")))
         found.append(client.writes)
 
     plane.kernel.spawn("reader", read())
@@ -289,7 +293,7 @@ def test_a_get_of_what_is_not_there_is_told_as_the_server_would(plane: Any) -> N
         with pytest.raises(NotFound) as error:
             await client.get(CONFIG_MAP, "a", "default")
         caught.append(error.value)
-        await client.create(CONFIG_MAP, config_map("a"), "default")
+        await client.create(CONFIG_MAP, in_default(config_map("a")))
         await plane.kernel.sleep(0.1)
         assert (await client.get(CONFIG_MAP, "a", "default"))["metadata"]["name"] == "a"
         assert [o["metadata"]["name"] for o in await client.owned_by(CONFIG_MAP, "nobody")] == []
@@ -297,7 +301,7 @@ def test_a_get_of_what_is_not_there_is_told_as_the_server_would(plane: Any) -> N
     plane.kernel.spawn("reader", read())
     plane.kernel.run(until_s=1)
     (error,) = caught
-    assert (error.code, error.reason, error.message) == (404, "NotFound", 'configmaps "a" not found')
+    assert (error.code, error.reason, error.message) == (404, "NotFound", 'ConfigMap "a" not found')
 
 
 def test_each_write_counts_also_one_that_fails(plane: Any) -> None:
@@ -305,7 +309,7 @@ def test_each_write_counts_also_one_that_fails(plane: Any) -> None:
     counted: list[int] = []
 
     async def write() -> None:
-        made = await client.create(CONFIG_MAP, config_map("a", color="red"), "default")
+        made = await client.create(CONFIG_MAP, in_default(config_map("a", color="red")))
         counted.append(client.writes)
         await client.update(CONFIG_MAP, {**made, "data": {"k": "v"}})
         counted.append(client.writes)
@@ -314,8 +318,8 @@ def test_each_write_counts_also_one_that_fails(plane: Any) -> None:
         with pytest.raises(NotFound):
             await client.delete(CONFIG_MAP, "a", "default")
         counted.append(client.writes)
-        await client.create(CONFIG_MAP, config_map("b", color="red"), "default")
-        await client.create(CONFIG_MAP, config_map("c", color="blue"), "default")
+        await client.create(CONFIG_MAP, in_default(config_map("b", color="red")))
+        await client.create(CONFIG_MAP, in_default(config_map("c", color="blue")))
         await client.delete_collection(CONFIG_MAP, "default", label_selector="color=red")
         counted.append(client.writes)
 

@@ -152,7 +152,7 @@ def test_a_crash_fault_in_a_worker_takes_the_whole_process_down(plane: Any) -> N
     plane.faults.plan = [("create", "configmaps/default/doomed", 1, CrashBefore())]
 
     async def reconcile(request: Request) -> Result:
-        await reconciler.client.create(CONFIG_MAP, {"metadata": {"name": "doomed"}}, "default")
+        await reconciler.client.create(CONFIG_MAP, {"metadata": {"name": "doomed", "namespace": "default"}})
         return DONE
 
     reconciler.reconcile = reconcile  # type: ignore[method-assign]

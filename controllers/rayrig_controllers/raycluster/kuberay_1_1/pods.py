@@ -38,7 +38,7 @@ class PodReconciler:
 
     async def _reconcile_head(self, cluster: Cluster, heads: list[JsonObject]) -> None:
         if not heads:
-            created = await self._client.create(POD, head_pod(cluster, ""), cluster.namespace)
+            created = await self._client.create(POD, head_pod(cluster, ""))
             self._tell(cluster, "Created", f"Created head pod {name_of(created)}")
         elif len(heads) == 1:
             reason = reason_to_delete(heads[0], labels.HEAD)
@@ -69,7 +69,7 @@ class PodReconciler:
         present = [pod for pod in pods if name_of(pod) not in gone]
         missing = desired_replicas(group) * scaling.hosts(group) - len(present)
         for _ in range(missing):
-            await self._client.create(POD, worker_pod(cluster, group, Place(0)), cluster.namespace)
+            await self._client.create(POD, worker_pod(cluster, group, Place(0)))
             # The name that the server gave is not in the note: it went to a copy of the pod.
             self._tell(cluster, "Created", "Created worker pod ")
         if missing < 0 and (not cluster.is_autoscaling or cluster.options.random_pod_delete):

@@ -118,7 +118,7 @@ class RayClusterReconciler:
     async def _create(self, cluster: Cluster, resource: ResourceType, obj: JsonObject, word: str) -> None:
         """Create, and tell of it in an event when there is a `word` for it."""
         try:
-            await self._client.create(resource, obj, cluster.namespace)
+            await self._client.create(resource, obj)
         except AlreadyExists:
             return
         if word:

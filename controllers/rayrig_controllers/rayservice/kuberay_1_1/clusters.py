@@ -119,7 +119,7 @@ async def _reconcile_pending(tick: Tick, pending: JsonObject | None) -> JsonObje
 
 async def _create(tick: Tick) -> JsonObject:
     cluster = build_cluster(tick.service, tick.status.pending.cluster, tick.goal, tick.context.options)
-    return await tick.context.client.create(RAY_CLUSTER, cluster, tick.namespace)
+    return await tick.context.client.create(RAY_CLUSTER, cluster)
 
 
 async def _replace(tick: Tick, pending: JsonObject) -> JsonObject | None:

@@ -126,7 +126,7 @@ class RayServiceReconciler:
         found = await client.find(SERVICE, name_of(wanted), tick.namespace)
         if found is None:
             try:
-                await client.create(SERVICE, wanted, tick.namespace)
+                await client.create(SERVICE, wanted)
             except AlreadyExists:
                 return
         elif selected_cluster(found) != selected_cluster(wanted):

@@ -12,6 +12,7 @@ from rayrig_core.resources.names import MAX_RAY_CLUSTER_NAME
 from rayrig_core.resources.validation.autoscaling import autoscaler_problems
 from rayrig_core.resources.validation.gcs_fault_tolerance import fault_tolerance_problems
 from rayrig_core.resources.validation.groups import group_problems, worker_group_problems
+from rayrig_core.resources.validation.mutual_tls import mutual_tls_problems
 from rayrig_core.resources.validation.problems import Problem, name_problems
 
 _TOKEN_MINIMUM = (2, 52, 0)
@@ -77,6 +78,7 @@ def cluster_spec_problems(
     yield from autoscaler_problems(spec, gates, path)
     yield from _gate_problems(spec, gates, path)
     yield from _auth_problems(spec, path)
+    yield from mutual_tls_problems(spec, gates, path)
 
 
 def _gate_problems(spec: JsonObject, gates: FeatureGates, path: str) -> Iterator[Problem]:
