@@ -97,13 +97,14 @@ class Candidate:
 
 
 class _Search:
-    """One task that looks for room: when it began, and when it looked last."""
+    """One task that looks for room: when it began, and when it looks next (or would have, had there been room)."""
 
-    __slots__ = ("began_ns", "looked_ns")
+    __slots__ = ("began_ns", "due_ns", "is_over")
 
-    def __init__(self, now_ns: int) -> None:
+    def __init__(self, now_ns: int, first_pause_ns: int) -> None:
         self.began_ns = now_ns
-        self.looked_ns = now_ns
+        self.due_ns = now_ns + first_pause_ns
+        self.is_over = False
 
 
 class Router:
@@ -118,6 +119,8 @@ class Router:
         "_departed",
         "_env",
         "_local",
+        "_offsets",
+        "_pause",
         "_random",
         "_searches",
         "_timer",
@@ -155,7 +158,7 @@ class Router:
         self.cause: int | None = None
         self._env: Any = kernel.env
         self._random = rng.random
-        self._config = RouterConfig()
+        self.configure(RouterConfig())
         self._unavailable = False
         self._all: list[Candidate] = []
         self._local: list[Candidate] = []
@@ -203,6 +206,7 @@ class Router:
 
     def configure(self, config: RouterConfig) -> None:
         self._config = config
+        self._offsets, self._pause = _attempt_offsets(config)
 
     def close(self) -> None:
         """The process that holds the handle is gone: waiting calls are dropped, nothing is watched any more."""
@@ -256,8 +260,7 @@ class Router:
                 return
             waiting.append(call)
             if self._all:
-                now = self._env._now
-                self._searches.append(_Search(int(now)))
+                self._searches.append(_Search(int(self._env._now), self._offsets[0]))
                 self._arm()
             elif self.on_starved is not None:
                 self.on_starved()
@@ -279,7 +282,8 @@ class Router:
             self.waiting.remove(call)
         except ValueError:
             return
-        del self._searches[self._searches_wanted() :]
+        for search in self._searches[self._searches_wanted() :]:
+            self._end(search)
 
     def slot_freed(self) -> None:
         """A replica of the list that was full has room, or has died, while calls wait."""
@@ -391,7 +395,7 @@ class Router:
     def _search_more(self, now: int) -> None:
         """Begin searches up to their limit; each looks at once."""
         while len(self._searches) < self._searches_wanted():
-            search = _Search(now)
+            search = _Search(now, self._offsets[0])
             self._searches.append(search)
             self._search(search, now)
         self._arm()
@@ -403,28 +407,36 @@ class Router:
             call = waiting.popleft()
             if not self._place(call):
                 waiting.appendleft(call)
-                search.began_ns = search.looked_ns = now
+                search.began_ns, search.due_ns = now, now + self._offsets[0]
                 return
+        self._end(search)
+
+    def _end(self, search: _Search) -> None:
+        search.is_over = True
         self._searches.remove(search)
 
     def _searches_wanted(self) -> int:
         return min(MAX_SEARCHES, 2 * len(self._all), len(self.waiting))
 
-    def _next_look_ns(self, search: _Search, now: int) -> int:
+    def _due_ns(self, search: _Search, now: int) -> int:
         """The next instant, now at the earliest, at which the search looks."""
-        after = max(search.looked_ns, now - 1) - search.began_ns
-        offsets, pause = _attempt_offsets(self._config)
-        for offset in offsets:
-            if offset > after:
-                return search.began_ns + offset
-        return search.began_ns + offsets[-1] + ((after - offsets[-1]) // pause + 1) * pause
+        if search.due_ns < now:
+            search.due_ns = self._look_after(search.began_ns, now - 1)
+        return search.due_ns
+
+    def _look_after(self, began: int, instant: int) -> int:
+        """The first look later than that instant of a search that began then."""
+        after, last = instant - began, self._offsets[-1]
+        if after >= last:
+            return began + last + ((after - last) // self._pause + 1) * self._pause
+        return began + next(offset for offset in self._offsets if offset > after)
 
     def _arm(self) -> None:
         """Set the timer to the next look of any search, if a look can succeed."""
         if not self._searches or not self._has_room():
             return
         now = int(self._env._now)
-        due = min(self._next_look_ns(search, now) for search in self._searches)
+        due = min([self._due_ns(search, now) for search in self._searches])
         if self._timer is not None and now <= self._timer_ns <= due:
             return
         self._timer_ns = due
@@ -447,12 +459,10 @@ class Router:
         self._timer = None
         now = int(self._env._now)
         waiting = self.waiting
-        for search in list(self._searches):
-            if not waiting or search not in self._searches:
-                break
-            if self._next_look_ns(search, now) > now:
+        for search in [search for search in self._searches if self._due_ns(search, now) == now]:
+            if search.is_over or not waiting:
                 continue
-            search.looked_ns = now
+            search.due_ns = self._look_after(search.began_ns, now)
             call = waiting.popleft()
             if self._attempt(self._all, call):
                 self._search(search, now)
