@@ -46,6 +46,10 @@ class ApiRules:
         if rule in self._rules:
             self._rules.remove(rule)
 
+    @property
+    def are_any(self) -> bool:
+        return bool(self._rules)
+
     def strike(self, point: FaultPoint) -> Reaction | None:
         """The reaction of the oldest rule that matches. Deliveries of watch events are no calls and are left alone."""
         if point.verb == "deliver":

@@ -8,6 +8,7 @@ from typing import Any, TypeVar, cast
 from rayrig_backends.api_rules import ApiRules
 from rayrig_backends.collector import seldom_collecting
 from rayrig_backends.dashboards import Dashboards
+from rayrig_backends.foreseen_reads import ForeseenClient
 from rayrig_backends.machines import BrokenImages, Machine, TrackedRuntime
 from rayrig_backends.memory_faults import MemoryFaults
 from rayrig_backends.memory_traffic import MemoryTraffic
@@ -51,6 +52,7 @@ from rayrig_fakes.kubernetes.server import ApiServer
 from rayrig_fakes.kubernetes.storage.revisions import Change
 from rayrig_fakes.kubernetes.tables.printing import table
 from rayrig_sim.applications.registry import default_registry
+from rayrig_sim.calibration import drawing
 from rayrig_sim.kernel import Kernel
 from rayrig_sim.kubernetes.control_plane import ControlPlane
 from rayrig_sim.kubernetes.controller_names import ControllerName
@@ -117,7 +119,7 @@ class MemoryWorld:
             calibration,
             registry=_registry(spec),
             dashboard_factory=self.dashboards.make,
-            connect=self.client,
+            connect=self._resting_client,
         )
         self.scripts = ScriptRules(spec.scripts)
         self.machines: dict[str, Machine] = {}
@@ -153,6 +155,21 @@ class MemoryWorld:
                 self.api, self.kernel, actor=actor, latency=self._latency(actor), faults=self._faults
             )
         return found
+
+    def _resting_client(self, actor: str) -> KubernetesClient:
+        """For an actor whose looks at the API may be passed over."""
+        latency = drawing(self.calibration.api_latency, self.kernel.streams.stream(f"api-latency/{actor}"))
+        if latency is not None and actor not in self._clients:
+            self._clients[actor] = ForeseenClient(
+                self.api,
+                self.kernel,
+                actor=actor,
+                draw_ns=latency[0],
+                most_ns=latency[1],
+                faults=self._faults,
+                rules=self.rules,
+            )
+        return self.client(actor)
 
     def _latency(self, actor: str) -> Callable[[str], float]:
         draw_ns = self.calibration.api_latency.draw_ns

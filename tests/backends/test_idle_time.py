@@ -115,6 +115,24 @@ def test_two_services_share_one_operator_and_its_random_choices() -> None:
     assert not differences(play)
 
 
+@pytest.mark.parametrize(("pods", "replicas"), [(True, False), (False, True), (True, True)])
+def test_a_service_that_is_scaled_is_the_same_with_every_turn_taken(pods: bool, replicas: bool) -> None:
+    def play(worlds: Worlds) -> Any:
+        rig = Rig(world_factory=worlds)
+        rig.node("node", count=3)
+        rig.apply("fruit-stand", autoscaled(pods=pods, replicas=replicas))
+        rig.wait_ready("fruit-stand")
+        rig.sleep("5m")
+        with rig.traffic("fruit-stand-serve-svc", rate="20/s", path="/fruit/", json=["MANGO", 2]) as users:
+            rig.sleep("30s")
+        rig.sleep("30m")
+        rig.fault("container-kill", role="worker")
+        rig.sleep("5m")
+        return users.sent, users.failed
+
+    assert not differences(play)
+
+
 # Generated stories
 
 FAULTS: tuple[tuple[str, JsonObject], ...] = (
@@ -184,13 +202,29 @@ def plain_pod(number: int) -> JsonObject:
     return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": {"containers": [container]}}
 
 
+def autoscaled(*, pods: bool, replicas: bool) -> JsonObject:
+    """Changes of the manifest: Ray's autoscaler for worker pods, with an idle timeout that elapses; Serve's for replicas."""
+    changes: JsonObject = {}
+    if pods:
+        cluster = "spec.rayClusterConfig"
+        changes[f"{cluster}.enableInTreeAutoscaling"] = True
+        changes[f"{cluster}.autoscalerOptions"] = {"idleTimeoutSeconds": 40}
+        changes[f"{cluster}.workerGroupSpecs[0].minReplicas"] = 0
+    if replicas:
+        stand = "spec.serveConfigV2.applications[fruit_app].deployments[MangoStand]"
+        config = {"min_replicas": 0, "initial_replicas": 1, "max_replicas": 4, "target_ongoing_requests": 1}
+        changes[f"{stand}.autoscaling_config"] = {**config, "downscale_delay_s": 50, "upscale_delay_s": 5}
+        changes[f"{stand}.num_replicas"] = None
+    return changes
+
+
 class Story:
     """Takes steps; what a step that fails said is part of what is told."""
 
-    def __init__(self, rig: Rig, worlds: Worlds) -> None:
+    def __init__(self, rig: Rig, worlds: Worlds, changes: JsonObject) -> None:
         self.rig = rig
         self.told: list[str] = []
-        rig.apply("fruit-stand")
+        rig.apply("fruit-stand", changes)
         self._try(lambda: rig.wait_ready("fruit-stand"))
         self.world = worlds.made[0]
 
@@ -241,15 +275,27 @@ class Story:
 
 
 @settings(max_examples=15)
-@given(st.integers(0, 9), calibrations, st.integers(2, 3), st.lists(steps, min_size=1, max_size=6), durations)
+@given(
+    st.integers(0, 9),
+    calibrations,
+    st.integers(2, 3),
+    st.tuples(st.booleans(), st.booleans()),
+    st.lists(steps, min_size=1, max_size=6),
+    durations,
+)
 def test_a_story_is_the_same_with_every_turn_taken(
-    seed: int, calibration: JsonObject, nodes: int, story: list[tuple[str, Any]], rest: float
+    seed: int,
+    calibration: JsonObject,
+    nodes: int,
+    scaled: tuple[bool, bool],
+    story: list[tuple[str, Any]],
+    rest: float,
 ) -> None:
     def play(worlds: Worlds) -> list[str]:
         rig = Rig(seed=seed, world_factory=worlds)
         rig.node("node", count=nodes)
         rig.calibrate(**calibration)
-        told = Story(rig, worlds)
+        told = Story(rig, worlds, autoscaled(pods=scaled[0], replicas=scaled[1]))
         try:
             for what, how in (*story, ("sleep", rest)):
                 told.take(what, how)

@@ -1,18 +1,21 @@
 """The `autoscaler` sidecar of a head pod: the Ray autoscaler, reading the GCS and the RayCluster, writing the RayCluster.
 
 Every 5 s it looks at the demand of the Ray cluster and at the worker pods, and edits `replicas` and `workersToDelete` of worker
-groups. While a worker that it named is still there it decides nothing, as Ray does.
+groups. While a worker that it named is still there it decides nothing, as Ray does. Looks that would find what the last one found
+are passed over (docs/design/idle-time.md).
 """
 
 from __future__ import annotations
 
 import json
 from contextlib import suppress
+from dataclasses import dataclass
 from random import Random
 from typing import Any
 
 from rayrig_core.errors import ApiError
 from rayrig_core.http import HttpFailure
+from rayrig_core.idle import Repetition, Turn
 from rayrig_core.objects import JsonObject, is_being_deleted, labels_of, name_of
 from rayrig_core.ports import KubernetesClient, Signal
 from rayrig_core.resource_types import POD, RAY_CLUSTER
@@ -29,6 +32,10 @@ from rayrig_sim.ray_pods.start_command import StartCommand, node_resources
 #: How often Ray looks, and after how long an idle worker goes unless told otherwise.
 INTERVAL_S = 5.0
 IDLE_TIMEOUT_S = 60
+_INTERVAL_NS = to_ns(INTERVAL_S)
+#: Reads of one look.
+_READS = 2
+_NEVER_NS = 1 << 62
 _MOST = 2_147_483_647
 #: How many CPUs a worker is taken to offer that states none.
 _CPUS_UNSTATED = 1.0
@@ -47,8 +54,23 @@ class AutoscalerContainer(ScriptedContainer):
         platform.kernel.spawn(f"ray-autoscaler/{namespace}/{cluster}", scaler.run())
 
 
+@dataclass(frozen=True, slots=True)
+class _IdleLook:
+    """A look that led to nothing. It found `ray`, and nothing in it comes due before `until_ns`."""
+
+    ray: object
+    repetitions: tuple[Repetition, ...]
+    until_ns: int = _NEVER_NS
+
+    @property
+    def most_ns(self) -> int:
+        return sum(repetition.most_ns for repetition in self.repetitions)
+
+
 class Autoscaler:
-    """The actor. `ended` happens when its container has exited."""
+    """The actor. `ended` happens when its container has exited. Between looks it rests (port `Recurrence`)."""
+
+    is_instant = False
 
     def __init__(
         self, platform: RayPlatform, client: KubernetesClient, namespace: str, cluster: str, ended: Signal[Any]
@@ -61,20 +83,73 @@ class Autoscaler:
         self._ended = ended
         #: Since when nothing has used a worker, by node id.
         self._idle_since: dict[str, int] = {}
+        #: The last look, if the next one would be like it.
+        self._idle: _IdleLook | None = None
+        #: After how long idle workers go, by what the last look saw.
+        self._timeouts_ns: list[int] = []
         self._rng: Random = platform.kernel.streams.stream(f"ray-autoscaler/{namespace}/{cluster}")
 
     async def run(self) -> None:
         # Clusters made together do not look together.
         await self._kernel.sleep(INTERVAL_S * self._rng.random())
         while not self._ended.is_set:
-            cluster = self._platform.cluster(self._namespace, self._name)
-            if cluster is not None and cluster.is_gcs_up:
+            self._idle = None
+            cluster = self._cluster
+            if cluster is None:
+                self._idle = _IdleLook(None, ())
+            else:
                 # Ray logs what goes wrong and looks again.
                 with suppress(ApiError, HttpFailure):
-                    await self._look(cluster)
-            await self._kernel.wait(self._ended, INTERVAL_S)
+                    await self._turn(cluster)
+            await self._kernel.rest(INTERVAL_S, self, self._ended)
 
-    async def _look(self, cluster: RayCluster) -> None:
+    @property
+    def _cluster(self) -> RayCluster | None:
+        """The Ray cluster, while its GCS answers."""
+        cluster = self._platform.cluster(self._namespace, self._name)
+        return cluster if cluster is not None and cluster.is_gcs_up else None
+
+    async def _turn(self, cluster: RayCluster) -> None:
+        """A look, and whether the next one would be like it."""
+        kernel, began_ns = self._kernel, self._kernel.monotonic_ns()
+        kernel.turn = Turn()
+        try:
+            changes = await self._look(cluster)
+        finally:
+            turn, kernel.turn = kernel.turn, None
+        repetitions = turn.repetitions(began_ns, kernel.monotonic_ns()) if turn is not None and not changes else None
+        if repetitions is not None and len(repetitions) == _READS:
+            self._idle = _IdleLook(_ray_as_seen(cluster), repetitions, self._first_timeout_ns(kernel.monotonic_ns()))
+
+    def _first_timeout_ns(self, now_ns: int) -> int:
+        """When one of the idle workers may have been idle for as long as its group allows."""
+        dues = [since_ns + timeout_ns for since_ns in self._idle_since.values() for timeout_ns in self._timeouts_ns]
+        return min((due_ns for due_ns in dues if due_ns > now_ns), default=_NEVER_NS)
+
+    # Looks that are passed over
+
+    def holds(self) -> bool:
+        idle, cluster = self._idle, self._cluster
+        if idle is None or (cluster is None) != (idle.ray is None):
+            return False
+        return cluster is None or (
+            all(repetition.holds() for repetition in idle.repetitions) and _ray_as_seen(cluster) == idle.ray
+        )
+
+    def skip(self, due_ns: int, before_ns: int) -> tuple[int, int]:
+        assert self._idle is not None
+        idle, ended_ns = self._idle, due_ns
+        draws = [draw for repetition in idle.repetitions for draw in repetition.draws]
+        last_ns = min(before_ns, idle.until_ns) - idle.most_ns
+        while due_ns < last_ns:
+            ended_ns = due_ns
+            for draw in draws:
+                ended_ns += draw()
+            due_ns = ended_ns + _INTERVAL_NS
+        return due_ns, ended_ns
+
+    async def _look(self, cluster: RayCluster) -> bool:
+        """Whether anything was changed."""
         resource = await self._client.get(RAY_CLUSTER, self._name, self._namespace)
         spec = resource["spec"]
         selector = f"ray.io/cluster={self._name},ray.io/node-type=worker"
@@ -82,9 +157,10 @@ class Autoscaler:
         pods = {name_of(pod): pod for pod in listed if not is_being_deleted(pod)}
         named = [name for group in spec.get("workerGroupSpecs") or () for name in _named(group)]
         if any(name_of(pod) in named for pod in listed):
-            return
+            return False
         options = spec.get("autoscalerOptions") or {}
         groups = [group_of(group, options) for group in spec.get("workerGroupSpecs") or ()]
+        self._timeouts_ns = [group.idle_timeout_ns for group in groups]
         head = cluster.head
         decision = decide(
             groups,
@@ -98,6 +174,7 @@ class Autoscaler:
             self._kernel.cause = cluster.emit("autoscaler", "scales", _told(groups, decision))
         if patch:
             await self._client.patch(RAY_CLUSTER, self._name, patch, self._namespace, patch_type="json")
+        return bool(decision or patch)
 
     def _worker(self, pod: JsonObject, cluster: RayCluster) -> Worker:
         labels = labels_of(pod)
@@ -122,6 +199,12 @@ def _told(groups: list[Group], decision: Decision) -> str:
             to = decision.replicas.get(group.name, group.replicas)
             parts.append(f"{group.name} from {group.replicas} to {to}" + (f": {', '.join(gone)} goes" if gone else ""))
     return "; ".join(parts)
+
+
+def _ray_as_seen(cluster: RayCluster) -> object:
+    """All of the Ray cluster that a look goes by."""
+    nodes = [(node.node_id, node.ip, dict(node.ledger.available)) for node in cluster.nodes.values()]
+    return cluster, cluster.head, cluster.demand(), nodes
 
 
 def _node_of(pod: JsonObject, cluster: RayCluster) -> RayNode | None:
