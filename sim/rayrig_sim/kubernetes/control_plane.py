@@ -110,7 +110,12 @@ class ControlPlane:
 
         if runs(ControllerName.ENDPOINT_SLICES):
             EndpointSliceController(
-                runtime, client, caches, delay=calibration.endpoints_latency, rng=streams.stream("endpoint-slices")
+                runtime,
+                client,
+                caches,
+                recorder("endpoint-slice-controller"),
+                delay=calibration.endpoints_latency,
+                rng=streams.stream("endpoint-slices"),
             )
         self._node_lifecycle: NodeLifecycleController | None = None
         if runs(ControllerName.NODE_LIFECYCLE):

@@ -275,7 +275,8 @@ class CasePlayer:
         manager = caches("controller-manager")
         self._nodes = manager.of(NODE)
         client = self._connect("controller-manager", _CONTROLLER_WRITE_S)
-        EndpointSliceController(kernel, client, manager, delay=Constant(0.02), rng=draws("endpoints"))
+        tells = recorder("endpoint-slice-controller")
+        EndpointSliceController(kernel, client, manager, tells, delay=Constant(0.02), rng=draws("endpoints"))
         lifecycle = NodeLifecycleController(
             kernel, client, manager, self._heartbeats, recorder("node-controller"), rng=draws("nodes")
         )

@@ -84,9 +84,9 @@ class World:
 
         client = self.connect("kube-controller-manager")
         caches = ObjectCaches(kernel, client, component="kube-controller-manager")
-        EndpointSliceController(
-            kernel, client, caches, delay=Constant(_ENDPOINTS_S), rng=streams.stream("endpoint-slices")
-        )
+        tells = CoreEventRecorder(kernel, client, component="endpoint-slice-controller")
+        rng = streams.stream("endpoint-slices")
+        EndpointSliceController(kernel, client, caches, tells, delay=Constant(_ENDPOINTS_S), rng=rng)
         JobController(kernel, client, caches, CoreEventRecorder(kernel, client, component="job-controller"))
         ownable = (*BUILT_IN_OWNABLE, *RAY_OWNABLE, types.GATEWAY, types.HTTP_ROUTE)
         collector = streams.stream("garbage-collector")

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from rayrig_core.resource_types import ENDPOINT_SLICE, POD, SERVICE
+from rayrig_core.resource_types import ENDPOINT_SLICE, NODE, POD, SERVICE
 from rayrig_core.trace import Kind
 from rayrig_sim.calibration import Constant, instant
 from rayrig_sim.kubernetes.endpoints.endpoints import endpoint_of, plan_slices, resolve_ports
@@ -329,3 +329,32 @@ def test_an_endpoint_names_zone_and_hostname() -> None:
     node = {"metadata": {"name": "n1", "labels": {"topology.kubernetes.io/zone": "z"}}}
     endpoint = endpoint_of(service, pod, node)
     assert (endpoint["zone"], endpoint["hostname"]) == ("z", "h")
+
+
+def test_a_pod_whose_node_is_gone_is_left_out_when_the_service_is_looked_at_and_that_is_told(
+    hollow_cluster: Cluster,
+) -> None:
+    cluster = hollow_cluster
+
+    async def story() -> None:
+        await cluster.add_nodes(NodeSpec("n1"), NodeSpec("n2"))
+        await cluster.add_service("svc", {"app": "a"})
+        for name, node, ip in (("p", "n1", "10.244.0.2"), ("q", "n2", "10.244.1.2")):
+            await cluster.add_pod(name, labels={"app": "a"}, nodeName=node)
+            await cluster.run_pod(name, ip)
+        await cluster.sleep(1)
+        await cluster.client.delete(NODE, "n1")
+        await cluster.sleep(1)
+        assert await cluster.endpoints("svc") == {"p": "RS-", "q": "RS-"}
+        await cluster.run_pod("q", "10.244.1.2", ready=False)
+        await cluster.sleep(0.1)
+        assert await cluster.endpoints("svc") == {"q": "---"}
+        await cluster.sleep(4)
+
+    cluster.run(story())
+    told = [data for _, data in cluster.happened(Kind.EVENT, "services/default/svc")]
+    assert {data[2] for data in told} == {
+        "Error updating Endpoint Slices for Service default/svc: skipping Pod p for Service default/svc: Node n1 Not Found"
+    }
+    # At once, then 1 s and 3 s later.
+    assert len(told) == 3

@@ -8,6 +8,7 @@ import pytest
 
 from rayrig_core.objects import annotations_of, controller_of, labels_of, name_of
 from rayrig_core.resource_types import CORE_EVENT, DEPLOYMENT, POD, REPLICA_SET
+from rayrig_sim.kubernetes.nodes.nodes import NodeSpec
 
 Workloads = Any
 REVISION = "deployment.kubernetes.io/revision"
@@ -77,8 +78,11 @@ def test_an_update_without_surge_takes_before_it_gives(workloads: Workloads) -> 
 
 def test_recreate_waits_until_the_last_old_pod_is_gone(workloads: Workloads) -> None:
     async def story() -> None:
-        await workloads.cluster.add_nodes()
-        await workloads.create(DEPLOYMENT, "d", replicas=1, strategy={"type": "Recreate"})
+        await workloads.cluster.add_nodes(NodeSpec("n1"))
+        at_once = image("app:1")
+        at_once["metadata"] = {"labels": {"app": "a"}}
+        at_once["spec"]["terminationGracePeriodSeconds"] = 0
+        await workloads.create(DEPLOYMENT, "d", replicas=1, strategy={"type": "Recreate"}, template=at_once)
         (old,) = await workloads.pods()
         body = {"metadata": {"finalizers": ["example.com/held"]}}
         await workloads.client.patch(POD, name_of(old), body, "default", patch_type="merge")

@@ -21,7 +21,7 @@ from rayrig_core.objects import (
     namespace_of,
     uid_of,
 )
-from rayrig_core.ports import KubernetesClient, Runtime, WatchType
+from rayrig_core.ports import EventRecorder, KubernetesClient, Runtime, WatchType
 from rayrig_core.resource_types import ENDPOINT_SLICE, NODE, POD, SERVICE
 from rayrig_core.timestamps import NS
 from rayrig_core.trace import Kind
@@ -49,12 +49,15 @@ HEADLESS_LABEL = "service.kubernetes.io/headless"
 MANAGER = "endpointslice-controller.k8s.io"
 #: First pause after a refused write; doubles up to 60 s.
 _FIRST_RETRY_NS = 1 * NS
+#: So often it is looked for a node that is not known, after 1 s, 2 s and so on.
+_MOST_RETRIES, _LONGEST_RETRY_S = 15, 1000
 
 
 class _Followed:
     """One service: its selector, its pods, its slices as last written or seen, and whether a write is on its way."""
 
     __slots__ = (
+        "astray",
         "cause",
         "changed",
         "count",
@@ -85,6 +88,8 @@ class _Followed:
         self.is_dirty = False
         self.is_busy = False
         self.failures = 0
+        #: How often it was looked for nodes that pods have and nobody knows.
+        self.astray = 0
         self.cause: int | None = None
         #: All members are to be looked at, not only those that changed.
         self.is_whole = True
@@ -107,11 +112,19 @@ class EndpointSliceController:
     """Works in the handlers of its caches and starts an actor for each gathered change."""
 
     def __init__(
-        self, runtime: Runtime, client: KubernetesClient, caches: ObjectCaches, *, delay: Distribution, rng: Random
+        self,
+        runtime: Runtime,
+        client: KubernetesClient,
+        caches: ObjectCaches,
+        recorder: EventRecorder,
+        *,
+        delay: Distribution,
+        rng: Random,
     ) -> None:
         self._runtime = runtime
         self._client = client
         self._caches = caches
+        self._recorder = recorder
         self._delay = delay
         self._rng = rng
         self._services: dict[str, dict[str, _Followed]] = {}
@@ -222,7 +235,8 @@ class EndpointSliceController:
                 self._touch(followed, cause, whole=not is_own)
 
     def _on_node(self, type_: WatchType, old: JsonObject | None, new: JsonObject, cause: int | None) -> None:
-        if old is not None and labels_of(old) != labels_of(new):
+        if type_ is WatchType.DELETED or (old is not None and labels_of(old) != labels_of(new)):
+            # Nobody is woken by that; who looks next looks at all.
             for services in self._services.values():
                 for each in services.values():
                     each.is_whole = True
@@ -278,7 +292,7 @@ class EndpointSliceController:
         service = followed.service
         followed.is_whole, followed.ports = True, None
         followed.changed.clear()
-        wanted = self._wanted(followed)
+        wanted, skipped = self._wanted(followed)
         plan = plan_slices(list(followed.slices.values()), wanted)
         labels = _labels_of_slices(service)
         touched = [name_of(slice_) for slice_, _ in plan.update] + plan.delete
@@ -288,8 +302,30 @@ class EndpointSliceController:
         if not plan.is_empty:
             self._tell_all(followed, wanted)
             await self._carry_out(followed, plan)
-        if not self._has_unplaced(followed):
+        if skipped:
+            self._tell_of_skipped(followed, skipped)
+        else:
+            followed.astray = 0
             self._settle(followed, wanted)
+
+    def _tell_of_skipped(self, followed: _Followed, skipped: list[tuple[str, str]]) -> None:
+        """Pods whose node is not known were left out; they are looked at again, less and less often."""
+        service = followed.service
+        namespace, name = key_of(service)
+        why = [f"skipping Pod {pod} for Service {namespace}/{name}: Node {node} Not Found" for pod, node in skipped]
+        text = why[0] if len(why) == 1 else f"[{', '.join(why)}]"
+        note = f"Error updating Endpoint Slices for Service {namespace}/{name}: {text}"
+        self._recorder.event(service, "Warning", "FailedToUpdateEndpointSlices", note)
+        if followed.astray < _MOST_RETRIES:
+            delay_s = min(1 << followed.astray, _LONGEST_RETRY_S)
+            followed.astray += 1
+            self._runtime.spawn("endpointslice-controller/later", self._look_again(followed, delay_s))
+
+    async def _look_again(self, followed: _Followed, delay_s: float) -> None:
+        await self._runtime.sleep(delay_s)
+        namespace, name = key_of(followed.service)
+        if followed.astray and self._services.get(namespace, {}).get(name) is followed:
+            self._touch(followed, None)
 
     async def _carry_out(self, followed: _Followed, plan: SlicePlan) -> None:
         service = followed.service
@@ -313,10 +349,12 @@ class EndpointSliceController:
                 if error.code != 404:
                     raise
 
-    def _wanted(self, followed: _Followed) -> dict[Ports, list[JsonObject]]:
+    def _wanted(self, followed: _Followed) -> tuple[dict[Ports, list[JsonObject]], list[tuple[str, str]]]:
+        """Endpoints by ports, and the pods that are left out because nobody knows their node, each with its name."""
         service = followed.service
         namespace, service_name = key_of(service)
         groups: dict[Ports, list[JsonObject]] = {}
+        skipped: list[tuple[str, str]] = []
         for _, pod_name in followed.members:
             pod = self._pods.get(pod_name, namespace)
             if pod is None or not is_listed(pod):
@@ -325,9 +363,10 @@ class EndpointSliceController:
             node = self._nodes.get(node_name)
             if node is None:
                 self._waiting_for_node.setdefault(node_name, {})[(namespace, service_name)] = None
+                skipped.append((pod_name, node_name))
                 continue
             groups.setdefault(resolve_ports(service, pod), []).append(endpoint_of(service, pod, node))
-        return groups
+        return groups, skipped
 
     # Members that changed, when nothing else did
 
@@ -350,11 +389,6 @@ class EndpointSliceController:
         followed.ready = sum(each["conditions"]["ready"] for each in endpoints)
         followed.states = {each["targetRef"]["name"]: _word(each["conditions"]) for each in endpoints}
         followed.ports, followed.is_whole = ports, False
-
-    def _has_unplaced(self, followed: _Followed) -> bool:
-        """A member that has no node yet is looked at with all others when its node comes."""
-        namespace, name = key_of(followed.service)
-        return any((namespace, name) in waiting for waiting in self._waiting_for_node.values())
 
     def _plan_changes(self, followed: _Followed) -> SlicePlan | None:
         """As `plan_slices`, for the members that changed; None when a slice is to go. Tells of it, too."""
