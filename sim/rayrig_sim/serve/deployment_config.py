@@ -137,15 +137,15 @@ def deployment_infos(document: JsonObject, code: ApplicationCode) -> dict[str, D
     Raises `ValueError` (pydantic's `ValidationError` among them) with the text Serve shows.
     """
     listed = {given["name"]: given for given in document.get("deployments") or ()}
-    for name in listed:
-        if name not in code.deployments:
-            raise ValueError(f"Deployment '{name}' does not exist. Available: {list(code.deployments)}")
     prefix = document.get("route_prefix", "/")
     version = code_version(document)
     app_env = document.get("runtime_env") or {}
     infos: dict[str, DeploymentInfo] = {}
-    for name, deployment in code.deployments.items():
-        given = listed.get(name)
+    # As the document lists them: the first error is told.
+    for name in dict.fromkeys((*listed, *code.deployments)):
+        if name not in code.deployments:
+            raise ValueError(f"Deployment '{name}' does not exist. Available: {list(code.deployments)}")
+        deployment, given = code.deployments[name], listed.get(name)
         is_ingress = name == code.ingress
         infos[name] = DeploymentInfo(
             name=name,
@@ -159,7 +159,7 @@ def deployment_infos(document: JsonObject, code: ApplicationCode) -> dict[str, D
         )
     # The last thing that is looked at.
     check_route_prefix(prefix)
-    return infos
+    return {name: infos[name] for name in code.deployments}
 
 
 def check_router_classes(document: JsonObject) -> None:

@@ -47,3 +47,10 @@ def test_the_placement_group_is_looked_at_first_and_the_route_last(
     application = world.serve.details()["applications"]["a"]
     assert application["status"] == "DEPLOY_FAILED"
     assert text in application["message"]
+
+
+def test_deployments_are_looked_at_in_the_order_of_the_document(world: Any, app: Any) -> None:
+    given = app(placement_group_strategy="PACK")
+    world.put({**given, "deployments": [*given["deployments"], {"name": "Nobody"}]})
+    world.run(20)
+    assert "`placement_group_strategy` is provided" in world.serve.details()["applications"]["a"]["message"]
