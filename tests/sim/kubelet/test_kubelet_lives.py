@@ -146,3 +146,25 @@ def test_a_repeated_scheduler_event_becomes_a_series_that_is_written_once(node):
 
     node.play(story, until_s=10)
     assert [(e["reason"], e["message"], e["series"]["count"]) for e in got] == [("FailedScheduling", "0/1 nodes", 2)]
+
+
+def test_a_young_container_is_probed_at_once_by_a_restarted_kubelet(node):
+    async def restart() -> None:
+        node.kubelet.stop()
+        await node.sleep(2)
+        node.kubelet.start()
+
+    node.play(lambda: node.add_pod(OK, container=PROBED), lambda: node.sleep(3), restart, until_s=30)
+    assert node.story(is_ready) == [(0.0, False), (0.0, True)]
+
+
+def test_a_container_that_was_not_ready_is_not_taken_for_ready_by_a_restarted_kubelet(node):
+    sick = {"main": {"http": {"8080": {"*": [[0, "503:no"]]}}}}
+
+    async def restart() -> None:
+        node.kubelet.stop()
+        await node.sleep(2)
+        node.kubelet.start()
+
+    node.play(lambda: node.add_pod(sick, container=PROBED), lambda: node.sleep(13), restart, until_s=40)
+    assert node.story(is_ready) == [(0.0, False)]

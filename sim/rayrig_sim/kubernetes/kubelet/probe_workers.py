@@ -330,6 +330,7 @@ class PodProbes:
         self.uid = uid_of(pod)
         self.key = (namespace_of(pod), name_of(pod))
         self.is_ending = False
+        self._has_begun = False
         self._record = record
         self._ip = ip
         self._beliefs: dict[tuple[str, ProbeKind], Belief] = {}
@@ -343,6 +344,7 @@ class PodProbes:
                     self._workers[container["name"], kind] = _Worker(self, pod, container, kind)
 
     def start(self) -> None:
+        self._has_begun = True
         runtime = self.host.runtime
         for (container, kind), worker in self._workers.items():
             name = f"probe/{self.key[0]}/{self.key[1]}/{container}/{kind.word.lower()}"
@@ -376,12 +378,17 @@ class PodProbes:
         started = self._beliefs.get((container_id, ProbeKind.STARTUP))
         if started is not None:
             status["started"] = started is Belief.SUCCESS
-        elif (name, ProbeKind.STARTUP) not in self._workers:
+        elif not self._has_begun or (name, ProbeKind.STARTUP) not in self._workers:
             status["started"] = True
         if not status["started"]:
             return
-        if self._beliefs.get((container_id, ProbeKind.READINESS)) is Belief.SUCCESS:
+        ready = self._beliefs.get((container_id, ProbeKind.READINESS))
+        if ready is Belief.SUCCESS:
             status["ready"] = True
+            return
+        if not self._has_begun:
+            # A kubelet that has just been started finds containers before it begins to probe them.
+            status["ready"] = ready is None
             return
         worker = self._workers.get((name, ProbeKind.READINESS))
         status["ready"] = worker is None
