@@ -17,7 +17,7 @@ from rayrig_core.objects import JsonObject
 from rayrig_core.resources.serve_schema import ServeDeploySchema
 
 DRAWN = Path(__file__).parent / "stories" / "drawn.json"
-_COUNT = 32
+_COUNT = 66
 
 _ODD = st.sampled_from(
     [None, "", "7", "word", -1, 0, 0.5, 3.0, 101, True, [], {}, {"a": 1}, [1], {"working_dir": "/tmp"}]

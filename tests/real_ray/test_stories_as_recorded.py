@@ -22,8 +22,8 @@ def test_the_model_gives_what_a_real_ray_gave(story: Story) -> None:
     assert [finding.as_json() for finding in differences(story, turns)] == []
 
 
-def test_there_are_many_documents_and_half_of_them_are_drawn() -> None:
-    drawn = [story for story in stories() if story.name.startswith("drawn")]
-    assert sum(ask.method == "PUT" for story in stories() for ask in story.asks) >= 60
-    assert len(drawn) >= 30
-    assert {turns[0].status for name, (_, turns) in real().items() if name.startswith("drawn")} == {200, 400}
+def test_half_of_the_documents_are_drawn_and_some_are_refused() -> None:
+    documents = {story.name: sum(ask.method == "PUT" for ask in story.asks) for story in stories()}
+    drawn = [name for name in documents if name.startswith("drawn")]
+    assert sum(documents[name] for name in drawn) * 2 >= sum(documents.values()) >= 60
+    assert {real()[name][1][0].status for name in drawn} == {200, 400}
