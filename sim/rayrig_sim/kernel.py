@@ -235,6 +235,15 @@ class Kernel:
         cast("list[Callable[[Event], None]]", event.callbacks).append(callback)
         return event
 
+    def call_at_rest(self, delay_ns: int, callback: Callable[[Event], None], recurrence: Recurrence) -> None:
+        """Call back after a delay, unless that turn is passed over (`rest`): then when the next one is due."""
+        if not self.elide_idle:
+            self.call_later(delay_ns, callback)
+            return
+        alarm = _Alarm(self.env)
+        cast("list[Callable[[Event], None]]", alarm.callbacks).append(callback)
+        self._resting.add(self.env._now + delay_ns, Rest(alarm, recurrence))
+
     async def wait(self, signal: Signal[Any], timeout_s: float) -> bool:
         event = cast(Event, signal)
         if event.callbacks is None:

@@ -5,7 +5,7 @@ Source: ray-serve.md 8. The decisions themselves are in `autoscaling.py`, the re
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 from rayrig_core.timestamps import NS, to_ns
@@ -34,6 +34,10 @@ class Scaled(Protocol):
         """Follow a decision."""
 
 
+def _silence_ns(config: AutoscalingConfig) -> int:
+    return max(to_ns(2 * config.metrics_interval_s), _LEAST_SILENCE_NS)
+
+
 class DeploymentAutoscaler:
     """Decides for one deployment while it is autoscaled."""
 
@@ -46,8 +50,6 @@ class DeploymentAutoscaler:
         #: What the reports mean for these replicas; None when that is to be worked out anew.
         self._window: LoadWindow | None = None
         self._next_ns = NEVER_NS
-        #: When one of the handles will have been silent for too long.
-        self._first_silent_ns = NEVER_NS
 
     def deployed(self) -> None:
         """The deployment was deployed anew, with whatever change: no wish stands any more."""
@@ -68,6 +70,22 @@ class DeploymentAutoscaler:
                 return False
         self._next_ns = now_ns
         return True
+
+    def is_told_nothing_by(self, handle: Counting) -> bool:
+        """Whether another report of that handle, in which there are no calls, makes no difference."""
+        return handle in self._reports and self._window is not None and self._window.is_zero
+
+    @property
+    def handles(self) -> Iterable[Counting]:
+        """Those that have reported."""
+        return self._reports
+
+    def silent_ns(self) -> int:
+        """When one of the handles will have been silent for too long, if it reports no more."""
+        config = self._config
+        if config is None or not self._reports:
+            return NEVER_NS
+        return min(at_ns for at_ns, _ in self._reports.values()) + _silence_ns(config)
 
     def lost(self, handle: Counting) -> bool:
         """The process that held the handle is dead. Whether a decision is due."""
@@ -110,7 +128,7 @@ class DeploymentAutoscaler:
         self._plan(config, now_ns)
 
     def next_ns(self) -> int:
-        """When a decision may come out otherwise, if nothing is heard before."""
+        """When a decision may come out otherwise, if nothing is heard before and nobody falls silent."""
         return self._next_ns
 
     # Inside
@@ -131,17 +149,16 @@ class DeploymentAutoscaler:
 
     def _drop_silent(self, config: AutoscalingConfig, now_ns: int) -> None:
         """At the end of a step: the next one decides without them."""
-        silence_ns = max(to_ns(2 * config.metrics_interval_s), _LEAST_SILENCE_NS)
+        silence_ns = _silence_ns(config)
         silent = [handle for handle, (at_ns, _) in self._reports.items() if now_ns - at_ns >= silence_ns]
         for handle in silent:
             self.lost(handle)
-        self._first_silent_ns = min((at_ns for at_ns, _ in self._reports.values()), default=NEVER_NS) + silence_ns
 
     def _plan(self, config: AutoscalingConfig, now_ns: int) -> None:
         if self._window is None or not self._window.is_constant:
             self._next_ns = now_ns + STEP_NS
             return
-        self._next_ns = self._first_silent_ns
+        self._next_ns = NEVER_NS
         if self._wish.since_ns is not None:
             delays = [config.upscale_delay_s] if self._wish.sign > 0 else [config.downscale_delay_s]
             if self._wish.sign < 0 and config.downscale_to_zero_delay_s is not None:

@@ -171,7 +171,7 @@ def merge(series: Sequence[Series]) -> list[tuple[float, float]]:
 class LoadWindow:
     """What sources have reported over the look-back window, as one number at any later time."""
 
-    __slots__ = ("_area", "_begin_s", "_function", "_last", "_last_s", "is_constant")
+    __slots__ = ("_area", "_begin_s", "_function", "_last", "_last_s", "is_constant", "is_zero")
 
     def __init__(self, series: Sequence[Series], function: Aggregation) -> None:
         merged = merge(series)
@@ -179,6 +179,8 @@ class LoadWindow:
         self._function = function
         #: Whether time alone does not change the number.
         self.is_constant = True
+        #: Whether nobody had any call.
+        self.is_zero = not any(value for _, value in merged)
         self._area = self._begin_s = self._last = self._last_s = 0.0
         if not merged:
             return

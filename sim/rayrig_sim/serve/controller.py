@@ -76,6 +76,8 @@ class ServeController:
         self._tick_ns = NEVER_NS
         self._last_step_ns = -1
         self._cause = cause
+        #: Waits for a handle to have been silent for too long.
+        self.silence: Silence | None = None
         self._is_saving_due = False
         self._is_shutting_down = False
         self._tier_began_ns = 0
@@ -83,6 +85,7 @@ class ServeController:
         context.cluster.on_change.append(self._cluster_changed)
         context.routers.on_report = self._reported
         context.routers.on_closed = self._handle_closed
+        context.routers.tells_nothing = self._tells_nothing
         self.wake()
 
     # What is asked of it
@@ -323,8 +326,40 @@ class ServeController:
         if not self._released:
             earliest = min(earliest, self._began_ns + _HOLD_NS)
         if earliest < NEVER_NS:
-            steps = max(-(-(earliest - self._began_ns) // STEP_NS), (now_ns - self._began_ns) // STEP_NS + 1)
-            self._wake_at(self._began_ns + steps * STEP_NS)
+            self._wake_at(self._step_at(max(earliest, now_ns + 1)))
+        self._listen_on()
+
+    def _step_at(self, at_ns: int) -> int:
+        """The first step that is not before that time."""
+        return self._began_ns - (self._began_ns - at_ns) // STEP_NS * STEP_NS
+
+    # Handles that fall silent
+
+    def silent_ns(self) -> int:
+        """When a handle will have been silent for too long, if nothing is heard before."""
+        return min((autoscaler.silent_ns() for autoscaler in self._autoscalers.values()), default=NEVER_NS)
+
+    def all_are_heard(self) -> bool:
+        """Whether all handles that have reported go on doing so."""
+        are_heard = self.context.routers.are_heard
+        return all(are_heard(deployment, scaler.handles) for deployment, scaler in self._autoscalers.items())
+
+    def _listen_on(self) -> None:
+        """See to it that a step is made when a handle has been silent for too long."""
+        due_ns, now_ns = self.silent_ns(), self.context.now_ns
+        if due_ns == NEVER_NS or (self.silence is not None and self.silence.due_ns <= due_ns):
+            return
+        silence = self.silence = Silence(self, self._step_at(max(due_ns, now_ns + 1)))
+        self.context.kernel.call_at_rest(silence.due_ns - now_ns, lambda _: self._has_listened(silence), silence)
+
+    def _has_listened(self, silence: Silence) -> None:
+        if self.silence is not silence or self.is_ended:
+            return
+        self.silence = None
+        if self.silent_ns() <= self.context.now_ns:
+            self.wake()
+        else:
+            self._listen_on()
 
     # Shutdown (ray-serve.md 5.10)
 
@@ -393,8 +428,13 @@ class ServeController:
 
     def _reported(self, deployment: DeploymentId, report: HandleReport) -> None:
         autoscaler = self._autoscalers.get(deployment)
-        if autoscaler is not None and not self.is_ended and autoscaler.received(report, self.context.now_ns):
+        if autoscaler is not None and not self.is_ended and autoscaler.received(report, report.at_ns):
             self.wake()
+
+    def _tells_nothing(self, router: Router) -> bool:
+        """Whether another report of a handle without calls would make no difference."""
+        autoscaler = self._autoscalers.get(router.deployment)
+        return autoscaler is None or self.is_ended or autoscaler.is_told_nothing_by(router)
 
     def _handle_closed(self, router: Router) -> None:
         autoscaler = self._autoscalers.get(router.deployment)
@@ -468,6 +508,26 @@ class ServeController:
         callbacks = self.context.cluster.on_change
         if self._cluster_changed in callbacks:
             callbacks.remove(self._cluster_changed)
+
+
+class Silence:
+    """The time at which some handle may have been silent for too long (port `Recurrence`)."""
+
+    __slots__ = ("_controller", "due_ns")
+    is_instant = True
+
+    def __init__(self, controller: ServeController, due_ns: int) -> None:
+        self._controller = controller
+        self.due_ns = due_ns
+
+    def holds(self) -> bool:
+        controller = self._controller
+        return controller.silence is self and not controller.is_ended and controller.all_are_heard()
+
+    def skip(self, due_ns: int, before_ns: int) -> tuple[int, int]:
+        # Whoever reports is not silent for long after the last time it was heard.
+        self.due_ns = max(before_ns, due_ns + 1) + STEP_NS
+        return self.due_ns, due_ns
 
 
 class _Deployments:

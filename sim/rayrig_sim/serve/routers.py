@@ -6,11 +6,11 @@ The control plane pushes a deployment's state here once; every router of it foll
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from rayrig_sim.serve.handle_metrics import HandleMetrics, HandleReport
+from rayrig_sim.serve.handle_metrics import Counting, HandleMetrics, HandleReport
 from rayrig_sim.serve.handles import DeploymentHandle
 from rayrig_sim.serve.identity import DeploymentId
 from rayrig_sim.serve.router import Router, RouterConfig
@@ -30,9 +30,11 @@ class _Pushed:
 
 
 class Routers:
-    """Routers by deployment. `on_report` hears what handles of autoscaled deployments report, `on_closed` of their ends."""
+    """Routers by deployment. `on_report` hears what handles of autoscaled deployments report, `on_closed` of their ends;
+    `tells_nothing` is asked whether another report without calls would make no difference.
+    """
 
-    __slots__ = ("_by_deployment", "_kernel", "_name", "on_closed", "on_report", "silent")
+    __slots__ = ("_by_deployment", "_kernel", "_name", "on_closed", "on_report", "silent", "tells_nothing")
 
     def __init__(self, kernel: Kernel, name: str = "serve") -> None:
         self._kernel = kernel
@@ -40,6 +42,7 @@ class Routers:
         self._by_deployment: dict[DeploymentId, _Pushed] = {}
         self.on_report: Callable[[DeploymentId, HandleReport], None] | None = None
         self.on_closed: Callable[[Router], None] | None = None
+        self.tells_nothing: Callable[[Router], bool] | None = None
         #: Processes that hold handles and report their queues no more, without anybody knowing why: drivers that were killed.
         self.silent: dict[str, None] = {}
 
@@ -49,7 +52,9 @@ class Routers:
         """A new router; `owner` (a replica id, a proxy's node) is who holds it and names its random stream."""
         rng = self._kernel.streams.stream(f"router/{self._name}/{owner}/{deployment.app}/{deployment.name}")
         router = Router(self._kernel, deployment, rng, node_id, owner=owner)
-        metrics = HandleMetrics(self._kernel, router, lambda report: self._reported(router, report))
+        metrics = HandleMetrics(
+            self._kernel, router, lambda report: self._reported(router, report), lambda: self._tells_nothing(router)
+        )
         router.on_starved = metrics.starved
         pushed = self._of(deployment)
         pushed.routers[router] = metrics
@@ -132,3 +137,17 @@ class Routers:
     def _reported(self, router: Router, report: HandleReport) -> None:
         if self.on_report is not None and router.owner not in self.silent:
             self.on_report(router.deployment, report)
+
+    def _tells_nothing(self, router: Router) -> bool:
+        if self.on_report is None or router.owner in self.silent:
+            return True
+        return self.tells_nothing is not None and self.tells_nothing(router)
+
+    def are_heard(self, deployment: DeploymentId, handles: Iterable[Counting]) -> bool:
+        """Whether these routers go on reporting, and their reports arrive."""
+        heard = {
+            router: None
+            for router, metrics in self._of(deployment).routers.items()
+            if metrics.is_going and router.owner not in self.silent
+        }
+        return all(handle in heard for handle in handles)

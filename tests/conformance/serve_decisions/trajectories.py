@@ -92,7 +92,8 @@ class Deployment:
             if at_ns <= now_ns:
                 self._run(count)
         self._starting = [batch for batch in self._starting if batch[0] > now_ns]
-        if self._is_each_step_made or self._is_woken or self._autoscaler.next_ns() <= now_ns:
+        due_ns = min(self._autoscaler.next_ns(), self._autoscaler.silent_ns())
+        if self._is_each_step_made or self._is_woken or due_ns <= now_ns:
             self._is_woken = False
             self._autoscaler.decide(now_ns, self.kernel.unix_ns() / NS, None)
         self.kernel.call_later(_STEP_NS, self.step)
