@@ -49,6 +49,8 @@ from rayrig_sim.kubernetes.nodes.nodes import NodePresence, NodeSpec
 #: What is wanted of 100,000 is far: `--pods 10000,30000,100000` tells how far, and takes its time and 10 GiB.
 SIZES = (2_500, 5_000, 10_000)
 PODS_OF_DEPLOYMENT = 500
+#: Changes that are kept for watchers: all of them keep up.
+_HISTORY = 10_000
 PHASES = ("nodes", "deploy", "roll")
 _SCRIPT = {"app": {"http": {"8080": {"/ready": [[0, "200:ok"]]}}}}
 _CALIBRATION = replace(Calibration(), scheduling_latency=Constant(0.001))
@@ -65,7 +67,9 @@ class ManyPods:
         self.pods = pods
         self.nodes = nodes
         self.kernel = kernel = Kernel(0)
-        self.api = ApiServer(kernel.unix_ns, kernel.streams.stream("api-server"), trace=kernel.trace)
+        self.api = ApiServer(
+            kernel.unix_ns, kernel.streams.stream("api-server"), trace=kernel.trace, history_limit=_HISTORY
+        )
         self.sizes = [pods_of_deployment] * (pods // pods_of_deployment)
         if pods % pods_of_deployment:
             self.sizes.append(pods % pods_of_deployment)

@@ -63,8 +63,18 @@ class _Similar:
     __slots__ = ("last_ns", "messages")
 
     def __init__(self) -> None:
-        self.messages: dict[str, None] = {}
+        self.messages: tuple[str, ...] = ()
         self.last_ns = 0
+
+    def are_many_with(self, message: str, now_ns: int) -> bool:
+        """Take one more in; whether they are to be joined."""
+        messages = self.messages if now_ns - self.last_ns <= _JOIN_WINDOW_NS else ()
+        self.last_ns = now_ns
+        if message not in messages:
+            messages = (*messages, message)
+        are_many = len(messages) >= _JOIN_AFTER
+        self.messages = messages[1:] if are_many else messages
+        return are_many
 
 
 class _Allowance:
@@ -124,15 +134,7 @@ class CoreEventRecorder:
         namespace, name = namespace_of(regarding), name_of(regarding)
         who = (kind, namespace, name, uid_of(regarding))
 
-        similar = _remember(self._similar, (who, type_, reason), _Similar)
-        if now_ns - similar.last_ns > _JOIN_WINDOW_NS:
-            similar.messages.clear()
-        similar.last_ns = now_ns
-        similar.messages[note] = None
-        joined = len(similar.messages) >= _JOIN_AFTER
-        if joined:
-            del similar.messages[next(iter(similar.messages))]
-
+        joined = _remember(self._similar, (who, type_, reason), _Similar).are_many_with(note, now_ns)
         key = (who, field_path, type_, reason, "\0joined" if joined else note)
         written = _remember(self._written, key, _Written)
         written.count += 1
@@ -161,7 +163,7 @@ class CoreEventRecorder:
             "involvedObject": involved,
             "reason": reason,
             "message": message,
-            "source": self._source.copy(),
+            "source": self._source,
             "firstTimestamp": written.first,
             "lastTimestamp": rfc3339(now_ns),
             "count": written.count,

@@ -14,7 +14,12 @@ from hashlib import blake2b
 from sys import intern
 from typing import TypeAlias
 
+from rayrig_core.packed_records import PART, PackedRecords
+
 Scalar: TypeAlias = int | str | bool | None
+
+#: So many events are kept as they are; of more, the oldest are packed. Few runs have as many.
+_UNPACKED = 1 << 16
 
 
 class Kind(Enum):
@@ -87,7 +92,7 @@ class TraceEvent:
 class Trace:
     """Collects events. `now_ns` and `context` (actor, cause) are bound by whoever owns the clock and the actors."""
 
-    __slots__ = ("_context", "_now_ns", "_records")
+    __slots__ = ("_context", "_now_ns", "_older", "_records")
 
     def __init__(
         self,
@@ -96,6 +101,8 @@ class Trace:
     ) -> None:
         self._now_ns = now_ns
         self._context = context
+        self._older: PackedRecords[Record] = PackedRecords()
+        #: Those since then.
         self._records: list[Record] = []
 
     def emit(self, kind: Kind, subject: str, *data: Scalar, cause: int | None = None) -> int:
@@ -110,7 +117,10 @@ class Trace:
         # The same few are told of again and again.
         subject = intern(subject)
         records.append((self._now_ns(), actor, kind.label, subject, data, ambient if cause is None else cause))
-        return len(records) - 1
+        if len(records) >= _UNPACKED:
+            self._older.add(records[:PART])
+            del records[:PART]
+        return len(self._older) + len(records) - 1
 
     @property
     def append_record(self) -> Callable[[Record], None]:
@@ -122,44 +132,59 @@ class Trace:
 
     def records(self, start: int = 0) -> Sequence[Record]:
         """Records from sequence number `start` on, in the form of `append_record`: for folds over many events."""
-        return self._records[start:]
+        older = len(self._older)
+        if start >= older:
+            return self._records[start - older :]
+        found = [record for part in self._older.parts(start) for record in part]
+        return found + self._records
 
     def __len__(self) -> int:
-        return len(self._records)
+        return len(self._older) + len(self._records)
 
     def __getitem__(self, seq: int) -> TraceEvent:
-        t_ns, actor, label, subject, data, cause = self._records[seq]
+        t_ns, actor, label, subject, data, cause = self._record(seq)
         return TraceEvent(seq, t_ns, actor, _BY_LABEL[label], subject, data, cause)
 
+    def _record(self, seq: int) -> Record:
+        older = len(self._older)
+        if seq < 0:
+            seq += older + len(self._records)
+        return self._records[seq - older] if seq >= older else self._older[seq]
+
+    def _all(self) -> Iterator[Record]:
+        for part in self._older.parts():
+            yield from part
+        yield from self._records
+
     def __iter__(self) -> Iterator[TraceEvent]:
-        for seq in range(len(self._records)):
+        for seq in range(len(self)):
             yield self[seq]
 
     def select(self, *kinds: Kind, subject: str | None = None) -> Iterator[TraceEvent]:
         """Events of these kinds (all when none is given), optionally of one subject."""
         labels = {kind.label for kind in kinds}
-        for seq, record in enumerate(self._records):
+        for seq, record in enumerate(self._all()):
             if (not labels or record[2] in labels) and (subject is None or record[3] == subject):
                 yield self[seq]
 
     def causes_of(self, seq: int) -> list[TraceEvent]:
         """The chain of causes, nearest first."""
         chain: list[TraceEvent] = []
-        cause = self._records[seq][5]
+        cause = self._record(seq)[5]
         while cause is not None and len(chain) < 1000:
             chain.append(self[cause])
-            cause = self._records[cause][5]
+            cause = self._record(cause)[5]
         return chain
 
     def record_reprs(self, start: int = 0) -> Iterator[str]:
         """Canonical text of each event, what the digest is made of."""
-        for record in self._records[start:]:
+        for record in self.records(start):
             yield repr(record)
 
     def digest(self) -> str:
         """32 hexadecimal digits over all events."""
         digest = blake2b(digest_size=16)
-        records = self._records
-        for start in range(0, len(records), 512):
-            digest.update(repr(records[start : start + 512]).encode())
+        for records in (*self._older.parts(), self._records):
+            for start in range(0, len(records), 512):
+                digest.update(repr(records[start : start + 512]).encode())
         return digest.hexdigest()

@@ -8,7 +8,7 @@ nobody awaits ends the run.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Coroutine, Generator
-from heapq import heappop, heappush
+from heapq import heapify, heappop, heappush
 from typing import Any, Generic, TypeVar, cast
 
 import simpy
@@ -27,6 +27,8 @@ T = TypeVar("T")
 START_UNIX_NS = 1_767_225_600 * NS
 #: Later than anything that is due.
 _NEVER = 1 << 100
+#: So many withdrawn timers may stay where they are.
+_FEW = 1_000
 
 
 class ActorFailed(Exception):
@@ -186,6 +188,8 @@ class Kernel:
         self.start_unix_ns = start_unix_ns
         self.elide_idle = elide_idle
         self._resting = RestingActors(self.env._eid.__next__)
+        #: Timers withdrawn since the last time they were taken out of the queue, and when the last of them would have been over.
+        self._withdrawn = 0
         self._withdrawn_ns = 0
         self.trace = Trace(self.monotonic_ns, self._context)
 
@@ -253,6 +257,24 @@ class Kernel:
             return await self._either(event, timer)
         finally:
             timer.is_withdrawn = True
+            self._withdraw()
+
+    def _withdraw(self) -> None:
+        """One more timer is in the queue for nothing. When half of the queue is, they are taken out."""
+        self._withdrawn += 1
+        queue = self.env._queue
+        if self._withdrawn < _FEW or 2 * self._withdrawn < len(queue):
+            return
+        left = []
+        for entry in queue:
+            event = entry[3]
+            if type(event) is _Timer and event.is_withdrawn:
+                self._withdrawn_ns = max(self._withdrawn_ns, cast(int, entry[0]))
+            else:
+                left.append(entry)
+        queue[:] = left
+        heapify(queue)
+        self._withdrawn = 0
 
     async def _either(self, event: Event, timer: Event) -> bool:
         """True when the event happens before the timer. Neither has."""

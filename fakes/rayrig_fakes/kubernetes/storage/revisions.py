@@ -78,9 +78,12 @@ class RevisionLog(Changes):
     def is_full(self) -> bool:
         return len(self.entries) >= self.limit
 
-    def forget_half(self) -> None:
-        """Forget the older half."""
-        self._forget(len(self.entries) // 2 or 1)
+    def forget_half(self) -> list[Change]:
+        """Forget the older half, which is returned."""
+        count = len(self.entries) // 2 or 1
+        forgotten = self.entries[:count]
+        self._forget(count)
+        return forgotten
 
     def since(self, revision: int) -> Iterator[Change]:
         """Changes with a greater revision, newest first."""

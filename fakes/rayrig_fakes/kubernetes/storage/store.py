@@ -15,7 +15,7 @@ from rayrig_core.ports import WatchType
 from rayrig_fakes.kubernetes.storage.event_lines import EventChunks
 from rayrig_fakes.kubernetes.storage.feeds import Feed
 from rayrig_fakes.kubernetes.storage.revisions import ADDED, DELETED, MODIFIED, Change, RevisionLog
-from rayrig_fakes.kubernetes.storage.stored import Stored
+from rayrig_fakes.kubernetes.storage.stored import PackedStored, Stored
 
 __all__ = ["Collection", "Store", "Stored", "wake_at_once"]
 
@@ -172,13 +172,22 @@ class Collection:
         log, feed = self.log, self.feed
         if log.is_full:
             feed.before_forgetting()
-            log.forget_half()
+            forgotten = log.forget_half()
             feed.forget()
+            if not feed.is_watched:
+                self._pack(forgotten)
         log.entries.append(change)
         for listener in self._listeners:
             listener(change)
         if feed.is_watched:
             self._store.on_change(feed)
+
+    def _pack(self, changes: list[Change]) -> None:
+        """Keep what was written long ago, and is read by nobody who watches, in little room."""
+        items = self._items
+        for change in changes:
+            if items.get(change.key) is change.stored:
+                items[change.key] = PackedStored.of(change.stored)
 
 
 def wake_at_once(feed: Feed) -> None:

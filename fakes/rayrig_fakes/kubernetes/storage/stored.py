@@ -67,3 +67,28 @@ class Stored:
     def forget_encodings(self) -> None:
         """Nobody is likely to ask for them again."""
         self._json = self._packed = None
+
+
+class PackedStored(Stored):
+    """One that takes little room: nobody has asked for it in a long time. Its object is another each time."""
+
+    __slots__ = ()
+
+    def __init__(self, packed: bytes, revision: int) -> None:
+        self.revision = revision
+        self._packed: bytes = packed
+        self._json = None
+
+    @classmethod
+    def of(cls, stored: Stored) -> Stored:
+        try:
+            return cls(marshal.dumps(stored.obj), stored.revision)
+        except ValueError:
+            return stored
+
+    @property
+    def obj(self) -> JsonObject:  # type: ignore[override]
+        return cast(JsonObject, marshal.loads(self._packed))
+
+    def forget_encodings(self) -> None:
+        self._json = None

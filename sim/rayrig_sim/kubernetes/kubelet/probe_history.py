@@ -7,7 +7,6 @@ No part of the trace, so keeping it changes no digest.
 
 from __future__ import annotations
 
-from collections import deque
 from dataclasses import dataclass
 
 from rayrig_sim.kubernetes.kubelet.probes import ProbeAnswer, ProbeKind, Verdict
@@ -76,13 +75,21 @@ class _OpenRun:
         self.step_ns = 0
 
 
+def _begun(runs: list[_OpenRun], run: _OpenRun) -> _OpenRun:
+    """One more run, in place of the oldest when there are too many."""
+    if len(runs) == _RUNS:
+        del runs[0]
+    runs.append(run)
+    return run
+
+
 class ProbeHistory:
     """The probes of one pod."""
 
     __slots__ = ("_runs",)
 
     def __init__(self) -> None:
-        self._runs: dict[tuple[str, ProbeKind], deque[_OpenRun]] = {}
+        self._runs: dict[tuple[str, ProbeKind], list[_OpenRun]] = {}
 
     def add(self, t_ns: int, container: str, kind: ProbeKind, answer: ProbeAnswer) -> None:
         """One probe, which ended at `t_ns`."""
@@ -108,7 +115,7 @@ class ProbeHistory:
         """The run it belongs to: the last one, if it goes on with that."""
         runs = self._runs.get((container, kind))
         if runs is None:
-            runs = self._runs[container, kind] = deque(maxlen=_RUNS)
+            runs = self._runs[container, kind] = []
         if runs:
             last = runs[-1]
             if last.answer == answer:
@@ -124,11 +131,8 @@ class ProbeHistory:
                     run = _OpenRun(answer, last.last_ns)
                     last.last_ns, last.count, last.step_ns = last.first_ns, 1, 0
                     run.last_ns, run.count, run.step_ns = t_ns, 2, gap_ns
-                    runs.append(run)
-                    return run
-        run = _OpenRun(answer, t_ns)
-        runs.append(run)
-        return run
+                    return _begun(runs, run)
+        return _begun(runs, _OpenRun(answer, t_ns))
 
     def runs(self) -> list[ProbeRun]:
         """Oldest first."""

@@ -298,10 +298,6 @@ def _conditions_news(shown: Sequence[JsonObject], conditions: Sequence[JsonObjec
 
 def _says(there: JsonObject, condition: JsonObject) -> bool:
     """Whether writing a condition over the one that is there would change nothing."""
-    for field in ("reason", "message"):
-        if field in there and field not in condition:
-            return False
-    for field, value in condition.items():
-        if there.get(field) != value:
-            return False
-    return True
+    if any(part in there and part not in condition for part in ("reason", "message")):
+        return False
+    return all(there.get(part) == value for part, value in condition.items())
