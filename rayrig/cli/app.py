@@ -32,6 +32,8 @@ Script = Annotated[
     Path | None, typer.Option(metavar="FILE", help="What containers answer and do (docs/scripted-containers.md).")
 ]
 
+KubeRay = Annotated[str, typer.Option(metavar="1.7|1.1", help="Whose operator, whatever the scenario says.")]
+
 # Where a command has a real Ray.
 RayPython = Annotated[
     Path | None, typer.Option(metavar="PYTHON", help="The interpreter that has Ray installed; this one when left out.")
@@ -64,6 +66,7 @@ def run(
     json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
     progress: Annotated[bool, typer.Option(help="Show the run as it goes on.")] = True,
     trace: Annotated[Path | None, typer.Option(help="Write every event of the run to this file, a line each.")] = None,
+    kuberay: KubeRay = "",
     feature_gates: Annotated[str, typer.Option(help="The operator's, as Name=true,Other=false.")] = "",
     script: Script = None,
     real_ray: Annotated[
@@ -88,6 +91,7 @@ def run(
         show_progress=progress,
         trace_file=trace,
         feature_gates=feature_gates,
+        kuberay=kuberay,
         script=script,
         real_ray=real_ray_settings(ray_python, app_dir=app_dir) if real_ray else None,
     )
@@ -108,6 +112,7 @@ def why(
         str, typer.Option(metavar="TIME", help="Virtual time, as 95s; the end of the run when left out.")
     ] = "",
     seed: Annotated[int | None, typer.Option(help="Of the run; the scenario's own when left out.", min=0)] = None,
+    kuberay: KubeRay = "",
     feature_gates: Annotated[str, typer.Option(help="The operator's, as they were in the run.")] = "",
     script: Script = None,
     server: Annotated[str, typer.Option(metavar="URL", help="Instead of a run: a cluster's API server.")] = "",
@@ -128,7 +133,7 @@ def why(
 
     return why_command(
         pod,
-        RunOptions(scenario, seed, feature_gates, at, script),
+        RunOptions(scenario, seed, feature_gates, at, script, kuberay),
         Reach(server, kubeconfig, context, token, certificate_authority, insecure_skip_tls_verify),
         namespace,
         as_json=json,

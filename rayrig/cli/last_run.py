@@ -17,6 +17,7 @@ class LastRun:
     seed: int
     feature_gates: str = ""
     script: str = ""
+    kuberay: str = ""
 
 
 def _file() -> Path:

@@ -22,6 +22,7 @@ def run_command(
     show_progress: bool,
     trace_file: Path | None,
     feature_gates: str = "",
+    kuberay: str = "",
     script: Path | None = None,
     real_ray: RealRaySettings | None = None,
 ) -> int:
@@ -29,7 +30,7 @@ def run_command(
     from rayrig.cli.last_run import LastRun, remember
     from rayrig_scenarios.language.load import load
 
-    scenario = load(target, script=script).with_gates(feature_gates)
+    scenario = load(target, script=script, kuberay=kuberay).with_gates(feature_gates)
     for warning in scenario.warnings:
         print(f"rayrig: {warning}", file=sys.stderr)
     _check_writable(trace_file)
@@ -38,7 +39,7 @@ def run_command(
         with trace_file.open("w", encoding="utf-8") as out:
             out.writelines(event.line() + "\n" for event in result.trace)
     if real_ray is None:
-        remember(LastRun(target, result.seed, feature_gates, str(script or "")))
+        remember(LastRun(target, result.seed, feature_gates, str(script or ""), kuberay))
     try:
         _report(result, as_json=as_json)
     except BrokenPipeError:

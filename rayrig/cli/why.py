@@ -28,6 +28,7 @@ class RunOptions:
     feature_gates: str
     at: str
     script: Path | None = None
+    kuberay: str = ""
 
 
 def why_command(pod: str, options: RunOptions, reach: Reach, namespace: str, *, as_json: bool) -> int:
@@ -59,7 +60,8 @@ def _repeated(options: RunOptions) -> RunResult:
     if chosen is None:
         raise InputError("which run?", remedy="give --scenario NAME or FILE, or --server or --kubeconfig for a cluster")
     script = options.script or (Path(chosen.script) if chosen.script else None)
-    scenario = load(chosen.target, script=script).with_gates(options.feature_gates or chosen.feature_gates)
+    scenario = load(chosen.target, script=script, kuberay=options.kuberay or chosen.kuberay)
+    scenario = scenario.with_gates(options.feature_gates or chosen.feature_gates)
     given = options.seed if options.seed is not None else chosen.seed
     seed = None if given < 0 else given
     if not options.scenario:
@@ -78,6 +80,7 @@ def _of_cluster(pod: str, options: RunOptions, reach: Reach, namespace: str, *, 
         ("--at", options.at),
         ("--seed", options.seed),
         ("--script", options.script),
+        ("--kuberay", options.kuberay),
     ):
         if given not in ("", None):
             raise InputError(

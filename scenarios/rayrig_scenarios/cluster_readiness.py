@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from rayrig_core.objects import JsonObject, condition_of, has_condition, key_of, name_of
+from rayrig_core.objects import JsonObject, condition_of, has_condition, key_of, labels_of, name_of
+from rayrig_core.resources import labels
 from rayrig_core.trace import Kind
 from rayrig_scenarios.observations import Observations
 
@@ -20,15 +21,20 @@ class ClusterReadiness:
 def cluster_readiness(cluster: JsonObject, seen: Observations) -> ClusterReadiness:
     """Ready: `status.state` says so, the head is ready now, and so is every worker that is wanted (kuberay-operator 3.15)."""
     status = cluster.get("status") or {}
+    namespace, name = key_of(cluster)
+    pods = seen.pods(namespace, clusters=(name,))
     wanted, ready = status.get("desiredWorkerReplicas") or 0, status.get("readyWorkerReplicas") or 0
     head = condition_of(cluster, "HeadPodReady")
     head_is_ready = head is None or head.get("status") == "True"
+    if not status.get("conditions"):
+        # KubeRay 1.1 says neither how many workers are ready nor whether the head is.
+        ready_types = [labels_of(pod).get(labels.NODE_TYPE) for pod in pods if has_condition(pod, "Ready")]
+        ready, head_is_ready = ready_types.count(labels.WORKER), labels.HEAD in ready_types
     workers = f"{ready} of {wanted} worker{'s' if wanted != 1 else ''} ready"
     if status.get("state") == "ready" and head_is_ready and ready >= wanted:
         return ClusterReadiness(True, f"ready, {workers}")
     parts = [f"state is {status.get('state') or 'not set'}, {workers}"]
-    namespace, name = key_of(cluster)
-    unready = [pod for pod in seen.pods(namespace, clusters=(name,)) if not has_condition(pod, "Ready")]
+    unready = [pod for pod in pods if not has_condition(pod, "Ready")]
     parts += [f"{name_of(pod)}: {seen.world.why_unready(pod)}" for pod in unready[:1]]
     if not unready:
         parts += _complaint(namespace, name, seen)

@@ -58,6 +58,40 @@ def test_the_last_line_repeats_the_run(rayrig_cli: Cli, scenario: Callable[[str]
     assert again == last
 
 
+def test_the_operator_of_an_older_release_is_asked_for_beside_the_scenario(
+    rayrig_cli: Cli, scenario: Callable[[str], Path]
+) -> None:
+    path = scenario(HOLDS)
+    last = rayrig_cli("run", path, "--kuberay", "1.1").out.splitlines()[-1]
+    assert last.endswith(f"replay: rayrig run {path} --kuberay 1.1 --seed 0")
+    asked = rayrig_cli("why", "nobody")
+    assert asked.err.startswith(f"rayrig: of the last run: rayrig run {path} --kuberay 1.1 --seed 0\n")
+
+
+@pytest.mark.parametrize(
+    ("text", "given", "told"),
+    [
+        (HOLDS, ["1.6"], "--kuberay: there is no profile '1.6' (one of 1.7, 1.1)"),
+        (
+            HOLDS,
+            ["1.1", "--feature-gates", "RayMultiHostIndexing=true"],
+            "--feature-gates: KubeRay v1.1.0 has no feature gates",
+        ),
+        (
+            HOLDS + "feature-gates: {RayMultiHostIndexing: true}\n",
+            ["1.1"],
+            "--kuberay: the scenario sets feature gates, and KubeRay 1.1 has none",
+        ),
+    ],
+)
+def test_a_release_that_cannot_be_is_told(
+    rayrig_cli: Cli, scenario: Callable[[str], Path], text: str, given: list[str], told: str
+) -> None:
+    done = rayrig_cli("run", scenario(text), "--kuberay", *given)
+    assert (done.code, done.out) == (2, "")
+    assert done.err.startswith(f"rayrig: {told}")
+
+
 def test_json_is_all_there_is_on_stdout(rayrig_cli: Cli) -> None:
     done = rayrig_cli("run", "in-place-update", "--json")
     assert (done.code, done.err) == (0, "")

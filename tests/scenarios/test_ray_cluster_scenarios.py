@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -101,3 +102,16 @@ def test_a_gate_that_there_is_not_is_named_with_its_line(manifest: Path) -> None
     with pytest.raises(InputError, match="feature-gates: there is no feature gate") as error:
         load_text(text, "scenario.yaml", folder=manifest.parent)
     assert "RayClusterNetworkPolicy" in error.value.remedy
+
+
+def test_under_kuberay_1_1_pods_say_what_its_status_does_not(manifest: Path) -> None:
+    ready = run(load(manifest, kuberay="1.1"))
+    assert ready.verdict is Verdict.PASS
+    assert ready.steps[1].detail == "ready, 2 of 2 workers ready"
+    assert ready.replay == f"rayrig run {manifest} --kuberay 1.1 --seed 0"
+    manifest.write_text(MANIFEST.replace('google.com/tpu: "4"', "example.com/none: 1"))
+    scenario = load(manifest, kuberay="v1.1.0")
+    stuck = run(replace(scenario, nodes=scenario.nodes[:1]))
+    assert stuck.steps[1].detail.startswith(
+        "not within 900 s: state is not set, 0 of 2 workers ready; orchard-worker-trees-"
+    )

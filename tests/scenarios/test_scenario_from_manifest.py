@@ -115,3 +115,15 @@ def test_every_rayservice_sample_of_kuberay_becomes_a_scenario(path: Path) -> No
     scenario = load(path)
     assert scenario.traffic
     assert scenario.nodes
+
+
+@pytest.mark.parametrize("strategy", ['"None"', "NewClusterWithIncrementalUpgrade"])
+def test_kuberay_1_1_upgrades_whatever_the_strategy_that_it_does_not_know(tmp_path: Path, strategy: str) -> None:
+    later = f"spec:\n  upgradeStrategy: {{type: {strategy}}}\n  rayClusterDeletionDelaySeconds: 600\n"
+    path = tmp_path / "service.yaml"
+    path.write_text((LIBRARY / "manifests" / "one-per-node.yaml").read_text().replace("spec:\n", later, 1))
+    scenario = load(path, kuberay="1.1")
+    waits = [condition.chosen for step in scenario.file.steps if step.wait for condition in step.wait.for_]
+    assert waits == ["ready", "upgrade_complete", "old_cluster_gone"]
+    assert {(spec.gateway, spec.connection_age_s) for spec in scenario.traffic.values()} == {("", 20.0)}
+    assert scenario.world_spec(0).profile == "v1.1.0"

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from rayrig_controllers.releases import Profile
 from rayrig_core.errors import InputError
 from rayrig_core.objects import JsonObject
 from rayrig_core.resources.names import gateway_name, http_route_name, serve_service_name
@@ -40,6 +41,8 @@ HARMLESS_CHANGE = 'spec.rayClusterConfig.headGroupSpec.template.metadata.annotat
 _CLIENTS, _THINK_TIME, _TIMEOUT = 2, "200ms", "60s"
 #: The operator's default for `rayClusterDeletionDelaySeconds` (kuberay-operator 2.13).
 _DELETION_DELAY_S = 60
+#: Fields of a RayService that KubeRay 1.1 does not know, of those that decide how an upgrade goes.
+_LATER_FIELDS = ("upgradeStrategy", "rayClusterDeletionDelaySeconds")
 
 
 def scenario_from_manifest(path: Path | str) -> Scenario:
@@ -49,11 +52,16 @@ def scenario_from_manifest(path: Path | str) -> Scenario:
 
 
 def scenario_of_objects(
-    objects: list[WrittenObject], *, reference: str, text: str = "", scripts: Sequence[ScriptRule] = ()
+    objects: list[WrittenObject],
+    *,
+    reference: str,
+    text: str = "",
+    scripts: Sequence[ScriptRule] = (),
+    profile: Profile | None = None,
 ) -> Scenario:
     """The scenario for manifests that hold a RayService, a RayCluster, an Ingress to one, or workloads, whose containers may play
-    scripts. Raises `InputError`."""
-    services = [written for written in objects if written.kind == "RayService"]
+    scripts. `profile`: whose operator it has, when that was asked for. Raises `InputError`."""
+    services = [_as_known(written, profile) for written in objects if written.kind == "RayService"]
     clusters = [written for written in objects if written.kind == "RayCluster"]
     ingresses = [written for written in objects if written.kind == "Ingress"]
     workloads = [] if services or clusters else workloads_of(objects)
@@ -108,7 +116,16 @@ def scenario_of_objects(
             *(() if services else missing_remarks(objects, reference)),
             *silent_remarks(workloads, scripts),
         ),
+        given_kuberay=profile,
     )
+
+
+def _as_known(service: WrittenObject, profile: Profile | None) -> WrittenObject:
+    """Without the fields that say how KubeRay 1.7 upgrades, where the operator is one that does not know them."""
+    if profile != "1.1":
+        return service
+    spec = {key: value for key, value in service.object["spec"].items() if key not in _LATER_FIELDS}
+    return WrittenObject({**service.object, "spec": spec}, service.document, service.base)
 
 
 def _upgrades_of(services: list[WrittenObject], traffic: list[JsonObject]) -> tuple[list[JsonObject], list[JsonObject]]:

@@ -12,6 +12,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from rayrig_backends.world import ApplicationSpec, TrafficSpec
+from rayrig_controllers.releases import Profile, profile_of
 from rayrig_core.errors import InputError
 from rayrig_core.remedies import closest
 from rayrig_scenarios.language.applying import EVERYTHING, BadPath, changed_object, choose_manifests
@@ -51,28 +52,28 @@ def bundled_scenarios(group: str = "") -> list[str]:
     return [f"{group}/{name}" for name in names] if group else names
 
 
-def load(reference: str | Path, *, script: Path | None = None) -> Scenario:
+def load(reference: str | Path, *, script: Path | None = None, kuberay: str = "") -> Scenario:
     """The scenario of that name or path. A file that holds a RayService manifest becomes a scenario that upgrades it.
 
-    `script` is a file of scripts for its containers, which stand before the scenario's own. Raises `InputError` with place and
-    remedy.
+    `script` is a file of scripts for its containers, which stand before the scenario's own; `kuberay` a release, whatever the
+    scenario says (`1.1`). Raises `InputError` with place and remedy.
     """
     scripts = () if script is None else script_file(script)
-    scenario = _load(reference, scripts)
+    scenario = _load(reference, scripts, profile_of(kuberay, "--kuberay") if kuberay else None)
     return scenario if script is None else replace(scenario, given_script=str(script), given_scripts=scripts)
 
 
-def _load(reference: str | Path, scripts: Sequence[ScriptRule]) -> Scenario:
+def _load(reference: str | Path, scripts: Sequence[ScriptRule], profile: Profile | None) -> Scenario:
     text = str(reference)
     group, slash, name = text.partition("/")
     is_name = "/" not in (name if slash and group in GROUPS else text) and not text.endswith((".yaml", ".yml"))
     if isinstance(reference, str) and is_name and not Path(text).is_file():
-        return _load_bundled(text)
+        return _load_bundled(text, profile)
     path = Path(text)
-    return load_text(read_text(path), text, reference=text, folder=path.parent, scripts=scripts)
+    return load_text(read_text(path), text, reference=text, folder=path.parent, scripts=scripts, profile=profile)
 
 
-def _load_bundled(name: str) -> Scenario:
+def _load_bundled(name: str, profile: Profile | None) -> Scenario:
     group = name.rpartition("/")[0]
     if name not in bundled_scenarios(group):
         known = [*bundled_scenarios(), *(other for each in GROUPS for other in bundled_scenarios(each))]
@@ -82,7 +83,7 @@ def _load_bundled(name: str) -> Scenario:
         )
     library = Path(str(files("rayrig_scenarios") / "library"))
     text = (library / f"{name}.yaml").read_text(encoding="utf-8")
-    return load_text(text, f"{name}.yaml", reference=name, folder=library / group)
+    return load_text(text, f"{name}.yaml", reference=name, folder=library / group, profile=profile)
 
 
 def load_file(path: Path, *, reference: str = "") -> Scenario:
@@ -91,20 +92,29 @@ def load_file(path: Path, *, reference: str = "") -> Scenario:
 
 
 def load_text(
-    text: str, shown: str, *, reference: str = "", folder: Path | None = None, scripts: Sequence[ScriptRule] = ()
+    text: str,
+    shown: str,
+    *,
+    reference: str = "",
+    folder: Path | None = None,
+    scripts: Sequence[ScriptRule] = (),
+    profile: Profile | None = None,
 ) -> Scenario:
     """The scenario in a text; `shown` is what errors call it, relative paths begin at `folder`, `scripts` are those that the
-    containers of a manifest will have. Raises `InputError`."""
+    containers of a manifest will have, `profile` is whose operator it has whatever the text says. Raises `InputError`."""
     documents = parse_documents(text, shown)
     if not documents:
         raise InputError("the file is empty", where=shown, remedy="write a scenario or a RayService manifest into it")
     if any(isinstance(d.data, dict) and "kind" in d.data and "steps" not in d.data for d in documents):
-        return scenario_of_objects(objects_of(documents), reference=reference or shown, text=text, scripts=scripts)
+        return scenario_of_objects(
+            objects_of(documents), reference=reference or shown, text=text, scripts=scripts, profile=profile
+        )
     if len(documents) > 1:
         raise InputError(
             "a second document begins here", where=documents[1].where(), remedy="one scenario per file; remove the ---"
         )
-    return _Loader(documents[0], folder or Path(), text).load(reference or shown)
+    scenario = _Loader(documents[0], folder or Path(), text).load(reference or shown)
+    return scenario if profile is None else scenario.with_kuberay(profile)
 
 
 class _Loader:

@@ -8,7 +8,7 @@ from hashlib import blake2b
 from shlex import quote
 
 from rayrig_backends.world import ApplicationSpec, NodeSpec, TrafficSpec, WorldSpec
-from rayrig_controllers.releases import KUBERAY_1_1
+from rayrig_controllers.releases import KUBERAY_1_1, RELEASES, Profile
 from rayrig_core.errors import InputError
 from rayrig_core.resources.feature_gates import DEFAULT_GATES, FeatureGates
 from rayrig_scenarios.language.container_scripts import script_rule
@@ -43,6 +43,8 @@ class Scenario:
     #: A file of scripts that was given beside the scenario, and what it says; they stand before those of the scenario.
     given_script: str = ""
     given_scripts: tuple[ScriptRule, ...] = ()
+    #: A release of KubeRay that was given beside the file; it holds over that of the file.
+    given_kuberay: Profile | None = None
 
     @property
     def name(self) -> str:
@@ -65,12 +67,17 @@ class Scenario:
         return WorldSpec(
             seed=seed,
             nodes=self.nodes,
-            profile=self.file.kuberay,
+            profile=self.kuberay,
             calibration=self.calibration,
             applications=self.applications,
             scripts=(*self.given_scripts, *map(script_rule, self.file.containers)),
             gates=self.gates,
         )
+
+    @property
+    def kuberay(self) -> str:
+        """The version of the operator, `v1.7.0`."""
+        return RELEASES[self.given_kuberay].version if self.given_kuberay is not None else self.file.kuberay
 
     @property
     def gates(self) -> FeatureGates:
@@ -80,18 +87,29 @@ class Scenario:
     def with_gates(self, text: str) -> Scenario:
         """With these gates (`Name=true,Other=false`) whatever the file says. Raises `InputError`."""
         FeatureGates.parse(text)
-        if text and self.file.kuberay == KUBERAY_1_1.version:
+        if text and self.kuberay == KUBERAY_1_1.version:
             raise InputError(
-                f"KubeRay {self.file.kuberay} has no feature gates", where="--feature-gates", remedy="leave it out"
+                f"KubeRay {self.kuberay} has no feature gates", where="--feature-gates", remedy="leave it out"
             )
         return replace(self, given_gates=text)
+
+    def with_kuberay(self, profile: Profile) -> Scenario:
+        """With the operator of that release whatever the file says. Raises `InputError`."""
+        if self.file.feature_gates and not RELEASES[profile].has_feature_gates:
+            raise InputError(
+                f"the scenario sets feature gates, and KubeRay {profile} has none",
+                where="--kuberay",
+                remedy="leave it out, or take feature-gates out of the scenario",
+            )
+        return replace(self, given_kuberay=profile)
 
     def replay_line(self, seed: int) -> str:
         """The command that repeats the run."""
         reference = quote(self.reference)
         script = f" --script {quote(self.given_script)}" if self.given_script else ""
+        kuberay = f" --kuberay {self.given_kuberay}" if self.given_kuberay is not None else ""
         gates = f" --feature-gates {self.given_gates}" if self.given_gates else ""
-        return f"rayrig run {reference}{script}{gates} --seed {seed}"
+        return f"rayrig run {reference}{script}{kuberay}{gates} --seed {seed}"
 
     def with_reference(self, reference: str) -> Scenario:
         return replace(self, reference=reference)
