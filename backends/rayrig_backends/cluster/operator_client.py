@@ -24,7 +24,7 @@ from rayrig_core.resource_types import ENDPOINT_SLICE, POD, RAY_CLUSTER, RAY_SER
 
 #: A write takes at least so long (recorded: most take 0.01 to 0.02 s), and waits at most so long for its own watch event.
 _WRITE_S = 0.015
-_ECHO_S = 0.05
+_ECHO_S = 0.5
 #: So much later others' changes of pods are heard of: a kubelet writes twice. EndpointSlices come after the pods they tell of.
 _LAGS_S = {POD: 0.02, ENDPOINT_SLICE: 0.002}
 #: No event waits longer for the operator.

@@ -407,3 +407,21 @@ def test_a_cluster_without_redis_keeps_a_stale_finalizer_until_it_is_deleted(rig
     rig.patch({"metadata": {"finalizers": []}})
     with pytest.raises(NotFound):
         rig.get()
+
+
+def test_a_pod_that_the_kubelet_refuses_again_and_again_is_made_anew_each_time_without_a_growing_back_off(
+    rig: Any, values: Any
+) -> None:
+    rig.create(values.ray_cluster())
+    rig.run(0.1)
+    refused: list[str] = []
+    for _ in range(12):
+        (name,) = rig.names("head")
+        refused.append(name)
+        rig.set_pod(name, "Failed", ready=None, reason="OutOfcpu", message="Node didn't have enough resource: cpu")
+        rig.run(0.02)
+    assert len(dict.fromkeys(refused)) == 12
+    passes = [
+        event["requeue_ms"] for event in rig.kernel.trace.select(Kind.RECONCILE) if "terminal state" in event["outcome"]
+    ]
+    assert passes == [5] * 12
