@@ -133,6 +133,20 @@ def test_a_service_that_is_scaled_is_the_same_with_every_turn_taken(pods: bool, 
     assert not differences(play)
 
 
+@pytest.mark.parametrize(("pods", "replicas"), [(True, False), (False, True), (True, True)])
+def test_a_scaled_service_that_is_left_alone_takes_few_events(pods: bool, replicas: bool) -> None:
+    worlds = Worlds(elide_idle=True)
+    rig = Rig(world_factory=worlds)
+    rig.apply("fruit-stand", autoscaled(pods=pods, replicas=replicas))
+    rig.wait_ready("fruit-stand")
+    rig.sleep("30m")
+    world = worlds.made[0]
+    events = events_of(world)
+    rig.sleep("1h")
+    # With every turn taken there are more than 38,000.
+    assert events_of(world) - events < 4_000
+
+
 # Generated stories
 
 FAULTS: tuple[tuple[str, JsonObject], ...] = (

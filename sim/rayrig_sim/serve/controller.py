@@ -29,6 +29,7 @@ from rayrig_sim.serve.proxies import Proxies
 from rayrig_sim.serve.proxy_server import Route
 from rayrig_sim.serve.replica_process import ACTOR_PREFIX, ReplicaProcess
 from rayrig_sim.serve.router import Router
+from rayrig_sim.serve.silence import SilenceWatch
 from rayrig_sim.serve.target_capacity import Direction, next_direction
 
 CONTROLLER_NAME = "SERVE_CONTROLLER_ACTOR"
@@ -76,8 +77,9 @@ class ServeController:
         self._tick_ns = NEVER_NS
         self._last_step_ns = -1
         self._cause = cause
-        #: Waits for a handle to have been silent for too long.
-        self.silence: Silence | None = None
+        self._silence = SilenceWatch(
+            context.kernel, self._silent_ns, self._all_are_heard, step_at=self._step_at, wake=self.wake
+        )
         self._is_saving_due = False
         self._is_shutting_down = False
         self._tier_began_ns = 0
@@ -327,39 +329,20 @@ class ServeController:
             earliest = min(earliest, self._began_ns + _HOLD_NS)
         if earliest < NEVER_NS:
             self._wake_at(self._step_at(max(earliest, now_ns + 1)))
-        self._listen_on()
+        self._silence.listen_on()
 
     def _step_at(self, at_ns: int) -> int:
         """The first step that is not before that time."""
         return self._began_ns - (self._began_ns - at_ns) // STEP_NS * STEP_NS
 
-    # Handles that fall silent
-
-    def silent_ns(self) -> int:
+    def _silent_ns(self) -> int:
         """When a handle will have been silent for too long, if nothing is heard before."""
         return min((autoscaler.silent_ns() for autoscaler in self._autoscalers.values()), default=NEVER_NS)
 
-    def all_are_heard(self) -> bool:
+    def _all_are_heard(self) -> bool:
         """Whether all handles that have reported go on doing so."""
         are_heard = self.context.routers.are_heard
         return all(are_heard(deployment, scaler.handles) for deployment, scaler in self._autoscalers.items())
-
-    def _listen_on(self) -> None:
-        """See to it that a step is made when a handle has been silent for too long."""
-        due_ns, now_ns = self.silent_ns(), self.context.now_ns
-        if due_ns == NEVER_NS or (self.silence is not None and self.silence.due_ns <= due_ns):
-            return
-        silence = self.silence = Silence(self, self._step_at(max(due_ns, now_ns + 1)))
-        self.context.kernel.call_at_rest(silence.due_ns - now_ns, lambda _: self._has_listened(silence), silence)
-
-    def _has_listened(self, silence: Silence) -> None:
-        if self.silence is not silence or self.is_ended:
-            return
-        self.silence = None
-        if self.silent_ns() <= self.context.now_ns:
-            self.wake()
-        else:
-            self._listen_on()
 
     # Shutdown (ray-serve.md 5.10)
 
@@ -503,31 +486,12 @@ class ServeController:
 
     def _end(self) -> None:
         self.is_ended = True
+        self._silence.end()
         self._tick.set(None)
         self.proxies_known.set(None)
         callbacks = self.context.cluster.on_change
         if self._cluster_changed in callbacks:
             callbacks.remove(self._cluster_changed)
-
-
-class Silence:
-    """The time at which some handle may have been silent for too long (port `Recurrence`)."""
-
-    __slots__ = ("_controller", "due_ns")
-    is_instant = True
-
-    def __init__(self, controller: ServeController, due_ns: int) -> None:
-        self._controller = controller
-        self.due_ns = due_ns
-
-    def holds(self) -> bool:
-        controller = self._controller
-        return controller.silence is self and not controller.is_ended and controller.all_are_heard()
-
-    def skip(self, due_ns: int, before_ns: int) -> tuple[int, int]:
-        # Whoever reports is not silent for long after the last time it was heard.
-        self.due_ns = max(before_ns, due_ns + 1) + STEP_NS
-        return self.due_ns, due_ns
 
 
 class _Deployments:
