@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 from collections.abc import Callable
+from contextvars import ContextVar
 from functools import wraps
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -12,9 +13,15 @@ from weakref import WeakKeyDictionary
 from rayrig_sim.serve.asyncio_code.instance import INSTANCE
 from rayrig_sim.serve.user_code import running
 
+#: The model of the batch that runs; None elsewhere.
+BATCH_MODEL: ContextVar[str | None] = ContextVar("batch model", default=None)
+
 
 def get_multiplexed_model_id() -> str:
-    """The model that the current request asks for; empty when it asks for none."""
+    """The model that the current request or batch asks for; empty when it asks for none."""
+    model_id = BATCH_MODEL.get()
+    if model_id is not None:
+        return model_id
     call = running.call
     return call.model_id if call is not None else ""
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from rayrig_sim.ray_api.batching import batch
 from rayrig_sim.ray_api.deployments import Application, Deployment, deployment
+from rayrig_sim.ray_api.exceptions import RayServeException
 from rayrig_sim.ray_api.ingress import ingress
 from rayrig_sim.ray_api.multiplexing import get_multiplexed_model_id, multiplexed
 from rayrig_sim.serve.asyncio_code.instance import INSTANCE
@@ -26,10 +27,6 @@ __all__ = [
     "multiplexed",
     "run",
 ]
-
-
-class RayServeException(Exception):
-    """Serve cannot do that here."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -286,7 +286,7 @@ def test_a_batch_goes_when_it_is_full_or_its_time_has_come(ray: LocalRay, serve:
     assert (results, took(ray, began)) == ([(0, 4), (1, 4), (2, 4), (3, 4)], 0.0)
     pending = [application.begin(item) for item in (1, 99, 3)]
     for each in pending:
-        with pytest.raises(ValueError) as told:
+        with pytest.raises(ray_serve.RayServeException) as told:
             each.result()
         assert str(told.value) == (
             "Batched function doesn't preserve batch size. The input list has length 3 but the returned list has length 0."

@@ -56,7 +56,8 @@ class VirtualLoop(asyncio.AbstractEventLoop):
     def call_later(  # type: ignore[override]
         self, delay: float, callback: Callable[..., object], *args: Any, context: Context | None = None
     ) -> asyncio.TimerHandle:
-        delay_ns = max(0, to_ns(delay))
+        # Of a delay, however short, some passes: a loop that sleeps for what is left of a time must come to its end.
+        delay_ns = max(int(delay > 0), to_ns(delay))
         handle = asyncio.TimerHandle(self.time() + delay, callback, args, self, context)
         self._kernel.call_later(delay_ns, lambda _: self._due(handle))
         return handle
