@@ -124,6 +124,7 @@ class MemoryWorld:
         self.scripts = ScriptRules(spec.scripts)
         self.machines: dict[str, Machine] = {}
         self.presences: dict[str, sim_nodes.NodePresence] = {}
+        sim_nodes.follow_cordons(self.control_plane.nodes, self.presences)
         self.node_control = sim_nodes.NodeControl(kernel, self.client("node-control"), self.presences, self.machines)
         self.traffics: dict[str, MemoryTraffic] = {}
         self.faults = MemoryFaults(self)

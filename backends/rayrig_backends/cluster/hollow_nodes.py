@@ -17,12 +17,14 @@ from rayrig_backends.cluster.container_logs import ServedLogs
 from rayrig_backends.cluster.kubernetes_client import HttpKubernetesClient
 from rayrig_core.core_event_recorder import CoreEventRecorder
 from rayrig_core.objects import JsonObject
+from rayrig_core.resource_types import NODE
 from rayrig_sim.kubernetes.kubelet.kubelet import Kubelet
 from rayrig_sim.kubernetes.kubelet.options import KubeletOptions
 from rayrig_sim.kubernetes.kubelet.script_rules import ScriptRule, ScriptRules
 from rayrig_sim.kubernetes.kubelet.scripted_containers import ScriptedContainerRuntime
 from rayrig_sim.kubernetes.nodes.heartbeats import VirtualHeartbeats
-from rayrig_sim.kubernetes.nodes.nodes import NodePresence, NodeSpec
+from rayrig_sim.kubernetes.nodes.nodes import NodePresence, NodeSpec, follow_cordons
+from rayrig_sim.kubernetes.object_cache import ObjectCaches
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,12 +57,14 @@ class HollowNodes:
 
     async def _start_all(self, runtime: AsyncioRuntime, client: HttpKubernetesClient) -> None:
         logs = ServedLogs(runtime, client)
+        presences: dict[str, NodePresence] = {}
         for number, spec in enumerate(self.settings.nodes):
-            await self._start(runtime, client, logs, spec, number)
+            presences[spec.name] = await self._start(runtime, client, logs, spec, number)
+        follow_cordons(ObjectCaches(runtime, client, component="rayrig-nodes").of(NODE), presences)
 
     async def _start(
         self, runtime: AsyncioRuntime, client: HttpKubernetesClient, logs: ServedLogs, spec: NodeSpec, number: int
-    ) -> None:
+    ) -> NodePresence:
         recorder = CoreEventRecorder(runtime, client, component="kubelet", host=spec.name)
         presence = NodePresence(runtime, client, spec, VirtualHeartbeats(runtime), recorder, writes_lease=True)
         await presence.register()
@@ -80,6 +84,7 @@ class HollowNodes:
             recorder,
         )
         runtime.spawn(f"kubelet/{spec.name}", kubelet.run())
+        return presence
 
 
 class _Addresses:

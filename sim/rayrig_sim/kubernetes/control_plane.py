@@ -18,7 +18,7 @@ from rayrig_sim.kubernetes.nodes.heartbeats import NodeLiveness
 from rayrig_sim.kubernetes.nodes.node_lifecycle import NodeLifecycleController
 from rayrig_sim.kubernetes.nodes.pod_gc import PodGarbageCollector
 from rayrig_sim.kubernetes.nodes.taint_eviction import TaintEvictionController
-from rayrig_sim.kubernetes.object_cache import ObjectCaches
+from rayrig_sim.kubernetes.object_cache import ObjectCache, ObjectCaches
 from rayrig_sim.kubernetes.scheduling.scheduler import DEFAULT_SCHEDULER, Scheduler
 from rayrig_sim.kubernetes.series_recorder import SeriesEventRecorder
 from rayrig_sim.kubernetes.storage_protection import ClaimProtection
@@ -201,9 +201,14 @@ class ControlPlane:
                 for follower in self._followers:
                     follower.follow(resource)
 
+    @property
+    def nodes(self) -> ObjectCache:
+        """The Nodes as the controllers' cache shows them."""
+        return self._manager_caches.of(NODE)
+
     def has_node(self, name: str) -> bool:
-        """Whether there is such a Node, as the controllers' cache shows it."""
-        return self._manager_caches.of(NODE).get(name) is not None
+        """Whether there is such a Node."""
+        return self.nodes.get(name) is not None
 
     def start(self, *, scheduler: bool = True) -> None:
         """Start what runs as actors; the other controllers work in the handlers of their caches.

@@ -42,7 +42,13 @@ from rayrig_sim.kubernetes.kubelet.options import KubeletOptions
 from rayrig_sim.kubernetes.kubelet.scripted_containers import Script, ScriptedContainerRuntime
 from rayrig_sim.kubernetes.nodes.heartbeats import VirtualHeartbeats
 from rayrig_sim.kubernetes.nodes.node_lifecycle import NodeLifecycleController
-from rayrig_sim.kubernetes.nodes.nodes import PRESSURE_EVENTS, NodePresence, NodeSpec, node_reference
+from rayrig_sim.kubernetes.nodes.nodes import (
+    PRESSURE_EVENTS,
+    NodePresence,
+    NodeSpec,
+    follow_cordons,
+    node_reference,
+)
 from rayrig_sim.kubernetes.nodes.pod_gc import PodGarbageCollector
 from rayrig_sim.kubernetes.nodes.taint_eviction import TaintEvictionController
 from rayrig_sim.kubernetes.object_cache import ObjectCaches
@@ -71,6 +77,7 @@ _KINDS: dict[str, ResourceType] = {
 }
 _SETTLE_S = 20.0
 _SERVICES_BEFORE_S = 0.4
+_LATEST_NODE_S = 6.0
 _PATCH_TYPES = {
     "application/merge-patch+json": "merge",
     "application/strategic-merge-patch+json": "strategic",
@@ -207,6 +214,8 @@ class CasePlayer:
                 for _ in range(_REPORTS_BEFORE[name]):
                     for reason in PRESSURE_EVENTS.values():
                         recorder.event(node_reference(name), "Normal", reason, f"Node {name} status is now: {reason}")
+                # When the reports of its status come is nobody's choice.
+                await kernel.sleep(int(self._draws(f"node/{name}").random() * _LATEST_NODE_S))
                 await self._add_node(spec, recorder)
                 self._add_kubelet(name, options, recorder)
         for obj in case["setup"]:
@@ -274,6 +283,7 @@ class CasePlayer:
         )
         manager = caches("controller-manager")
         self._nodes = manager.of(NODE)
+        follow_cordons(self._nodes, self._presences)
         client = self._connect("controller-manager", _CONTROLLER_WRITE_S)
         tells = recorder("endpoint-slice-controller")
         EndpointSliceController(kernel, client, manager, tells, delay=Constant(0.02), rng=draws("endpoints"))

@@ -13,7 +13,7 @@ from rayrig_core.objects import condition_of
 from rayrig_core.resource_types import CORE_EVENT, DAEMON_SET, NODE, POD
 from rayrig_core.trace import Kind
 from rayrig_sim.calibration import Constant, instant
-from rayrig_sim.kubernetes.nodes.nodes import NodeSpec
+from rayrig_sim.kubernetes.nodes.nodes import NodeSpec, follow_cordons
 
 Cluster = Any
 
@@ -575,3 +575,25 @@ def test_a_pod_without_a_node_that_a_finalizer_keeps_is_failed(hollow_cluster: C
         assert (await cluster.pod("p"))["status"]["phase"] == "Failed"
 
     cluster.run(story())
+
+
+def test_a_kubelet_tells_of_a_cordon_with_its_next_report_and_not_of_one_that_has_passed(
+    hollow_cluster: Cluster,
+) -> None:
+    cluster = hollow_cluster
+
+    async def story() -> None:
+        follow_cordons(cluster.plane.nodes, cluster.presences)
+        await cluster.add_nodes(NodeSpec("n1"))
+        await cluster.sleep(14.9)
+        await cluster.control.cordon("n1")
+        await cluster.sleep(7)
+        await cluster.control.uncordon("n1")
+        await cluster.control.cordon("n1")
+        await cluster.sleep(10)
+        await cluster.control.uncordon("n1")
+        await cluster.sleep(10)
+
+    cluster.run(story())
+    told = [(t, data[1]) for t, data in cluster.happened(Kind.EVENT, "nodes/n1") if "Schedulable" in data[1]]
+    assert told == [(20.0, "NodeNotSchedulable"), (40.0, "NodeSchedulable")]

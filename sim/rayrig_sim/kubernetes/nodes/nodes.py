@@ -7,13 +7,14 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from rayrig_core.errors import AlreadyExists, ApiError, NotFound
-from rayrig_core.objects import JsonObject, condition_of, uid_of
-from rayrig_core.ports import EventRecorder, KubernetesClient, Runtime, Task
+from rayrig_core.objects import JsonObject, condition_of, name_of, uid_of
+from rayrig_core.ports import EventRecorder, KubernetesClient, Runtime, Task, WatchType
 from rayrig_core.resource_types import NODE
-from rayrig_core.timestamps import rfc3339
+from rayrig_core.timestamps import NS, rfc3339
 from rayrig_core.trace import Kind
 from rayrig_sim.kubernetes.nodes.drain import Drain, DrainOptions, set_unschedulable
 from rayrig_sim.kubernetes.nodes.heartbeats import VirtualHeartbeats, renew_lease
+from rayrig_sim.kubernetes.object_cache import ObjectCache
 from rayrig_sim.kubernetes.taints import Taint
 
 #: What a node has of the resources its description leaves out. Guess: room that does not get in the way.
@@ -134,6 +135,11 @@ class NodePresence:
         self._lease: Task[None] | None = None
         self._return: Task[None] | None = None
         self._uid = ""
+        #: When the kubelet came up: its reports lie a whole number of periods after that.
+        self._began_ns = 0
+        #: Whether the node is cordoned, what was last told of that, and whether there is something to tell.
+        self._is_cordoned = self._told_cordoned = False
+        self._telling: Task[None] | None = None
 
     async def register(self, *, tells: bool = True) -> JsonObject:
         """Create the Node (take over one that exists) and begin to renew; `tells` the events of a start. Raises `ApiError`.
@@ -174,13 +180,27 @@ class NodePresence:
         if not was_ready:
             self._say("NodeReady")
 
+    def observe(self, node: JsonObject) -> None:
+        """The Node as it is now: that it was cordoned, or no longer is, is told with the next report of its status."""
+        self._is_cordoned = bool((node.get("spec") or {}).get("unschedulable"))
+        if self._is_cordoned != self._told_cordoned and self._telling is None:
+            self._telling = self._runtime.spawn(f"kubelet/{self.spec.name}/cordoned", self._tell_of_cordon())
+
+    async def _tell_of_cordon(self) -> None:
+        now_ns, period_ns = self._runtime.monotonic_ns(), round(_STATUS_PERIOD_S * NS)
+        await self._runtime.sleep((period_ns - (now_ns - self._began_ns) % period_ns) / NS)
+        self._telling = None
+        if self._is_cordoned != self._told_cordoned:
+            self._told_cordoned = self._is_cordoned
+            self._say("NodeNotSchedulable" if self._is_cordoned else "NodeSchedulable")
+
     def silence(self) -> None:
         """The kubelet stops: no more renewals, nothing reported."""
         self._heartbeats.stop(self.spec.name)
-        for task in (self._lease, self._return):
+        for task in (self._lease, self._return, self._telling):
             if task is not None:
                 task.cancel()
-        self._lease = self._return = None
+        self._lease = self._return = self._telling = None
 
     def resume(self) -> None:
         """The kubelet is back: it renews at once, reports itself not ready, and Ready with its next heartbeat."""
@@ -188,6 +208,7 @@ class NodePresence:
         self._return = self._runtime.spawn(f"kubelet/{self.spec.name}/return", self._come_back())
 
     def _beat(self) -> None:
+        self._began_ns = self._runtime.monotonic_ns()
         self._heartbeats.start(self.spec.name)
         if self._writes_lease and self._lease is None:
             body = renew_lease(self._runtime, self._client, self.spec.name, self._uid)
@@ -244,6 +265,17 @@ class NodePresence:
                 except ApiError:
                     continue
             await self._runtime.sleep(_STATUS_PERIOD_S)
+
+
+def follow_cordons(nodes: ObjectCache, presences: Mapping[str, NodePresence]) -> None:
+    """Let the kubelets that these speak for notice when their node is cordoned."""
+
+    def on_node(type_: WatchType, old: JsonObject | None, new: JsonObject, cause: int | None) -> None:
+        presence = presences.get(name_of(new))
+        if presence is not None and type_ is not WatchType.DELETED:
+            presence.observe(new)
+
+    nodes.on_change(on_node)
 
 
 def _ready_status(node: JsonObject) -> str:
