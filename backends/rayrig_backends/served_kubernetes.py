@@ -209,7 +209,9 @@ class ServedKubernetes:
             leave_out=() if self.options.node_lifecycle else (ControllerName.NODE_LIFECYCLE,),
         )
         plane.start(scheduler=self.options.scheduler)
-        self.api.call(ApiCall("create", STORAGE_CLASS, body=copy_json(STANDARD_CLASS), trusted=True))
+        if self.options.scheduler:
+            # Its volumes wait for a node to be chosen: whoever schedules brings classes of his own.
+            self.api.call(ApiCall("create", STORAGE_CLASS, body=copy_json(STANDARD_CLASS), trusted=True))
         plane.start_volumes()
         definitions = ObjectCaches(runtime, connect("custom-resources"), component="custom-resources")
 

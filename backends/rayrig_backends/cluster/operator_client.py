@@ -90,9 +90,14 @@ class OperatorClient(HttpKubernetesClient):
         begun_s = loop.time()
         answer = await super()._call(method, path, query, body, content_type)
         watch = self._watches.get((answer.get("apiVersion", ""), answer.get("kind", "")))
-        if method != "GET" and watch is not None and _revision(answer) != _revision(body):
+        if method == "GET" or watch is None or _revision(answer) == _revision(body):
+            return answer
+        if method != "POST":
             await watch.echo(_revision(answer))
-            await asyncio.sleep(begun_s + _WRITE_S - loop.time())
+        await asyncio.sleep(begun_s + _WRITE_S - loop.time())
+        if method == "POST":
+            # What was made shows just after the answer: of two worker groups of one name the second waits for the first one's pods.
+            watch.expect(_revision(answer))
         return answer
 
 
@@ -113,7 +118,7 @@ class PacedWatch:
         self._waits = waits
         self._loop = asyncio.get_running_loop()
         self._arrived: list[_Arrived] = []
-        #: The newest revision that was handed on, and those that somebody awaits: the operator's own writes.
+        #: The newest revision that was handed on, and the operator's own writes among those to come.
         self._newest = 0
         self._awaited: dict[int, asyncio.Future[None]] = {}
         self._end: Exception | None = None
@@ -141,14 +146,21 @@ class PacedWatch:
 
     async def echo(self, revision: int) -> None:
         """Returns when that change was handed on, or has not come for some time."""
-        if revision <= self._newest:
-            return
-        heard = self._awaited[revision] = self._loop.create_future()
-        self._news.set()
+        heard = self.expect(revision)
         try:
             await asyncio.wait((heard,), timeout=_ECHO_S)
         finally:
             self._awaited.pop(revision, None)
+
+    def expect(self, revision: int) -> asyncio.Future[None]:
+        """That change is the operator's own and waits for nothing; done when it was handed on."""
+        heard = self._loop.create_future()
+        if revision <= self._newest:
+            heard.set_result(None)
+            return heard
+        self._awaited[revision] = heard
+        self._news.set()
+        return heard
 
     def has_waiting(self, namespace: str) -> bool:
         """Events of a namespace have not been handed on."""
@@ -175,7 +187,7 @@ class PacedWatch:
                 del self._arrived[place]
                 revision = _revision(each.event.object)
                 self._newest = max(self._newest, revision)
-                heard = self._awaited.get(revision)
+                heard = self._awaited.pop(revision, None)
                 if heard is not None and not heard.done():
                     heard.set_result(None)
                 return each.event

@@ -19,7 +19,7 @@ from rayrig_backends.cluster.kubernetes_client import HttpKubernetesClient
 from rayrig_backends.cluster.operator_process import OperatorProcess, OperatorSettings
 from rayrig_backends.served_kubernetes import KubernetesOptions, KubernetesThread
 from rayrig_core.objects import JsonObject, copy_json
-from rayrig_core.resource_types import EVENT, NAMESPACE, ResourceType
+from rayrig_core.resource_types import EVENT, NAMESPACE, STORAGE_CLASS, ResourceType
 from rayrig_core.resources.crds import custom_resource_definitions
 from tests.conformance.operator.comparer import Difference, object_differences
 from tests.conformance.operator.judge import RECORDINGS, load
@@ -108,3 +108,7 @@ async def _play(url: str, name: str) -> list[Difference]:
 @pytest.mark.parametrize("name", _CASES)
 def test_children_made_over_http_are_those_recorded(server: KubernetesThread, name: str) -> None:
     assert list(map(str, asyncio.run(_play(server.url, name)))) == []
+
+
+def test_a_server_without_scheduler_has_no_storage_class_that_claims_would_get(server: KubernetesThread) -> None:
+    assert server.ask(lambda api: api.objects(STORAGE_CLASS)) == []
