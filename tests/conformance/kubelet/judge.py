@@ -14,6 +14,8 @@ from tests.conformance.kubelet.comparer import Comparison
 from tests.conformance.kubelet.player import play
 
 RECORDINGS = Path(__file__).parent.parent / "recordings" / "kubelet"
+#: Recorded once each, and with less care for the clock: what they are for are combinations.
+MORE_RECORDINGS = RECORDINGS.parent / "kubelet_more"
 #: None: every draw in the middle.
 DRAWS: tuple[int | None, ...] = (None, *range(1, 13))
 

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.conformance.kubelet.judge import RECORDINGS, judge
+from tests.conformance.kubelet.judge import MORE_RECORDINGS, RECORDINGS, judge
 
 _NOT_REACHED: dict[str, str] = tomllib.loads((Path(__file__).parent / "not_reached_yet.toml").read_text())
 _CASES = sorted(RECORDINGS.glob("*.json"))
+_MORE_CASES = sorted(MORE_RECORDINGS.glob("*.json"))
 
 
 def _is_of_the_control_plane(path: Path) -> bool:
@@ -34,6 +35,11 @@ def test_the_model_gives_what_was_recorded(path: Path) -> None:
         pytest.xfail(reason)
     assert reason is None, f"{path.stem} holds now: take it off not_reached_yet.toml"
     assert differences == []
+
+
+@pytest.mark.parametrize("path", _MORE_CASES, ids=lambda path: path.stem)
+def test_the_model_gives_what_was_recorded_of_combinations(path: Path) -> None:
+    assert judge(json.loads(path.read_text())) == []
 
 
 def test_every_excused_case_exists() -> None:
