@@ -3,7 +3,8 @@
     python benchmarks/idle_time.py [--days 365] [--traffic-days 7] [--every 10] [--actors] [--json]
 
 Virtual and wall time, processor time, virtual over wall, events of the kernel, and what was left behind: events in the trace,
-growth of the process. A day without passing over idle turns tells what that saves. `--every`: one request each so many seconds.
+growth of the process. Then the same for a week with autoscalers at work that have nothing to do: Serve's for replicas, Ray's for
+pods. A day without passing over idle turns tells what that saves. `--every`: one request each so many seconds.
 `--actors` prints instead who does how much in an idle hour in which every turn is taken, and in one in which idle ones are passed
 over.
 """
@@ -28,6 +29,7 @@ from rich.table import Table
 
 from rayrig_backends.memory import MemoryWorld
 from rayrig_backends.world import WorldSpec
+from rayrig_core.objects import JsonObject
 from rayrig_scenarios.api import Rig
 from rayrig_sim import kernel as simulation
 
@@ -55,8 +57,16 @@ class Took:
         return self.virtual_s / self.wall_s
 
 
-def ready_service(*, elide_idle: bool = True) -> tuple[Rig, MemoryWorld]:
-    """A rig whose service has been ready for ten minutes."""
+#: Serve scales the replicas of a deployment, and Ray's autoscaler the worker pods.
+REPLICAS: JsonObject = {
+    "spec.serveConfigV2.applications[fruit_app].deployments[OrangeStand].num_replicas": None,
+    "spec.serveConfigV2.applications[fruit_app].deployments[OrangeStand].autoscaling_config": {"max_replicas": 3},
+}
+PODS: JsonObject = {"spec.rayClusterConfig.enableInTreeAutoscaling": True}
+
+
+def ready_service(changes: JsonObject | None = None, *, elide_idle: bool = True) -> tuple[Rig, MemoryWorld]:
+    """A rig whose service, changed like that, has been ready for ten minutes."""
     worlds: list[MemoryWorld] = []
 
     def factory(spec: WorldSpec) -> MemoryWorld:
@@ -64,7 +74,7 @@ def ready_service(*, elide_idle: bool = True) -> tuple[Rig, MemoryWorld]:
         return worlds[0]
 
     rig = Rig(world_factory=factory)
-    rig.apply("fruit-stand")
+    rig.apply("fruit-stand", changes)
     rig.wait_ready("fruit-stand")
     rig.sleep("10m")
     return rig, worlds[0]
@@ -156,9 +166,14 @@ def main() -> None:
         took.append(measure(f"a request each {given.every:g} s", rig, world, given.traffic_days * _DAY_S))
     if users.failed:
         raise SystemExit(f"{users.failed} requests failed")
-    for elide_idle in (True, False):
-        rig, world = ready_service(elide_idle=elide_idle)
-        what, days = ("left alone", given.days) if elide_idle else ("left alone, every turn taken", given.days / 365)
+    for what, changes, days, elide_idle in (
+        ("left alone", None, given.days, True),
+        ("left alone, replicas autoscaled", REPLICAS, given.traffic_days, True),
+        ("left alone, pods autoscaled", PODS, given.traffic_days, True),
+        ("left alone, replicas and pods", {**REPLICAS, **PODS}, given.traffic_days, True),
+        ("left alone, every turn taken", None, given.days / 365, False),
+    ):
+        rig, world = ready_service(changes, elide_idle=elide_idle)
         took.append(measure(what, rig, world, days * _DAY_S))
     if given.json:
         print(json.dumps([asdict(one) | {"ratio": one.ratio} for one in took], indent=2))
