@@ -39,7 +39,8 @@ class ControlledObjects:
         self._observers.append(observer)
 
     def get(self, key: Key) -> JsonObject | None:
-        return self._by_namespace.get(key[0], {}).get(key)
+        within = self._by_namespace.get(key[0])
+        return within.get(key) if within is not None else None
 
     def within(self, namespace: str) -> list[JsonObject]:
         """All of a namespace, in the order in which they came."""
@@ -62,10 +63,10 @@ class ControlledObjects:
 
     def wrote(self, obj: JsonObject) -> None:
         """A write of this process answered so."""
-        version = _version(obj)
-        current = self.get(key_of(obj))
+        version, key = _version(obj), key_of(obj)
+        current = self.get(key)
         if version > self._cache.version and (current is None or _version(current) <= version):
-            self._put(obj)
+            self._put(key, current, obj)
 
     def removed(self, obj: JsonObject) -> None:
         """A deletion of this process answered that the object is gone."""
@@ -75,20 +76,23 @@ class ControlledObjects:
         self._drop(obj)
 
     def _on_change(self, type_: WatchType, old: JsonObject | None, new: JsonObject, cause: int | None) -> None:
-        current = self.get(key_of(new))
+        key = key_of(new)
+        current = self.get(key)
         if type_ is WatchType.DELETED:
             self._removed.pop(uid_of(new), None)
             if current is None or uid_of(current) == uid_of(new):
                 self._drop(new)
-        elif uid_of(new) not in self._removed and (current is None or _version(current) <= _version(new)):
-            self._put(new)
+        elif self._removed and uid_of(new) in self._removed:
+            return
+        elif current is None or current is old or _version(current) <= _version(new):
+            self._put(key, current, new)
 
-    def _put(self, obj: JsonObject) -> None:
-        key = key_of(obj)
-        before = self.get(key)
+    def _put(self, key: Key, before: JsonObject | None, obj: JsonObject) -> None:
         self._by_namespace.setdefault(key[0], {})[key] = obj
         for observer in self._observers:
             observer(before, obj)
+        if before is not None and same_owners(before, obj):
+            return
         owner = controller_of(obj)
         if before is not None:
             had = controller_of(before)
@@ -175,6 +179,11 @@ def controller_reference(owner: JsonObject, owner_type: ResourceType) -> JsonObj
         "controller": True,
         "blockOwnerDeletion": True,
     }
+
+
+def same_owners(before: JsonObject, now: JsonObject) -> bool:
+    """Whether two states of an object share their ownerReferences: nothing has to be compared then."""
+    return before["metadata"].get("ownerReferences") is now["metadata"].get("ownerReferences")
 
 
 def _version(obj: JsonObject) -> int:

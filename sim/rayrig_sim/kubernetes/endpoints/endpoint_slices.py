@@ -34,6 +34,7 @@ from rayrig_sim.kubernetes.endpoints.endpoints import (
     endpoint_of,
     is_listed,
     is_terminal,
+    looks_alike,
     plan_slices,
     pod_ip,
     ports_json,
@@ -182,8 +183,9 @@ class EndpointSliceController:
                     self._touch(followed, cause, key)
             return
         labels = labels_of(new)
-        relabelled = old is None or labels_of(old) != labels
-        visible = old is None or _shown(old) != _shown(new)
+        is_alike = old is not None and looks_alike(old, new)
+        relabelled = not is_alike and (old is None or labels_of(old) != labels)
+        visible = not is_alike and (old is None or _shown(old) != _shown(new))
         if not relabelled and not visible:
             if is_terminal(new):
                 # Nobody is woken by that, but who looks next sees it.

@@ -27,7 +27,7 @@ from rayrig_core.resource_types import ENDPOINTS, POD, SERVICE
 from rayrig_core.timestamps import parse_rfc3339, rfc3339
 from rayrig_sim.kubernetes.controlled_objects import ControlledObjects
 from rayrig_sim.kubernetes.endpoints.endpoint_slices import HEADLESS_LABEL
-from rayrig_sim.kubernetes.endpoints.endpoints import is_terminal, pod_ip, target_port
+from rayrig_sim.kubernetes.endpoints.endpoints import is_terminal, looks_alike, pod_ip, target_port
 from rayrig_sim.kubernetes.endpoints.services_by_label import ServicesByLabel
 from rayrig_sim.kubernetes.keyed_work import KeyedWork
 from rayrig_sim.kubernetes.object_cache import Key, ObjectCaches
@@ -163,7 +163,9 @@ class EndpointsController:
         self._work.touch(key, cause)
 
     def _on_pod(self, type_: WatchType, old: JsonObject | None, new: JsonObject, cause: int | None) -> None:
-        if not self._followed or (old is not None and type_ is WatchType.MODIFIED and _shown(old) == _shown(new)):
+        if not self._followed:
+            return
+        if old is not None and type_ is WatchType.MODIFIED and (looks_alike(old, new) or _shown(old) == _shown(new)):
             return
         pod, labels = key_of(new), labels_of(new)
         names = self._selected.of(pod[0], labels)

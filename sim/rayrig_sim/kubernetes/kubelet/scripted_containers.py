@@ -59,7 +59,13 @@ class Ports(Protocol):
 def annotated_script(pod: JsonObject) -> Script:
     """The script in the pod's annotation; empty when there is none. Raises `ValueError` for text that is no script in JSON."""
     text = annotations_of(pod).get(SCRIPT_ANNOTATION)
-    return read_pod(json.loads(text)) if text else {}
+    return _script_in(text) if text else {}
+
+
+@lru_cache(maxsize=1024)
+def _script_in(text: str) -> Script:
+    """Pods of one template share it: it is read only."""
+    return read_pod(json.loads(text))
 
 
 def _at(schedule: Sequence[Sequence[Any]], age_s: float, default: Any = None) -> Any:

@@ -36,10 +36,14 @@ class PodOwners:
             self._selectors.setdefault(key[0], {})[key] = label_selector(new["spec"].get("selector"))
 
     def _on_dependent(self, type_: WatchType, old: JsonObject | None, new: JsonObject, cause: int | None) -> None:
+        references = new["metadata"].get("ownerReferences")
+        has_same = old is None or old["metadata"].get("ownerReferences") is references
+        if has_same and references and len(references) == 1 and self._is_of_another_kind(references[0]):
+            return
         owner = self._owner_key(new)
         if old is None:
             before = None
-        elif old["metadata"].get("ownerReferences") is new["metadata"].get("ownerReferences"):
+        elif old["metadata"].get("ownerReferences") is references:
             before = owner
         else:
             before = self._owner_key(old)
@@ -54,6 +58,9 @@ class PodOwners:
             for key, selector in self._selectors.get(namespace_of(new), {}).items():
                 if selector.matches(labels):
                     self._touch(key, cause)
+
+    def _is_of_another_kind(self, reference: JsonObject) -> bool:
+        return bool(reference.get("controller")) and reference["kind"] != self._kind
 
     def _owner_key(self, obj: JsonObject) -> Key | None:
         owner = controller_of(obj)

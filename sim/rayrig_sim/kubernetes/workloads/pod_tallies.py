@@ -12,7 +12,7 @@ from typing import TypeAlias
 
 from rayrig_core.objects import JsonObject, annotations_of, condition_of, controller_of, key_of, labels_of, uid_of
 from rayrig_core.timestamps import parse_rfc3339
-from rayrig_sim.kubernetes.controlled_objects import ControlledObjects
+from rayrig_sim.kubernetes.controlled_objects import ControlledObjects, same_owners
 from rayrig_sim.kubernetes.object_cache import Key
 from rayrig_sim.kubernetes.selectors import LabelSelector, label_selector
 
@@ -43,6 +43,17 @@ class _Facts:
                 break
         self.node: str = (pod.get("spec") or {}).get("nodeName") or ""
         self.is_labelled = self.is_stranger = False
+
+    def tell_the_same(self, before: _Facts) -> bool:
+        """Whether nothing that is counted has changed since then."""
+        return (
+            before.is_active is self.is_active
+            and before.is_ready is self.is_ready
+            and before.is_terminating is self.is_terminating
+            and not before.is_stranger
+            and before.node == self.node
+            and before.pod["metadata"].get("labels") is self.pod["metadata"].get("labels")
+        )
 
 
 class PodTally:
@@ -92,6 +103,9 @@ class PodTally:
 
     def put(self, key: Key, pod: JsonObject) -> None:
         facts, before = _Facts(pod), self._pods.get(key)
+        if before is not None and self._heap is None and facts.tell_the_same(before):
+            before.pod = pod
+            return
         if before is not None and (
             before.pod["metadata"].get("labels") is (labels := pod["metadata"].get("labels"))
             or before.pod["metadata"].get("labels") == labels
@@ -262,7 +276,7 @@ class PodTallies:
 
     def _on_pod(self, before: JsonObject | None, now: JsonObject | None) -> None:
         had = controller_of(before) if before is not None else None
-        has = had if before is not None and now is not None and _same_owners(before, now) else None
+        has = had if before is not None and now is not None and same_owners(before, now) else None
         if has is None and now is not None:
             has = controller_of(now)
         if before is not None and had is not None and (has is None or has["uid"] != had["uid"]):
@@ -277,10 +291,6 @@ class PodTallies:
     def _on_set(self, before: JsonObject | None, now: JsonObject | None) -> None:
         if now is None and before is not None and uid_of(before) in self._tallies:
             self._forget(uid_of(before))
-
-
-def _same_owners(before: JsonObject, now: JsonObject) -> bool:
-    return before["metadata"].get("ownerReferences") is now["metadata"].get("ownerReferences")
 
 
 def _template_labels(owner: JsonObject) -> JsonObject:
