@@ -20,7 +20,7 @@ from rayrig_scenarios.runner import run
 from tests.real_ray.telling import HERE, differences, recorded, settings, stories
 
 pytestmark = pytest.mark.ray
-#: Stories are told for so long; 0: all of them.
+#: Stories are told for so long, and what takes minutes is left out; 0: all of them, and nothing is.
 _SECONDS = float(os.environ.get("RAYRIG_RAY_SECONDS", "0"))
 
 
@@ -41,8 +41,15 @@ def test_model_and_real_ray_give_the_same(real_ray: RealRay) -> None:
     assert told >= 30
 
 
-def test_a_rayservice_is_reconciled_with_a_real_ray(can_run_ray: None) -> None:
-    scenario = load(str(HERE / "scenarios" / "words-in-place.yaml"))
+@pytest.mark.parametrize(
+    "name",
+    [
+        "words-in-place",
+        pytest.param("words-head-crash", marks=pytest.mark.skipif(_SECONDS > 0, reason="takes two minutes")),
+    ],
+)
+def test_a_rayservice_is_reconciled_with_a_real_ray(can_run_ray: None, name: str) -> None:
+    scenario = load(str(HERE / "scenarios" / f"{name}.yaml"))
     result = run(scenario, world_factory=lambda spec: RealRayWorld(spec, settings()))
     assert [(record.title, record.detail) for record in result.expectations if record.verdict is not Verdict.PASS] == []
     assert result.verdict is Verdict.PASS
