@@ -173,7 +173,7 @@ class IdleTurns:
         if longest_ns >= min(idle.requeue_ns for _, _, _, idle in turns):
             return due_ns, due_ns
         spare_ns = before_ns - longest_ns
-        free_ns, number, count = due_ns, len(waiting), 0
+        free_ns, count = due_ns, 0
         ended: dict[Request, tuple[int, int]] = {}
         if len(turns) == 1:
             its_due_ns, _, request, idle = turns[0]
@@ -184,17 +184,16 @@ class IdleTurns:
                     free_ns += draw()
                 its_due_ns = free_ns + requeue_ns
                 count += 1
-            ended[request] = (number, its_due_ns)
+            ended[request] = (count, its_due_ns)
         else:
             while turns[0][0] < spare_ns or (count and turns[0][0] <= free_ns):
                 its_due_ns, _, request, idle = turns[0]
                 free_ns = max(free_ns, its_due_ns)
                 for draw in idle.draws:
                     free_ns += draw()
-                number += 1
                 count += 1
-                ended[request] = (number, free_ns + idle.requeue_ns)
-                heapreplace(turns, (free_ns + idle.requeue_ns, number, request, idle))
+                ended[request] = (count, free_ns + idle.requeue_ns)
+                heapreplace(turns, (free_ns + idle.requeue_ns, len(waiting) + count, request, idle))
         if not count:
             return due_ns, due_ns
         self._passed(count)

@@ -9,8 +9,8 @@ from rayrig_core.objects import JsonObject
 from rayrig_core.resources import labels, names
 
 
-def head_pod(cluster: Cluster, recreate_hash: str) -> JsonObject:
-    """The pod to create; the API server completes its name. `recreate_hash`: hash of the spec that upgrades compare."""
+def head_pod(cluster: Cluster, recreate_hash: str = "") -> JsonObject:
+    """The pod to create; the API server completes its name. `recreate_hash`: hash of the spec that upgrades compare, if they do."""
     pod_labels = base_labels(cluster, labels.HEAD, labels.HEAD_GROUP)
     if cluster.is_for_ray_service:
         # Whether the head may serve is decided tick by tick by the RayService controller.
@@ -23,7 +23,7 @@ def head_pod(cluster: Cluster, recreate_hash: str) -> JsonObject:
     else:
         metadata["generateName"] = cluster.options.release.head_pod_prefix(cluster.name)
     annotations = metadata.setdefault("annotations", {})
-    if cluster.options.release.stamps_version:
+    if recreate_hash:
         annotations[labels.RECREATE_HASH] = recreate_hash
         annotations[labels.KUBERAY_VERSION] = cluster.options.kuberay_version
 

@@ -150,7 +150,7 @@ class PodReconciler:
             await tls.check(self._client, cluster)
             for index in scaling.free_indices(present, missing):
                 await self._create_worker(cluster, group, Place(index))
-        elif missing < 0 and self._may_shrink(cluster):
+        elif self._may_shrink(cluster):
             for pod in present[:-missing]:
                 await self._delete_worker(cluster, name, pod, f"Deleted Pod {cluster.namespace}/{name_of(pod)}")
             if -missing > len(present):

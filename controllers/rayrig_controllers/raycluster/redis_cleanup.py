@@ -44,12 +44,10 @@ def has_finalizer(cluster: Cluster) -> bool:
 
 def cleanup_job(cluster: Cluster) -> JsonObject:
     """The Job: a head pod's Ray container that runs Ray's own clean-up function, once. Command as recorded."""
-    pod = head_pod(cluster, "")
+    pod = head_pod(cluster)
     metadata, spec = pod["metadata"], pod["spec"]
     container = spec["containers"][0]
     metadata["labels"][labels.NODE_TYPE] = labels.REDIS_CLEANUP
-    for annotation in (labels.RECREATE_HASH, labels.KUBERAY_VERSION):
-        metadata["annotations"].pop(annotation, None)
     for probe in ("livenessProbe", "readinessProbe", "startupProbe"):
         container.pop(probe, None)
     container["command"] = list(cluster.options.release.shell)

@@ -106,7 +106,7 @@ def _go_time(text: str | None) -> str:
 
 def free_indices(pods: Iterable[JsonObject], count: int) -> list[int]:
     """The lowest replica indices that no pod has."""
-    used = frozenset(labels_of(pod).get(labels.REPLICA_INDEX, "") for pod in pods)
+    used = frozenset(labels_of(pod).get(labels.REPLICA_INDEX) for pod in pods)
     found: list[int] = []
     index = 0
     while len(found) < count:

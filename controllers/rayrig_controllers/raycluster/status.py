@@ -290,7 +290,7 @@ def _container_reason(pod_status: JsonObject, reason: str, message: str) -> tupl
         state = status.get("state") or {}
         found = state.get("waiting") or state.get("terminated")
         if found is not None:
-            text = f"{status.get('name', '')}: {found.get('message') or ''}"
+            text = f"{status['name']}: {found.get('message') or ''}"
             return str(found.get("reason") or reason), f"{message}; {text}" if message else text
     return reason, message
 

@@ -77,12 +77,11 @@ def _mount() -> JsonObject:
 
 def _wait_container(ray: JsonObject) -> JsonObject:
     """Ends when the certificate names the pod's address; connections would be refused before."""
-    own = copy_json({key: ray[key] for key in ("imagePullPolicy", "securityContext") if ray.get(key)})
+    own = copy_json({key: ray[key] for key in ("image", "imagePullPolicy", "securityContext") if ray.get(key)})
     check = f'openssl x509 -in "{MOUNT_PATH}/tls.crt" -noout -text 2>/dev/null'
     script = f'until {check} | grep -qE "IP Address:${{POD_IP}}([^0-9.]|$)"; do sleep {_POLL_S}; done'
     return {
         "name": WAIT_CONTAINER,
-        "image": ray.get("image", ""),
         "command": ["sh", "-c"],
         "args": [script],
         "env": [field_env("POD_IP", "status.podIP")],

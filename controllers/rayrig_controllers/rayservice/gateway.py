@@ -171,7 +171,7 @@ def take_over_traffic(tick: Tick) -> None:
     weights: dict[str, int] = {}
     for rule in tick.route["spec"].get("rules") or ():
         for backend in rule.get("backendRefs") or ():
-            weights[backend["name"]] = backend.get("weight", 1)
+            weights[backend["name"]] = backend["weight"]
     for view, slot in ((tick.active, tick.status.active), (tick.pending, tick.status.pending)):
         if not slot.cluster or (view is tick.pending and view.cluster is None):
             continue

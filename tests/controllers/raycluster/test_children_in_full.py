@@ -225,6 +225,13 @@ def test_the_ingress_without_options(values: Any) -> None:
     assert "annotations" not in made["metadata"]
 
 
+def test_the_ingress_leads_to_the_usual_port_when_a_head_declares_others_only(values: Any) -> None:
+    template = {"spec": {"containers": [values.container("h", ports=[{"name": "client", "containerPort": 10001}])]}}
+    made = ingress.ingress(values.cluster(head={"enableIngress": True, "template": template}))
+    (path,) = made["spec"]["rules"][0]["http"]["paths"]
+    assert path["backend"]["service"]["port"] == {"number": 8265}
+
+
 @pytest.mark.accepts("RC-103")
 def test_what_counts_as_a_drifted_ingress(values: Any) -> None:
     metadata = {"annotations": {"kubernetes.io/ingress.class": "nginx", "a": "1"}}

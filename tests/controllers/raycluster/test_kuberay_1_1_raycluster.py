@@ -88,6 +88,33 @@ def test_the_state_is_ready_when_all_pods_are_and_there_are_no_conditions(rig: A
     }
 
 
+def test_a_status_tells_when_it_was_written_and_keeps_endpoints_that_are_no_more(rig: Any, values: Any) -> None:
+    rig.create(values.ray_cluster())
+    rig.run(1)
+    rig.set_status(endpoints={"old": "1"})
+    rig.all_ready()
+    rig.run(2)
+    assert rig.status["endpoints"]["old"] == "1"
+    assert rig.status["endpoints"]["dashboard"] == "8265"
+    assert rig.status["lastUpdateTime"] == "2026-01-01T00:00:01Z"
+
+
+def test_a_group_without_workers_asks_for_no_resources(rig: Any, values: Any) -> None:
+    rig.create(values.ray_cluster(values.group(replicas=0)))
+    rig.run(1)
+    assert rig.status["desiredCPU"] == "1"
+
+
+def test_two_head_services_are_named(rig: Any, values: Any) -> None:
+    rig.ready(values.ray_cluster())
+    (head,) = rig.objects(SERVICE)
+    twin = {"metadata": {"name": "twin", "labels": labels_of(head)}, "spec": {"ports": [{"port": 1}]}}
+    rig.create(twin, SERVICE)
+    rig.patch({"metadata": {"labels": {"touch": "1"}}})
+    rig.run(2)
+    assert rig.outcomes()[-1] == f"error: 2 head service found [{head['metadata']['name']} twin]"
+
+
 def test_a_ready_cluster_need_not_have_all_its_workers(rig: Any, values: Any) -> None:
     """Unlike later releases: pods that are not there yet are not counted."""
     rig.ready(values.ray_cluster(values.group(replicas=1)))
@@ -254,6 +281,20 @@ def test_a_failed_head_that_does_not_restart_is_replaced(rig: Any, values: Any) 
         note
         == f"Deleted head Pod {name}; Pod status: Failed; Pod restart policy: Never; Ray container terminated status: nil"
     )
+
+
+def test_failed_workers_that_do_not_restart_are_replaced_after_an_error(rig: Any, values: Any) -> None:
+    rig.ready(values.ray_cluster(values.group(replicas=2, template=never(values))))
+    names = rig.names("worker")
+    for name in names:
+        rig.set_pod(name, "Failed", ready=None)
+    rig.run(1)
+    assert len(rig.names("worker")) == 2
+    assert not set(names) & set(rig.names("worker"))
+    fate = "Pod status: Failed; Pod restart policy: Never; Ray container terminated status: nil"
+    assert sorted(rig.events("Deleted")) == sorted(f"Deleted worker Pod {name}; {fate}" for name in names)
+    assert rig.outcomes(6)[0] == "error: Delete 2 unhealthy worker Pods."
+    assert {event["type"] for event in rig.objects(CORE_EVENT) if event["reason"] == "Deleted"} == {"Normal"}
 
 
 def test_named_victims_go_whatever_the_number(rig: Any, values: Any) -> None:

@@ -534,6 +534,16 @@ def test_without_cert_manager_nothing_is_asked_for_until_the_operator_starts_aga
     assert rig.certificate_writes() == MAKE_ALL
 
 
+def test_the_cluster_is_refused_whether_or_not_anybody_asks_for_certificates(make_rig: Any, values: Any) -> None:
+    rig = make_rig(gates=GATES)
+    rig.create(cluster(values, "default"))
+    rig.run(1)
+    refusal = (
+        "The RayCluster spec is invalid default/rc: tlsOptions requires cert-manager, but cert-manager is not installed"
+    )
+    assert rig.told("InvalidRayClusterSpec") == [("Warning", "Validate", refusal)]
+
+
 def test_the_gate_decides_whether_the_controller_runs() -> None:
     def names(options: OperatorOptions) -> list[str]:
         kernel = Kernel(seed=1)

@@ -278,6 +278,12 @@ def test_the_waiting_container_is_pulled_and_confined_like_rays(values: Any) -> 
     assert wait == {**WAIT, "image": "mine:1", **own}
 
 
+def test_an_image_that_is_not_given_is_not_asked_for(values: Any) -> None:
+    ray = {key: value for key, value in values.container("ray-head").items() if key != "image"}
+    (wait,) = head_pod(made(values, head={"template": {"spec": {"containers": [ray]}}}))["spec"]["initContainers"]
+    assert "image" not in wait
+
+
 def test_other_init_containers_follow_and_get_no_certificate(values: Any) -> None:
     first = {"name": "first", "image": "busybox"}
     template = {"spec": {"containers": [values.container("ray-head")], "initContainers": [first]}}

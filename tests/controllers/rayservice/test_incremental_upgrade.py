@@ -132,6 +132,20 @@ def test_an_upgrade_by_steps(running: Any) -> None:
     assert weights(running) == [(f"{new}-serve-svc", 100)]
 
 
+def test_an_operator_that_restarted_gives_the_old_cluster_the_present_configuration(running: Any) -> None:
+    old = running.active()
+    running.edit(rayVersion="2.53.0")
+    running.run(33)
+    first, *_ = running.ray[old].puts()
+    running.patch({"spec": {"serveConfigV2": "applications: [{name: present, import_path: a:b}]"}})
+    running.restart_operator()
+    story(running, 80)
+    before, *later = running.ray[old].puts()
+    assert before == first
+    assert [put["target_capacity"] for put in later] == [50, 0]
+    assert {put["applications"][0]["name"] for put in later} == {"present"}
+
+
 def test_the_head_service_moves_only_after_the_promotion(running: Any) -> None:
     old = running.active()
     running.edit(rayVersion="2.53.0")

@@ -159,6 +159,10 @@ def test_since_when_an_application_is_as_it_is(now: str, before: str | None, sin
     }
 
 
+def test_an_unhealthy_application_without_a_time_is_so_since_now() -> None:
+    assert _timed({"status": "UNHEALTHY"}, {"status": "UNHEALTHY"}, "now")["healthLastUpdateTime"] == "now"
+
+
 @pytest.mark.parametrize(
     ("now", "before", "since"),
     [

@@ -38,7 +38,7 @@ class PodReconciler:
 
     async def _reconcile_head(self, cluster: Cluster, heads: list[JsonObject]) -> None:
         if not heads:
-            created = await self._client.create(POD, head_pod(cluster, ""))
+            created = await self._client.create(POD, head_pod(cluster))
             self._tell(cluster, "Created", f"Created head pod {name_of(created)}")
         elif len(heads) == 1:
             reason = reason_to_delete(heads[0], labels.HEAD)
@@ -72,8 +72,8 @@ class PodReconciler:
             await self._client.create(POD, worker_pod(cluster, group, Place(0)))
             # The name that the server gave is not in the note: it went to a copy of the pod.
             self._tell(cluster, "Created", "Created worker pod ")
-        if missing < 0 and (not cluster.is_autoscaling or cluster.options.random_pod_delete):
-            for pod in present[:-missing]:
+        if not cluster.is_autoscaling or cluster.options.random_pod_delete:
+            for pod in present[: max(-missing, 0)]:
                 with suppress(NotFound):
                     await self._delete(pod)
                 self._tell(cluster, "Deleted", f"Deleted Pod {name_of(pod)}")
@@ -89,7 +89,7 @@ class PodReconciler:
 
 def reason_to_delete(pod: JsonObject, node_type: str) -> str:
     """Why a pod has to be replaced; empty when it need not be. One that restarts its containers is never replaced."""
-    return "" if pod["spec"].get("restartPolicy", "Always") == "Always" else scaling.reason_to_delete(pod, node_type)
+    return "" if pod["spec"]["restartPolicy"] == "Always" else scaling.reason_to_delete(pod, node_type)
 
 
 def extra_heads(heads: list[JsonObject]) -> list[JsonObject]:

@@ -66,7 +66,7 @@ def calculate(
     """The new status. Raises `ReconcileError` unless there is exactly one head Service with an address."""
     before: JsonObject = cluster.obj.get("status") or {}
     status = dict(before)
-    status["observedGeneration"] = cluster.obj["metadata"].get("generation", 0)
+    status["observedGeneration"] = cluster.obj["metadata"]["generation"]
     status["availableWorkerReplicas"] = sum(is_running(pod) for pod in of_type(pods, labels.WORKER))
     status["desiredWorkerReplicas"] = _int32(sum(desired_replicas(group) for group in cluster.groups))
     status["minWorkerReplicas"] = _int32(sum(replica_bounds(group)[0] for group in cluster.groups))
