@@ -158,3 +158,19 @@ def test_a_stream_depends_on_seed_and_name_only(seed: int, name: str, other: str
 def test_streams_of_different_names_differ() -> None:
     streams = Streams(7)
     assert streams.stream("a").random() != streams.stream("b").random()
+
+
+def test_timers_that_nobody_waits_for_any_more_do_not_pile_up() -> None:
+    kernel = Kernel()
+
+    async def asker() -> None:
+        for _ in range(5_000):
+            answered = kernel.signal()
+            kernel.call_later(1_000, lambda _, answered=answered: answered.set(None))
+            assert await kernel.wait(answered, 3_600)
+
+    kernel.spawn("asker", asker())
+    kernel.run(until_s=1)
+    assert len(kernel.env._queue) < 2_500
+    kernel.run()
+    assert kernel.monotonic_ns() == 3_600 * 1_000_000_000 + 4_999 * 1_000, "as long as the last of them"
