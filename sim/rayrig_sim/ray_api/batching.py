@@ -17,6 +17,7 @@ from weakref import WeakKeyDictionary
 
 from rayrig_sim.ray_api.exceptions import RayServeException
 from rayrig_sim.ray_api.multiplexing import BATCH_MODEL, get_multiplexed_model_id
+from rayrig_sim.serve.asyncio_code.instance import INSTANCE
 from rayrig_sim.serve.asyncio_code.virtual_loop import CALL
 
 #: In a list that a generator yields: nothing more comes for this item.
@@ -57,10 +58,12 @@ def batch(
         by_loop: WeakKeyDictionary[Any, _Queue] = WeakKeyDictionary()
 
         def queue() -> _Queue:
-            loop = asyncio.get_running_loop()
+            # Of the replica, as far as one is there: synchronous code of its sets sizes and times, too.
+            instance = INSTANCE.get()
+            loop: asyncio.AbstractEventLoop = asyncio.get_running_loop() if instance is None else instance.loop
             if loop not in by_loop:
                 by_loop[loop] = _Queue(
-                    code, max_batch_size, batch_wait_timeout_s, max_concurrent_batches, batch_size_fn
+                    loop, code, max_batch_size, batch_wait_timeout_s, max_concurrent_batches, batch_size_fn
                 )
             return by_loop[loop]
 
@@ -128,6 +131,7 @@ class _Queue:
 
     def __init__(
         self,
+        loop: asyncio.AbstractEventLoop,
         code: Callable[..., Any],
         size: int,
         timeout_s: float,
@@ -145,7 +149,7 @@ class _Queue:
         self._context = copy_context()
         self._context.run(CALL.set, None)
         self._tasks: dict[asyncio.Task[None], None] = {}
-        self._collector = asyncio.get_running_loop().create_task(self._collect(), context=self._context)
+        self._collector = loop.create_task(self._collect(), context=self._context)
 
     def set_size(self, size: int) -> None:
         _check_size(size)

@@ -29,8 +29,11 @@ _OPTIONS = (
     "logging_config",
     "request_router_config",
     "backpressure_config",
+    "rolling_update_percentage",
+    "max_surge_percent",
+    "gang_scheduling_config",
 )
-_WITHOUT_EFFECT = ("version", "route_prefix", "gang_scheduling_config", "max_constructor_retry_count")
+_WITHOUT_EFFECT = ("route_prefix", "deployment_actors", "max_constructor_retry_count")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +45,15 @@ class Deployment:
     settings: JsonObject = field(default_factory=dict)
 
     def options(self, *, name: str | None = None, func_or_class: Any = None, **options: Any) -> Deployment:
-        """A changed copy. Raises `TypeError` for options that do not exist."""
+        """A changed copy. Raises `TypeError` for options that do not exist, `ValueError` for those that make no sense."""
+        if "version" in options:
+            raise ValueError(
+                "`version` in `@serve.deployment` has been removed. Serve manages deployment versions internally."
+            )
+        if options.get("num_replicas") == 0:
+            raise ValueError("num_replicas is expected to larger than 0")
+        if options.get("num_replicas") not in (None, "auto") and options.get("autoscaling_config") is not None:
+            raise ValueError("Manually setting num_replicas is not allowed when autoscaling_config is provided.")
         for option in options:
             if option not in _OPTIONS and option not in _WITHOUT_EFFECT:
                 raise TypeError(f"deployment() got an unexpected keyword argument '{option}'")
@@ -52,6 +63,13 @@ class Deployment:
         }
         return replace(
             self, name=name or self.name, func_or_class=func_or_class or self.func_or_class, settings=settings
+        )
+
+    def __call__(self, *_: Any, **__: Any) -> Any:
+        """Raises `RuntimeError`: a deployment is bound."""
+        raise RuntimeError(
+            "Deployments cannot be constructed directly. Use `deployment.bind()` instead, or `deployment.func_or_class` for the "
+            "code itself."
         )
 
     def bind(self, *args: Any, **kwargs: Any) -> Application:

@@ -43,7 +43,7 @@ def _bind_methods(app: Any, cls: type) -> None:
     from fastapi import Depends
     from fastapi.routing import APIRoute
 
-    methods = [each for each in vars(cls).values() if inspect.isfunction(each)]
+    methods = [function for _, function in inspect.getmembers(cls, inspect.isfunction)]
     routes = app.router.routes
     for index, route in enumerate(routes):
         if not isinstance(route, APIRoute) or route.endpoint not in methods:

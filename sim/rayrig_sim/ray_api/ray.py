@@ -24,6 +24,29 @@ def is_initialized() -> bool:
     return True
 
 
+@dataclass(frozen=True, slots=True)
+class RuntimeContext:
+    """Where the code runs."""
+
+    node_id: str
+    actor_name: str
+
+    def get_node_id(self) -> str:
+        return self.node_id
+
+    def get_actor_name(self) -> str:
+        return self.actor_name
+
+
+def get_runtime_context() -> RuntimeContext:
+    """Raises `RuntimeError` outside of a replica."""
+    context = running.context
+    if context is None:
+        raise RuntimeError("there is no replica around this code")
+    name = f"SERVE_REPLICA::{context.app}#{context.deployment}#{context.replica_id}"
+    return RuntimeContext(context.node_id, name)
+
+
 def get_actor(name: str, namespace: str | None = None) -> ActorHandle:
     """Whether there is one shows when something is asked of it."""
     return ActorHandle(name)

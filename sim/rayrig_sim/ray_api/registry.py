@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 import sys
 from pathlib import Path
+from types import FunctionType
 from typing import Any
+
+from pydantic import BaseModel
 
 from rayrig_core.objects import JsonObject
 from rayrig_sim.ray_api.deployments import Application, built
@@ -30,7 +34,7 @@ class AppDirRegistry(Registry):
         found = getattr(self._import(module), attribute)
         if isinstance(found, Application):
             return built(found, import_path)
-        return _Builder(found, import_path) if callable(found) and not isinstance(found, type) else found
+        return _Builder(found, import_path) if isinstance(found, FunctionType) else found
 
     def _import(self, name: str) -> Any:
         if name not in self._modules:
@@ -49,6 +53,19 @@ class _Builder:
         self._function = function
         self._import_path = import_path
 
-    def __call__(self, args: JsonObject) -> ApplicationCode | Any:
-        found = self._function(args)
-        return built(found, self._import_path) if isinstance(found, Application) else found
+    def __call__(self, args: JsonObject) -> ApplicationCode:
+        """Raises `TypeError` for a builder that takes or returns something else, `ValueError` for arguments that are not valid."""
+        parameters = list(inspect.signature(self._function).parameters.values())
+        if len(parameters) != 1:
+            raise TypeError(
+                "Application builder functions should take exactly one parameter, a dictionary containing the passed arguments."
+            )
+        wanted = parameters[0].annotation
+        is_model = isinstance(wanted, type) and issubclass(wanted, BaseModel)
+        found = self._function(wanted.model_validate(args) if is_model else args)
+        if not isinstance(found, Application):
+            raise TypeError(
+                "Application builder functions must return an `Application` returned `from `Deployment.bind()`, but got: "
+                f"{type(found)}."
+            )
+        return built(found, self._import_path)

@@ -265,7 +265,7 @@ def _built(found: object, args: JsonObject | None) -> ApplicationCode:
                 "Arguments can only be passed to an application builder function, not an already built application."
             )
         return found
-    if callable(found) and not isinstance(found, type):
+    if callable(found) and not isinstance(found, type) and not hasattr(found, "bind"):
         found = found(dict(args or {}))
         if isinstance(found, ApplicationCode):
             return found

@@ -86,6 +86,7 @@ class ServeController:
         self._released = True
         context.cluster.on_change.append(self._cluster_changed)
         context.routers.on_report = self._reported
+        context.routers.ingress_of = self._ingress_of
         context.routers.on_closed = self._handle_closed
         context.routers.tells_nothing = self._tells_nothing
         self.wake()
@@ -423,6 +424,10 @@ class ServeController:
         autoscaler = self._autoscalers.get(router.deployment)
         if autoscaler is not None and not self.is_ended and autoscaler.lost(router):
             self.wake()
+
+    def _ingress_of(self, app: str) -> str | None:
+        found = self.applications.get(app)
+        return found.ingress.name if found is not None and found.ingress is not None else None
 
     def _routes(self) -> list[Route]:
         table: dict[str, Route] = {}

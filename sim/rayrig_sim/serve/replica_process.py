@@ -229,6 +229,10 @@ class ReplicaProcess:
             raise ProcessLookupError(3, "No such process")
         self._kill_soon(found)
 
+    def ingress_of(self, app: str) -> str | None:
+        """What the controller says of an application."""
+        return self.context.routers.ingress_of(app)
+
     def kill_actor(self, name: str) -> None:
         """`ray.kill` of a named actor, at the end of this instant. Raises `ValueError`."""
         found = [actor for actor in self.context.cluster.actors_named(name) if actor.name == name]

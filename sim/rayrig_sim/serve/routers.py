@@ -34,12 +34,14 @@ class Routers:
     `tells_nothing` is asked whether another report without calls would make no difference.
     """
 
-    __slots__ = ("_by_deployment", "_kernel", "_name", "on_closed", "on_report", "silent", "tells_nothing")
+    __slots__ = ("_by_deployment", "_kernel", "_name", "ingress_of", "on_closed", "on_report", "silent", "tells_nothing")
 
     def __init__(self, kernel: Kernel, name: str = "serve") -> None:
         self._kernel = kernel
         self._name = name
         self._by_deployment: dict[DeploymentId, _Pushed] = {}
+        #: The ingress of an application, as the controller knows it.
+        self.ingress_of: Callable[[str], str | None] = _nobody_knows
         self.on_report: Callable[[DeploymentId, HandleReport], None] | None = None
         self.on_closed: Callable[[Router], None] | None = None
         self.tells_nothing: Callable[[Router], bool] | None = None
@@ -64,9 +66,9 @@ class Routers:
         metrics.follow(pushed.config.metrics)
         return router
 
-    def handles(self, app: str, owner: str) -> Callable[[str], DeploymentHandle]:
+    def handles(self, app: str, owner: str) -> Callable[..., DeploymentHandle]:
         """What a replica of `app` makes its children's handles with (`ReplicaExecution(handles=...)`)."""
-        return lambda name: DeploymentHandle(self.router(DeploymentId(name, app), owner=owner))
+        return lambda name, app=app: DeploymentHandle(self.router(DeploymentId(name, app), owner=owner))
 
     def close(self, router: Router) -> None:
         """The handle is gone."""
@@ -151,3 +153,6 @@ class Routers:
             if metrics.is_going and router.owner not in self.silent
         }
         return all(handle in heard for handle in handles)
+
+def _nobody_knows(_: str) -> None:
+    """There is no controller."""

@@ -53,6 +53,9 @@ class Machine(Protocol):
     def kill_actor(self, name: str, /) -> None:
         """`ray.kill` of a named actor of the Serve instance. Raises `ValueError` when there is none."""
 
+    def ingress_of(self, app: str, /) -> str | None:
+        """The name of an application's ingress; None when there is no such application."""
+
 
 @dataclass(frozen=True, slots=True)
 class ReplicaContext:

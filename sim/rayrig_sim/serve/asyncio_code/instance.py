@@ -9,7 +9,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack
-from contextvars import ContextVar, copy_context
+from contextvars import Context, ContextVar, copy_context
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -47,18 +47,21 @@ class AsyncioInstance:
         self,
         code: DeploymentCode,
         context: ReplicaContext,
-        handles: Callable[[str], object] | None,
+        handles: Callable[..., object] | None,
         ended: Callable[[Call, bool, Any], None],
     ) -> None:
         self.loop = VirtualLoop(context)  # type: ignore[abstract]
         #: The user's object; None before its constructor has returned.
         self.object: Any = None
+        #: The same, but there already while its constructor runs.
+        self.servable: Any = None
         self._code = code
         self._context = context
         self._children_of = handles
         self._ended = ended
         self.context = context
         self._running: dict[Call, Callable[[], None]] = {}
+        self._handles: dict[tuple[str, str], object] = {}
         self._lifespan = AsyncExitStack()
         #: Multiplexed models that are loaded, the one used longest ago first.
         self.models: dict[str, None] = {}
@@ -69,26 +72,27 @@ class AsyncioInstance:
         """The constructor, sync or async, then the start of an ASGI application. A function is its own instance."""
         behaviour: Any = self._code.behaviour
         if not isinstance(behaviour, type):
-            self.object = behaviour
+            self.object = self.servable = behaviour
             return
         behaviour = without_finalizer(behaviour)
         args = [self._argument(argument) for argument in self._code.init_args]
         kwargs = {name: self._argument(argument) for name, argument in self._code.init_kwargs.items()}
-        constructor: Any = inspect.getattr_static(behaviour, "__init__")
-        if inspect.iscoroutinefunction(constructor):
-            made: Any = object.__new__(behaviour)
-            await self._call(constructor, made, *args, **kwargs)
-        else:
-            made = await self._call(behaviour, *args, **kwargs)
-        self.object = made
+        self.servable = behaviour.__new__(behaviour)
+        await self._call(self.servable.__init__, *args, **kwargs)
+        self.object = self.servable
         app = self._asgi_app()
         lifespan = getattr(getattr(app, "router", None), "lifespan_context", None)
         if lifespan is not None:
             await self._call(partial(self._lifespan.enter_async_context, lifespan(app)))
 
-    def handle(self, deployment: str) -> Any:
-        """Of another deployment of the application. Raises `RuntimeError` where there are none."""
-        return self._argument(Child(deployment))
+    def handle(self, deployment: str, app: str) -> Any:
+        """Of any deployment, the same each time. Raises `RuntimeError` where there are none."""
+        if self._children_of is None:
+            raise RuntimeError(f"replica {self._context.replica_id} was made without handles")
+        found = self._handles.get((deployment, app))
+        if found is None:
+            found = self._handles[deployment, app] = self._children_of(deployment, app)
+        return found
 
     async def reconfigure(self, user_config: Any) -> None:
         """Raises `ValueError` when the class has no `reconfigure`."""
@@ -128,7 +132,10 @@ class AsyncioInstance:
         except AttributeError as error:
             self._ended(call, False, error)
             return
-        self._running[call] = self._start(function, partial(self._call_ended, call), call)
+        self._running[call] = _nothing
+        cancel = self._start(function, partial(self._call_ended, call), call)
+        if call in self._running:
+            self._running[call] = cancel
 
     def cancel(self, call: Call) -> None:
         """The caller left: an asynchronous method gets `CancelledError` where it waits; one in a thread is not disturbed."""
@@ -193,6 +200,7 @@ class AsyncioInstance:
                 finished(ok, value)
 
         thread = Blocking(self._context, function, returned, call=call)
+        thread.gr_context = self._variables(call)
         thread.go()
         # A thread cannot be cancelled; what it made may be.
         return lambda: cancels[-1]() if cancels else None
@@ -200,12 +208,16 @@ class AsyncioInstance:
     def _start_task(
         self, coroutine: Coroutine[Any, Any, Any], finished: Callable[[bool, Any], None], call: Call | None
     ) -> Callable[[], None]:
+        task = self.loop.create_task(coroutine, context=self._variables(call))
+        task.add_done_callback(partial(self._task_done, finished))
+        return lambda: _cancel(task)
+
+    def _variables(self, call: Call | None) -> Context:
+        """Context variables of code that works on a call."""
         context = copy_context()
         context.run(CALL.set, call)
         context.run(INSTANCE.set, self)
-        task = self.loop.create_task(coroutine, context=context)
-        task.add_done_callback(partial(self._task_done, finished))
-        return lambda: _cancel(task)
+        return context
 
     def _task_done(self, finished: Callable[[bool, Any], None], task: asyncio.Task[Any]) -> None:
         error = None if task.cancelled() else task.exception()
@@ -222,14 +234,16 @@ class AsyncioInstance:
 
     def _argument(self, argument: Any) -> Any:
         if isinstance(argument, Child):
-            if self._children_of is None:
-                raise RuntimeError(f"replica {self._context.replica_id} was made without handles")
-            return self._children_of(argument.name)
+            return self.handle(argument.name, self._context.app)
         if isinstance(argument, (list, tuple)):
             return type(argument)(self._argument(each) for each in argument)
         if isinstance(argument, dict):
             return {name: self._argument(each) for name, each in argument.items()}
         return argument
+
+
+def _nothing() -> None:
+    """What has ended before it could be cancelled."""
 
 
 def is_async(function: Callable[..., Any]) -> bool:
