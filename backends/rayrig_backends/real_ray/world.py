@@ -14,7 +14,7 @@ from typing import Any
 from rayrig_backends.dashboard_server.pacing import PacedKernel
 from rayrig_backends.memory import MemoryWorld
 from rayrig_backends.plain_http import ask
-from rayrig_backends.real_ray.local import RealRay, RealRaySettings, check
+from rayrig_backends.real_ray.local import PROXY_PORT, RealRay, RealRaySettings, check
 from rayrig_backends.world import Traffic, TrafficSpec, WorldSpec
 from rayrig_core.errors import InputError
 from rayrig_core.http import Failure, HttpFailure, HttpRequest, HttpResponse
@@ -29,7 +29,6 @@ from rayrig_sim.serve.instance import SimulatedServe
 _MODELLED = frozenset(
     ("dashboard-error", "gcs-kill", "gcs-redis-loss", "proxy-hang", "proxy-kill", "replica-kill", "traffic-surge")
 )
-_PROXY_PORT = 8000
 #: How often it is looked for pods that have come.
 _LOOK_S = 0.5
 _TIMEOUT_S = 120.0
@@ -86,8 +85,8 @@ class RealRayWorld(MemoryWorld):
             for container in list(self.ray.containers.values()):
                 if not isinstance(container, RayContainer) or container.cluster is not serve.cluster:
                     continue
-                if self.network.listener(container.ip, _PROXY_PORT) is None:
-                    container.listen(_PROXY_PORT, bridge)
+                if self.network.listener(container.ip, PROXY_PORT) is None:
+                    container.listen(PROXY_PORT, bridge)
             await self.kernel.sleep(_LOOK_S)
 
     async def _end_with(self, head: HeadContainer, ray: RealRay) -> None:

@@ -6,15 +6,7 @@ import json
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from rayrig_backends.dashboard_differential.normal_form import (
-    canonical,
-    drop,
-    normal,
-    normal_keys,
-    normal_text,
-    shape,
-    unordered,
-)
+from rayrig_backends.dashboard_differential.normal_form import canonical, normal, normal_keys, normal_text
 from rayrig_core.objects import JsonObject
 
 _HEADERS = ("content-type", "allow", "location", "retry-after")
@@ -124,6 +116,53 @@ def compare_tally(step: JsonObject, recorded: JsonObject, seen: JsonObject) -> l
                 return []
             return [f"answers: recorded statuses {sorted(recorded_ones)}, seen {sorted(seen_ones)}"]
     return [] if sorted(a) == sorted(b) else [f"answers: recorded {sorted(a)}, seen {sorted(b)}"]
+
+
+# Parts of answers
+
+
+def unordered(value: Any) -> Any:
+    """Lists, and lines of texts, in a fixed order."""
+    if isinstance(value, dict):
+        return {key: unordered(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return sorted((unordered(item) for item in value), key=canonical)
+    if isinstance(value, str) and "\n" in value:
+        return sorted(value.split("\n"))
+    return value
+
+
+def shape(value: Any) -> Any:
+    """Keys and types alone; of a list its first entry."""
+    if isinstance(value, dict):
+        return {key: shape(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [shape(value[0])] if value else []
+    if value is None:
+        return "null"
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return "number" if is_number else type(value).__name__
+
+
+def drop(value: Any, pointer: str) -> None:
+    """Take out what a JSON pointer leads to; `*` stands for any key."""
+    _drop(value, pointer.strip("/").split("/"))
+
+
+def _drop(value: Any, parts: list[str]) -> None:
+    first, rest = parts[0], parts[1:]
+    if not rest:
+        if isinstance(value, dict):
+            for key in list(value) if first == "*" else [first]:
+                value.pop(key, None)
+    elif first == "*":
+        items = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+        for item in items:
+            _drop(item, rest)
+    elif isinstance(value, dict):
+        _drop(value.get(first), rest)
+    elif isinstance(value, list) and first.isdigit() and int(first) < len(value):
+        _drop(value[int(first)], rest)
 
 
 # Waits
