@@ -22,7 +22,7 @@ def nodes_command(reach: Reach, sizes: Sequence[str], *, name: str, seed: int, s
 
     specs: list[NodeSpec] = []
     for size in sizes:
-        asked = nodes_from(size)
+        asked = nodes_from(size, where="RESOURCES")
         capacity = {"cpu": asked.cpu, "memory": asked.memory, "pods": str(asked.pods), **asked.extended}
         for _ in range(asked.count):
             number = len(specs)

@@ -10,6 +10,7 @@ from rich.text import Text
 
 from rayrig.report.objects import object_tables
 from rayrig.report.timeline import Row, Tone, timeline
+from rayrig.report.why import plain_lines
 from rayrig_backends.world import Usage
 from rayrig_core.timestamps import seconds
 from rayrig_scenarios.accounting import total
@@ -29,6 +30,8 @@ _TONES = {Tone.STEP: "bold cyan", Tone.PLAIN: "", Tone.GOOD: "green", Tone.BAD: 
 #: Narrower than this, reasons go below what they explain instead of beside it.
 _WIDE = 110
 _MOST_UNREADY = 20
+#: So many different reasons are told with their particulars.
+_MOST_CHAINS = 3
 
 
 def print_result(console: Console, result: RunResult) -> None:
@@ -117,13 +120,16 @@ def _shortened(row: Row, clusters: list[str]) -> tuple[str, str]:
 
 
 def _unready_table(result: RunResult) -> Table:
-    """Each with its chain in short; alike ones are told once."""
+    """Each with its chain, the first ones with all particulars; alike ones are told once."""
     table = _table("pod", "why", whole=(0,))
-    said = ""
+    said: dict[str, None] = {}
     for chain in result.why_unready()[:_MOST_UNREADY]:
         why = chain.short()
-        table.add_row(chain.pod, '"' if why == said else why)
-        said = why
+        is_first, is_same = why not in said, next(reversed(said), None) == why
+        said[why] = None
+        if is_first and len(said) <= _MOST_CHAINS:
+            why = "\n".join(plain_lines(chain))
+        table.add_row(chain.pod, '"' if is_same else why)
     if len(result.unready) > _MOST_UNREADY:
         table.add_row(f"… and {len(result.unready) - _MOST_UNREADY} more", "")
     return table

@@ -189,3 +189,29 @@ def test_a_process_of_its_own_says_the_same(rayrig_process: Cli, tmp_path: Path,
     done = rayrig_process("run", "test.yaml", cwd=tmp_path)
     assert (done.code, done.out, done.err.count("\n")) == (2, "", 1)
     assert done.err.startswith("rayrig: test.yaml")
+
+
+@pytest.mark.parametrize(
+    ("size", "told"),
+    [
+        ("3", "RESOURCES: '3' is no resource of a node (such as 2xcpu=8,memory=32Gi,nvidia.com/gpu=1)"),
+        ("cpu=-1", "RESOURCES cpu: '-1' is less than nothing (such as 2xcpu=8,memory=32Gi,nvidia.com/gpu=1)"),
+        ("memory=32Gx", "RESOURCES memory: '32Gx' is no quantity (such as 2xcpu=8,memory=32Gi,nvidia.com/gpu=1)"),
+        ("0xcpu=1", "no nodes asked for (such as rayrig nodes 3xcpu=8,memory=32Gi --server URL)"),
+    ],
+)
+def test_nodes_that_cannot_be(rayrig_cli: Cli, size: str, told: str) -> None:
+    done = rayrig_cli("nodes", size, "--server", "http://127.0.0.1:1")
+    assert (done.code, done.out, done.err) == (2, "", f"rayrig: {told}\n")
+
+
+def test_a_script_beside_a_run_that_cannot_be_read(rayrig_cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "pod.yaml").write_text("apiVersion: v1\nkind: Pod\nmetadata: {name: a}\nspec: {containers: []}\n")
+    script = tmp_path / "script.yaml"
+    for command in (("run", tmp_path / "pod.yaml"), ("why", "a", "--scenario", tmp_path / "pod.yaml")):
+        script.write_text('containers:\n- {image: web, http: {"8080": {/ready: 99}}}\n')
+        done = rayrig_cli(*command, "--script", script)
+        place = f"{script}:2 containers[0].http.8080./ready"
+        assert (done.code, done.err) == (2, f"rayrig: {place}: this is 99 (give a whole number from 100 to 599)\n")
+        done = rayrig_cli(*command, "--script", tmp_path / "nosuch.yaml")
+        assert done.err == f"rayrig: no such file: {tmp_path / 'nosuch.yaml'} (check the path)\n"

@@ -67,7 +67,10 @@ def test_an_unready_pod_is_explained_by_what_its_probe_asks_for(unready_worker: 
     lines = report(unready_worker)
     start = lines.index("Pods that are not ready")
     assert unready_worker.unready[0].name in lines[start + 2]
-    assert "the readiness probe of ray-worker fails, because no Serve proxy runs on it" in lines[start + 2]
+    told = "\n".join(lines[start + 2 : start + 16])
+    assert "s: the readiness probe of ray-worker fails" in lines[start + 2]
+    assert "it asks :52365/api/local_raylet_healthz, then :8000/-/healthz each 5 s" in told
+    assert "because no Serve proxy runs on it, for it has no replica" in told
     assert "`rayrig why POD` tells all of it, with --at of any time of the run" in lines
 
 

@@ -17,6 +17,7 @@ from rayrig_core.ports import WatchStream
 from rayrig_core.resource_types import ResourceType
 
 _TRACE_KEEP = 20_000
+_UNAVAILABLE = 503
 
 
 class ActorsProcess:
@@ -46,7 +47,8 @@ class ActorsProcess:
             try:
                 await start(runtime, client)
             except ApiError as refused:
-                raise InputError(refused.message, where=self.connection.server) from None
+                remedy = "check the URL, and that the API server runs" if refused.code == _UNAVAILABLE else ""
+                raise InputError(refused.message, where=self.connection.server, remedy=remedy) from None
             on_ready()
             await self._stopped.wait()
         finally:
@@ -82,4 +84,4 @@ class ActorsClient(HttpKubernetesClient):
 
 
 def _unavailable(failure: HttpFailure) -> ApiError:
-    return api_error({"code": 503, "reason": "ServiceUnavailable", "message": f"no answer: {failure}"})
+    return api_error({"code": _UNAVAILABLE, "reason": "ServiceUnavailable", "message": f"no answer: {failure}"})

@@ -13,22 +13,26 @@ from rayrig_scenarios.language.node_sizing import PodNeed, pod_needs
 from rayrig_scenarios.manifest_checks.finding import Finding, Level, at_path
 
 _COUNT = re.compile(r"([0-9]+)x")
-_REMEDY = "such as --node 2xcpu=8,memory=32Gi,nvidia.com/gpu=1"
+_EXAMPLE = "2xcpu=8,memory=32Gi,nvidia.com/gpu=1"
 
 
-def nodes_from(text: str) -> NodeSpec:
-    """`2xcpu=8,memory=32Gi,nvidia.com/gpu=1`: two nodes of that size; one when no count is given. Raises `InputError`."""
+def nodes_from(text: str, *, where: str = "--node") -> NodeSpec:
+    """`2xcpu=8,memory=32Gi,nvidia.com/gpu=1`: two nodes of that size; one when no count is given. `where` is what errors call it.
+    Raises `InputError`."""
+    remedy = f"such as {where} {_EXAMPLE}" if where.startswith("-") else f"such as {_EXAMPLE}"
     counted = _COUNT.match(text)
     count, rest = (int(counted[1]), text[counted.end() :]) if counted else (1, text)
     amounts: dict[str, str] = {}
     for word in rest.split(","):
         name, separator, amount = word.partition("=")
         if not separator or not name:
-            raise InputError(f"{word!r} is no resource of a node", where="--node", remedy=_REMEDY)
+            raise InputError(f"{word!r} is no resource of a node", where=where, remedy=remedy)
         try:
-            whole(amount) if name != "cpu" else milli(amount)
+            size = whole(amount) if name != "cpu" else milli(amount)
         except ValueError:
-            raise InputError(f"{amount!r} is no quantity", where=f"--node {name}", remedy=_REMEDY) from None
+            raise InputError(f"{amount!r} is no quantity", where=f"{where} {name}", remedy=remedy) from None
+        if size < 0:
+            raise InputError(f"{amount!r} is less than nothing", where=f"{where} {name}", remedy=remedy)
         amounts[name] = amount
     cpu, memory = amounts.pop("cpu", "0"), amounts.pop("memory", "0")
     return NodeSpec(count=count, cpu=cpu, memory=memory, extended=amounts)
