@@ -209,3 +209,18 @@ def test_a_restarted_kubelet_takes_a_startup_probe_for_passed_that_was_not(node)
     )
     started = node.story(lambda pod: [c["started"] for c in (pod.get("status") or {}).get("containerStatuses") or ()])
     assert started[1:] == [(0.0, [False]), (13.0, [True])]
+
+
+def test_a_pod_deleted_while_a_container_waits_for_its_next_start_shows_the_same_end_twice(node):
+    script = {"main": {"runs": [{"for": 1, "exit": 3}, {"for": 1, "exit": 4}, {"for": 60, "exit": 0}]}}
+    node.play(
+        lambda: node.add_pod(script),
+        lambda: node.sleep(4),
+        lambda: node.client.patch(POD, "p", {"metadata": {"labels": {"a": "b"}}}, "default"),
+        lambda: node.sleep(2),
+        node.delete,
+        until_s=11,
+    )
+    main = status_of(node.last())
+    assert main["restartCount"] == 1
+    assert (main["state"]["terminated"]["exitCode"], main["lastState"]["terminated"]["exitCode"]) == (4, 4)

@@ -116,10 +116,14 @@ def _container_status(
             _carry_over(status, former)
     else:
         ended = newest.has_exited(seen_ns)
+        last = _terminated(before) if before is not None and before.exit is not None else {}
+        if former is not None and former.get("restartCount") == newest.attempt and (ended or not last):
+            # What the API was told already: a container that waits for its next start has given its end as the last one.
+            last = former.get("lastState") or last
         status = {
             "name": name,
             "state": _terminated(newest) if ended else {"running": {"startedAt": rfc3339(newest.started_ns)}},
-            "lastState": _terminated(before) if before is not None and before.exit is not None else {},
+            "lastState": last,
             "ready": False,
             "restartCount": newest.attempt,
             "image": newest.image,
@@ -128,8 +132,6 @@ def _container_status(
             # A restart in one go with the end before it keeps this until the startup probe's worker has seen the new container.
             "started": not ended and former is not None and bool(former.get("started")),
         }
-        if not status["lastState"] and former is not None and former.get("restartCount") == newest.attempt:
-            status["lastState"] = former.get("lastState") or {}
         resources = spec.get("resources") or {}
         if resources.get("requests"):
             status["allocatedResources"] = resources["requests"]
