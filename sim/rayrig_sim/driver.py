@@ -25,11 +25,17 @@ class Pending(Generic[T]):
     def is_done(self) -> bool:
         return self._task.is_done
 
-    def result(self) -> T:
-        """Let time pass until it is there. Raises what went wrong."""
+    def result(self, timeout_s: float | None = None) -> T:
+        """Let time pass until it is there. Raises what went wrong, and `TimeoutError` when it takes longer, which leaves it under
+        way.
+        """
         if not self._task.is_done:
-            with self._driver.passing():
-                self._driver.kernel.run(until=self._task)
+            driver = self._driver
+            until_s = None if timeout_s is None else driver.now_s + timeout_s
+            with driver.passing():
+                driver.kernel.run(until=self._task, until_s=until_s)
+        if not self._task.is_done:
+            raise TimeoutError(f"no result within {timeout_s} s")
         outcome: Any = self._task.value
         ok, value = outcome
         if not ok:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import Any
 
+from rayrig_backends.local_ray.handle import DriverHandle
 from rayrig_backends.local_ray.instance import Instance
 from rayrig_backends.local_ray.machines import Machines
 from rayrig_core.http import HttpResponse
@@ -18,6 +20,11 @@ class RunningApplication:
         self.route_prefix = route_prefix
         self._ray = ray
         self._instance = instance
+
+    @property
+    def handle(self) -> DriverHandle:
+        """Of its ingress: what `serve.run` gives on Ray."""
+        return DriverHandle(self._ray, self._instance.handle(self.name))
 
     @property
     def status(self) -> str:
@@ -46,37 +53,21 @@ class RunningApplication:
         self, *args: Any, method: str = "__call__", multiplexed_model_id: str = "", **kwargs: Any
     ) -> Pending[Any]:
         """`call`, without waiting for its result."""
-        handle = self._handle(method, multiplexed_model_id)
-        return self._ray.begin(_awaited, handle, args, kwargs)
+        handle = self.handle.options(method_name=method, multiplexed_model_id=multiplexed_model_id)
+        pending: Pending[Any] = handle.remote(*args, **kwargs)
+        return pending
 
     def stream(self, *args: Any, method: str = "__call__", at_most: int | None = None, **kwargs: Any) -> list[Any]:
         """What a generator yields; after `at_most` values the caller leaves."""
-        handle = self._handle(method, "").options(stream=True)
-        values: list[Any] = self._ray.run(_collected, handle, args, kwargs, at_most)
+        stream = self.handle.options(method_name=method, stream=True).remote(*args, **kwargs)
+        values = list(islice(stream, at_most))
+        stream.close()
         return values
 
     def delete(self) -> None:
         """Returns when it is gone."""
         self._ray.run(self._instance.delete_application, self.name)
 
-    def _handle(self, method: str, model_id: str) -> Any:
-        return self._instance.handle(self.name).options(method_name=method, multiplexed_model_id=model_id)
-
     def _below(self, path: str) -> str:
         prefix = (self.route_prefix or "").rstrip("/")
         return prefix + path if path != "/" or not prefix else prefix
-
-
-async def _awaited(handle: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    return await handle.remote(*args, **kwargs)
-
-
-async def _collected(handle: Any, args: tuple[Any, ...], kwargs: dict[str, Any], at_most: int | None) -> list[Any]:
-    stream = handle.remote(*args, **kwargs)
-    values: list[Any] = []
-    async for value in stream:
-        values.append(value)
-        if len(values) == at_most:
-            stream.cancel()
-            break
-    return values

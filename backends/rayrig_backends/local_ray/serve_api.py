@@ -8,11 +8,14 @@ from typing import Any, overload
 
 from rayrig_backends.local_ray.application import RunningApplication
 from rayrig_backends.local_ray.deployment import Deployment
+from rayrig_backends.local_ray.handle import DriverHandle
 from rayrig_backends.local_ray.instance import Instance, RayServeException, RunningInstance
 from rayrig_backends.local_ray.kv_store import open_kv_store
 from rayrig_backends.local_ray.machines import Machines
+from rayrig_backends.local_ray.status import ServeStatus, status_of
 from rayrig_core.objects import JsonObject
 from rayrig_sim.ray_api.deployments import Application, built
+from rayrig_sim.serve.details import NO_INSTANCE
 
 _log = logging.getLogger("rayrig.serve")
 
@@ -111,6 +114,15 @@ class Serve:
         self._ray.run(instance.run_application, name, route_prefix, built(target, name))
         return RunningApplication(self._ray, instance, name, route_prefix)
 
+    def get_app_handle(self, name: str) -> DriverHandle:
+        """Of an application's ingress. Raises `RayServeException` when there is none."""
+        return DriverHandle(self._ray, self._connected().handle(name))
+
+    def status(self) -> ServeStatus:
+        """Of proxies, applications, deployments and replicas, as the dashboard tells it."""
+        instance = self._found(self._namespace(None, True))
+        return status_of(instance.serve.details() if instance is not None else NO_INSTANCE)
+
     # Deployments, as Ray 1.x has them
 
     @overload
@@ -146,8 +158,9 @@ class Serve:
         self._ray.run(instance.deploy, deployment.spec())
 
     def delete(self, name: str) -> None:
-        """See `Deployment.delete`."""
-        self._ray.run(self._connected().delete, name)
+        """An application, or a deployment of Ray 1.x. Returns when it is gone; nothing when there is none."""
+        instance = self._connected()
+        self._ray.run(instance.delete if name in instance.deployments else instance.delete_application, name)
 
     def get_deployment(self, name: str) -> Deployment:
         """As it was deployed last. Raises `KeyError`."""

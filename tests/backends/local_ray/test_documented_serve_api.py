@@ -138,6 +138,33 @@ def test_the_context_of_a_replica_is_there_in_its_constructor_and_in_each_method
     assert application.call(method="who") == ("a", "D", True)
 
 
+# Scripts
+
+
+def test_a_script_has_handles_and_a_status(ray: LocalRay, serve: Serve) -> None:
+    assert serve.status().applications == {}
+    handle = serve.run(Words.options(num_replicas=2).bind(), name="words", route_prefix=None).handle
+    assert handle.at_once.remote("a").result() == "A"
+    assert serve.get_app_handle("words").options(method_name="later").remote().result(timeout_s=6) == "later"
+    began = ray.now_s
+    with pytest.raises(TimeoutError):
+        handle.later.remote().result(timeout_s=1)
+    assert ray.now_s - began == pytest.approx(1)
+    letters = handle.spelt.options(stream=True).remote("abc")
+    assert [next(letters), *letters] == ["a", "b", "c"]
+    with pytest.raises(ValueError, match="no such word"):
+        handle.refuses.remote().result()
+    told = serve.status()
+    assert (list(told.proxies.values()), told.target_capacity) == (["HEALTHY"], None)
+    words = told.applications["words"]
+    assert (words.status, words.deployments["Words"].replica_states) == ("RUNNING", {"RUNNING": 2})
+    serve.delete("words")
+    serve.delete("words")
+    assert serve.status().applications == {}
+    with pytest.raises(Exception, match=r"^Application 'words' does not exist\.$"):
+        serve.get_app_handle("words")
+
+
 # Batches
 
 
