@@ -69,6 +69,60 @@ def test_the_guides_script_serves_for_as_long_as_it_is_detached(ray: LocalRay) -
     assert ray.get("/hello").status == 404
 
 
+def test_the_guides_single_file_starts_deploys_and_lists(ray: LocalRay) -> None:
+    with ray.driver() as driver:
+        serve = driver.serve
+        serve.start()
+
+        @serve.deployment
+        def my_func(request: Any) -> str:
+            return "hello"
+
+        my_func.deploy()
+        for _ in range(3):  # while True: time.sleep(5)
+            ray.advance(5)
+            assert list(serve.list_deployments()) == ["my_func"]
+        assert ray.get("/my_func").body == b"hello"
+    with pytest.raises(HttpFailure):
+        ray.get("/my_func")
+
+
+def test_the_guides_health_check_replaces_a_replica_whose_database_is_lost(ray: LocalRay) -> None:
+    broken: dict[str, None] = {}
+
+    with ray.driver(namespace="serve") as driver:
+        serve = driver.serve
+        serve.start(detached=True)
+
+        @serve.deployment(_health_check_period_s=10, _health_check_timeout_s=30)
+        class MyDeployment:
+            def __init__(self, db_addr: str) -> None:
+                self.db_addr = db_addr
+
+            def __call__(self, request: Any) -> str:
+                return self.db_addr
+
+            def check_health(self) -> None:
+                if self.db_addr in broken:
+                    raise RuntimeError("uh-oh, DB connection is broken.")
+
+        MyDeployment.deploy("db:1")
+        assert ray.get("/MyDeployment").body == b"db:1"
+        before = replica_ids(ray, "MyDeployment")
+        ray.advance(60)
+        assert replica_ids(ray, "MyDeployment") == before
+        broken["db:1"] = None
+        ray.advance(20)
+        assert serve.status().applications["MyDeployment"].status == "RUNNING", "three checks in a row have to fail"
+        ray.advance(14)
+        told = serve.status().applications["MyDeployment"].deployments["MyDeployment"]
+        assert (told.status, told.status_trigger) == ("UNHEALTHY", "HEALTH_CHECK_FAILED")
+        broken.clear()
+        ray.advance(15)
+        assert ray.get("/MyDeployment").body == b"db:1"
+        assert before[0] not in replica_ids(ray, "MyDeployment")
+
+
 @pytest.mark.accepts("SV-151")
 def test_an_instance_that_is_not_detached_ends_with_its_driver(ray: LocalRay) -> None:
     with ray.driver(namespace="serve") as driver:
