@@ -15,7 +15,7 @@ from rayrig_sim.traffic.source import Exchange, Source
 if TYPE_CHECKING:
     from rayrig_sim.kernel import Kernel
 
-#: A client that was refused does not try again in the same instant, however short it thinks. A choice of this model.
+#: A client that was refused, or answered in no time, does not try again in the same instant. A choice of this model.
 PAUSE_AFTER_FAILURE_NS = to_ns(0.1)
 
 
@@ -98,6 +98,7 @@ class ClosedLoop(Source):
         if client.round != self._round:
             return
         pause_ns = exchange.wire_ns + self._think.draw_ns()
-        if exchange.proxy is None or connection is None:
-            pause_ns = max(pause_ns, PAUSE_AFTER_FAILURE_NS if exchange.sent_ns == self._env._now else 1)
+        if exchange.sent_ns == self._env._now and (not pause_ns or exchange.proxy is None or connection is None):
+            # Nothing has taken any time: without a pause the next request would be no later.
+            pause_ns = max(pause_ns, PAUSE_AFTER_FAILURE_NS)
         self._send_later(client, max(pause_ns, 1))

@@ -297,6 +297,14 @@ def test_a_closed_loop_that_is_refused_does_not_spin() -> None:
     assert traffic.accounting().fates == {"no-endpoint": 11}
 
 
+def test_a_closed_loop_that_is_answered_in_no_time_does_not_spin() -> None:
+    serve = LocalServe(app())
+    serve.routers.set_unavailable(serve.deployment("App"), True)
+    traffic = ClosedLoop(serve.kernel, serve.network, TARGET, 1)
+    run(traffic, 1.05)
+    assert traffic.accounting().fates == {"503": 11}
+
+
 def test_more_clients_replace_the_present_ones() -> None:
     serve = LocalServe(app(1.0))
     traffic = ClosedLoop(serve.kernel, serve.network, TARGET, 1)
