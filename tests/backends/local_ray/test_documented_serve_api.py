@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import importlib
 import sys
+import time
 from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -136,6 +138,44 @@ def test_the_context_of_a_replica_is_there_in_its_constructor_and_in_each_method
 
     application = serve.run(ray_serve.deployment(name="D")(Async if is_async else Sync).bind(), name="a")
     assert application.call(method="who") == ("a", "D", True)
+
+
+# Time
+
+
+def test_what_blocks_and_what_tells_the_time_in_nanoseconds(ray: LocalRay, serve: Serve) -> None:
+    @ray_serve.deployment
+    class Clock:
+        def runs(self) -> list[float]:
+            async def nap(seconds: float) -> float:
+                await asyncio.sleep(seconds)
+                return seconds
+
+            async def naps() -> list[float]:
+                return list(await asyncio.gather(nap(1), nap(2)))
+
+            began = time.monotonic_ns(), time.time_ns(), time.perf_counter_ns()
+            found = asyncio.run(naps())
+            ended = time.monotonic_ns(), time.time_ns(), time.perf_counter_ns()
+            return [*found, *((after - before) / 1e9 for before, after in zip(began, ended, strict=True))]
+
+        async def nested(self) -> None:
+            nothing = asyncio.sleep(0)
+            try:
+                asyncio.run(nothing)
+            finally:
+                nothing.close()
+
+        def in_a_thread_of_its_own(self) -> float:
+            with ThreadPoolExecutor(1) as pool:
+                return pool.submit(time.sleep, 1).result()  # type: ignore[return-value]
+
+    application = serve.run(Clock.bind())
+    assert application.call(method="runs") == [1, 2, 2.0, 2.0, 2.0]
+    with pytest.raises(RuntimeError, match="cannot be called from a running event loop"):
+        application.call(method="nested")
+    with pytest.raises(RuntimeError, match=r"^time\.sleep in a thread of one's own"):
+        application.call(method="in_a_thread_of_its_own")
 
 
 # Scripts

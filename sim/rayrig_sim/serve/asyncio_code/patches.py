@@ -5,27 +5,38 @@ Everywhere else these functions stay what they are: each asks first who is calli
 
 from __future__ import annotations
 
+import asyncio
 import os
+import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
+from contextvars import copy_context
 from typing import Any
 
 from rayrig_core.timestamps import NS, to_ns
-from rayrig_sim.serve.asyncio_code.blocking import current, pause
+from rayrig_sim.serve.asyncio_code.blocking import current, pause, wait_for
+from rayrig_sim.serve.asyncio_code.instance import INSTANCE
 from rayrig_sim.serve.user_code import ProcessExit, running
 
 _sleep, _time, _monotonic = time.sleep, time.time, time.monotonic
 _perf_counter, _exit, _kill = time.perf_counter, os._exit, os.kill
+_time_ns, _monotonic_ns, _perf_counter_ns = time.time_ns, time.monotonic_ns, time.perf_counter_ns
+_run = asyncio.run
 
 
 def _virtual_sleep(seconds: float) -> None:
     if current() is not None:
         pause(max(0, to_ns(seconds)))
-    elif running.context is not None:
+    elif running.context is None:
+        _sleep(seconds)
+    elif threading.current_thread() is threading.main_thread():
         raise RuntimeError("time.sleep here would stop the simulation: use the asyncio mode of user code")
     else:
-        _sleep(seconds)
+        raise RuntimeError(
+            "time.sleep in a thread of one's own: threads are real here and know no virtual time; use asyncio.to_thread or "
+            "loop.run_in_executor"
+        )
 
 
 def _virtual_time() -> float:
@@ -41,6 +52,32 @@ def _virtual_monotonic() -> float:
 def _virtual_perf_counter() -> float:
     context = running.context
     return _perf_counter() if context is None else context.kernel.monotonic_ns() / NS
+
+
+def _virtual_time_ns() -> int:
+    context = running.context
+    return _time_ns() if context is None else context.kernel.unix_ns()
+
+
+def _virtual_monotonic_ns() -> int:
+    context = running.context
+    return _monotonic_ns() if context is None else context.kernel.monotonic_ns()
+
+
+def _virtual_perf_counter_ns() -> int:
+    context = running.context
+    return _perf_counter_ns() if context is None else context.kernel.monotonic_ns()
+
+
+def _run_in_replica(main: Coroutine[Any, Any, Any], **options: Any) -> Any:
+    """`asyncio.run` in a synchronous method: on the replica's loop, while this thread's place waits."""
+    thread, instance = current(), INSTANCE.get()
+    if thread is None or thread.loop is not None or instance is None:
+        return _run(main, **options)
+    kernel = thread.context.kernel
+    task = instance.loop.create_task(main, context=copy_context())
+    wait_for(lambda go_on: task.add_done_callback(lambda _: kernel.call_later(0, lambda _: go_on())))
+    return task.result()
 
 
 def _end_of_replica(status: int) -> Any:
@@ -70,6 +107,10 @@ _PATCHES: tuple[tuple[object, str, Callable[..., Any]], ...] = (
     (time, "time", _virtual_time),
     (time, "monotonic", _virtual_monotonic),
     (time, "perf_counter", _virtual_perf_counter),
+    (time, "time_ns", _virtual_time_ns),
+    (time, "monotonic_ns", _virtual_monotonic_ns),
+    (time, "perf_counter_ns", _virtual_perf_counter_ns),
+    (asyncio, "run", _run_in_replica),
     (os, "_exit", _end_of_replica),
     (os, "kill", _kill_in_cluster),
 )
