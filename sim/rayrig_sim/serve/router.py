@@ -29,6 +29,10 @@ QUEUE_LENGTH_CACHE_TIMEOUT_NS = 10 * NS
 #: Upper bound of concurrent searches; the other is twice the number of replicas.
 MAX_SEARCHES = 50
 
+#: A call waits at least this long, and at most twice as long, for replicas with few models before it takes any
+#: (MULTIPLEXED_MODEL_ID_MATCHING_TIMEOUT_S).
+MODEL_MATCHING_NS = NS
+
 #: Of the first and of the longest question for queue lengths (QUEUE_LENGTH_RESPONSE_DEADLINE_S).
 _PROBE_DEADLINE_S = 0.1
 _PROBE_DEADLINE_MAX_S = 1.0
@@ -107,6 +111,16 @@ class _Search:
         self.is_over = False
 
 
+class _Matching:
+    """A call that waits for a model: since when, and whether its time for that has been over at a look."""
+
+    __slots__ = ("is_over", "since_ns")
+
+    def __init__(self, now_ns: int) -> None:
+        self.since_ns = now_ns
+        self.is_over = False
+
+
 class Router:
     """Assigns the calls of one handle. `node_id` is given in proxies only: their own node's replicas come first.
 
@@ -119,6 +133,7 @@ class Router:
         "_departed",
         "_env",
         "_local",
+        "_matching",
         "_offsets",
         "_pause",
         "_random",
@@ -165,6 +180,7 @@ class Router:
         #: No longer given calls, but not through with those that they have.
         self._departed: list[Candidate] = []
         self._searches: list[_Search] = []
+        self._matching: dict[Call, _Matching] = {}
         self._timer: Any = None
         self._timer_ns = 0
 
@@ -213,6 +229,7 @@ class Router:
         for call in self.waiting:
             call.is_done = True
         self.waiting.clear()
+        self._matching.clear()
         self._searches.clear()
         for candidate in self._all:
             candidate.execution.watchers.remove(self)
@@ -282,6 +299,7 @@ class Router:
             self.waiting.remove(call)
         except ValueError:
             return
+        self._matching.pop(call, None)
         for search in self._searches[self._searches_wanted() :]:
             self._end(search)
 
@@ -300,13 +318,27 @@ class Router:
         return self._attempt(self._all, call) or self._attempt(self._all, call)
 
     def _place_model(self, call: Call) -> bool:
-        """Replicas that hold the model first, then those with the fewest models, then any; nodes do not count (7.4)."""
+        """Replicas that hold the model, then those with the fewest models; nodes do not count (7.4)."""
         holders = [each for each in self._all if call.model_id in each.execution.models]
-        if holders and self._attempt(holders, call):
+        if self._attempt(holders or self._emptiest(), call) or self._attempt(self._emptiest(), call):
+            self._matching.pop(call, None)
             return True
+        self._matching.setdefault(call, _Matching(self._env._now))
+        return False
+
+    def _emptiest(self) -> list[Candidate]:
+        """Replicas with the fewest models."""
         fewest = min((len(each.execution.models) for each in self._all), default=0)
-        emptiest = [each for each in self._all if len(each.execution.models) == fewest]
-        return self._attempt(emptiest, call) or self._attempt(self._all, call)
+        return [each for each in self._all if len(each.execution.models) == fewest]
+
+    def _candidates(self, call: Call) -> list[Candidate]:
+        """For a repeated attempt."""
+        matching = self._matching.get(call) if call.model_id else None
+        if matching is None or matching.is_over:
+            return self._all
+        waited_ns = self._env._now - matching.since_ns
+        matching.is_over = waited_ns >= MODEL_MATCHING_NS * (1 + self._random())
+        return self._emptiest()
 
     def _attempt(self, candidates: list[Candidate], call: Call) -> bool:
         """Two distinct candidates, the shorter believed queue wins; a rejection or a dead replica starts the attempt
@@ -350,8 +382,8 @@ class Router:
                     return False
             execution = chosen.execution
             if execution.death is not None:
+                candidates = [each for each in candidates if each is not chosen]
                 self._remove(chosen)
-                candidates = self._local if candidates is self._local else self._all
                 continue
             chosen.queue_len += 1
             chosen.seen_ns = now
@@ -464,7 +496,8 @@ class Router:
                 continue
             search.due_ns = self._look_after(search.began_ns, now)
             call = waiting.popleft()
-            if self._attempt(self._all, call):
+            if self._attempt(self._candidates(call), call):
+                self._matching.pop(call, None)
                 self._search(search, now)
             else:
                 waiting.appendleft(call)

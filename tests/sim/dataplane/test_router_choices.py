@@ -41,7 +41,8 @@ class Noted(Call):
 class Bench:
     """Replicas of one deployment, on chosen nodes, and routers to them."""
 
-    def __init__(self, nodes: list[str], *, limit: int = 1) -> None:
+    def __init__(self, nodes: list[str], *, limit: int = 1, kind: type[ReplicaExecution] = ReplicaExecution) -> None:
+        self.kind = kind
         self.kernel = Kernel()
         self.log: list[Any] = []
         self.replicas = [self._replica(f"r{i}", node, limit) for i, node in enumerate(nodes)]
@@ -51,7 +52,7 @@ class Bench:
 
     def _replica(self, replica_id: str, node: str, limit: int) -> ReplicaExecution:
         code = DeploymentCode("D", Constant(1.0))
-        return ReplicaExecution(
+        return self.kind(
             self.kernel,
             replica_id=replica_id,
             deployment="D",
@@ -315,3 +316,51 @@ def test_async_calls_interleave_up_to_the_limit_and_the_next_one_waits() -> None
         serve.kernel.spawn("client", ask())
     serve.kernel.run()
     assert ends == [1.0, 1.0, 1.0, 1.0, 1.0, 2.275]
+
+
+class _Holding(ReplicaExecution):
+    """A replica that says which models it has loaded."""
+
+    models: Any = ()
+
+
+class _Asking(Noted):
+    """A call that wants a model."""
+
+    __slots__ = ()
+    model_id = "m"
+
+
+def _holding(bench: Bench, models: list[tuple[str, ...]]) -> Router:
+    for replica, loaded in zip(bench.replicas, models, strict=True):
+        assert isinstance(replica, _Holding)
+        replica.models = loaded
+    return bench.router()
+
+
+def _ask(bench: Bench, router: Router, names: str, seconds: float) -> list[_Asking]:
+    calls = [_Asking(name, bench.log, seconds) for name in names]
+    for call in calls:
+        router.assign(call)
+    return calls
+
+
+@pytest.mark.accepts("SV-125")
+def test_who_holds_the_model_comes_first_then_who_has_the_fewest() -> None:
+    bench = Bench(["n1", "n2", "n3"], limit=2, kind=_Holding)
+    router = _holding(bench, [("x",), ("m", "x"), ("x", "y", "z")])
+    _ask(bench, router, "ab", 5.0)
+    assert bench.ongoing() == [0, 2, 0]
+    _ask(bench, router, "cd", 5.0)
+    assert bench.ongoing() == [2, 2, 0]
+
+
+def test_who_has_many_other_models_is_taken_after_a_second_or_two() -> None:
+    bench = Bench(["n1", "n2", "n3"], kind=_Holding)
+    router = _holding(bench, [("x",), ("m", "x"), ("x", "y", "z")])
+    _ask(bench, router, "abc", 10.0)
+    assert bench.ongoing() == [1, 1, 0]
+    bench.kernel.run(until_s=0.99)
+    assert bench.ongoing() == [1, 1, 0]
+    bench.kernel.run(until_s=3.1)
+    assert bench.ongoing() == [1, 1, 1]
