@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from rayrig_core.errors import InputError
+from rayrig_scenarios.language.applying import choose_manifests
 from rayrig_scenarios.language.load import load, load_text
 from rayrig_scenarios.results import Verdict
 from rayrig_scenarios.runner import run
@@ -133,6 +134,17 @@ def test_each_kind_has_its_own_way_to_be_all_there() -> None:
 def test_a_job_without_a_script_will_not_end() -> None:
     (warning,) = load_text(ONE_OF_EACH, "x").warnings
     assert warning.startswith("Job once: container main has no script: it will not end")
+
+
+def test_two_of_one_name_in_two_namespaces() -> None:
+    pods = "{selector: {matchLabels: {a: b}}, template: {metadata: {labels: {a: b}}, spec: {containers: [{name: m, image: i}]}}}"
+    each = "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: web, namespace: %s}\nspec: %s\n"
+    both = "---\n".join(each % (namespace, pods) for namespace in ("a", "b"))
+    result = run(load_text(both, "x"))
+    assert result.verdict is Verdict.PASS, result.expectations
+    file = load_text(both, "x").manifests
+    with pytest.raises(InputError, match="write one of: Deployment/a/web, Deployment/b/web"):
+        choose_manifests("Deployment/web", list(file))
 
 
 def test_a_failed_job_says_so() -> None:

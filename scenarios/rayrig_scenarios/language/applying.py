@@ -33,16 +33,23 @@ def changed_object(obj: JsonObject, apply: Apply) -> JsonObject:
     return changed
 
 
+def _full_name(written: WrittenObject) -> str:
+    return "/".join(part for part in written.key if part)
+
+
 def choose_manifests(name: str, known: list[WrittenObject]) -> list[WrittenObject]:
-    """The manifests an apply step means by `all`, an object's name, or `Kind/name`. Raises `InputError`."""
+    """The manifests an apply step means by `all`, an object's name, `Kind/name` or `Kind/namespace/name`. Raises `InputError`."""
     if name == EVERYTHING and known:
         return known
-    kind, slash, bare = name.rpartition("/")
-    found = [written for written in known if written.name == bare and (not slash or written.kind == kind)]
+    found = [
+        written for written in known if name in (written.name, f"{written.kind}/{written.name}", _full_name(written))
+    ]
     if len(found) == 1:
         return found
     if found:
         kinds = ", ".join(f"{written.kind}/{written.name}" for written in found)
+        if len({written.kind: None for written in found}) < len(found):
+            kinds = ", ".join(_full_name(written) for written in found)
         raise InputError(f'"{name}" is the name of several manifests', remedy=f"write one of: {kinds}")
     names = [written.name for written in known]
     remedy = closest(name, [*names, EVERYTHING]) if names else "add it under manifests"

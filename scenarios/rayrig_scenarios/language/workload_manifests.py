@@ -79,7 +79,7 @@ def rollout_steps(workloads: Sequence[WrittenObject]) -> list[JsonObject]:
     steps.append({"name": "it stays so", "sleep": "20s"})
     for written in workloads:
         if _rolls(written):
-            change = {"manifest": f"{written.kind}/{written.name}", "set": {_RESTART: "1"}}
+            change = {"manifest": "/".join(written.key), "set": {_RESTART: "1"}}
             steps.append({"name": f"roll {written.kind} {written.name}, as kubectl rollout restart", "apply": change})
             steps.append(_waits_for(written))
             steps.append({"name": "it stays so", "sleep": "20s"})
