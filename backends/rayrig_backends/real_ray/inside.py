@@ -20,12 +20,15 @@ import socket
 import struct
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 _SIOCSIFFLAGS = 0x8914
 _IFF_UP = 0x1
 _CHUNK = 65536
+#: How often it is looked whether killed processes are gone.
+_LOOK_S = 0.02
 
 
 class Inside:
@@ -54,10 +57,10 @@ class Inside:
         orders = asyncio.StreamReader()
         await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(orders), sys.stdin)
         while line := await orders.readline():
-            error = await self._start_head() if line.strip() == b'"start"' else self._kill_head()
+            error = await self._start_head() if line.strip() == b'"start"' else await self._kill_head()
             print(json.dumps({"error": error} if error else {}), flush=True)
         self._redis_pid = 0
-        self._kill_head()
+        await self._kill_head()
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def _spawn(self, command: list[str]) -> subprocess.Popen[bytes]:
@@ -75,15 +78,18 @@ class Inside:
         process.returncode = code
         return f"`ray start` ended with {code}" if code else ""
 
-    def _kill_head(self) -> str:
-        """All at once, as when a pod is lost; Redis stays."""
-        for entry in Path("/proc").iterdir():
-            if entry.name.isdigit() and int(entry.name) not in (os.getpid(), self._redis_pid):
-                try:
-                    os.kill(int(entry.name), signal.SIGKILL)
-                except ProcessLookupError:
-                    continue
+    async def _kill_head(self) -> str:
+        """All at once, as when a pod is lost; Redis stays. Over when they are gone: `ray start` refuses beside a running GCS."""
+        while pids := self._others():
+            for pid in pids:
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            await asyncio.sleep(_LOOK_S)
         return ""
+
+    def _others(self) -> list[int]:
+        pids = [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
+        return [pid for pid in pids if pid not in (os.getpid(), self._redis_pid)]
 
     def _reap(self) -> None:
         """Children, and those whose parents are gone."""
