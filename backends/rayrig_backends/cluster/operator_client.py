@@ -182,8 +182,10 @@ class PacedWatch:
 
     def _take(self) -> WatchEvent | None:
         """The first event that may go, with its revision noted."""
+        # One time for all: or of two that came together the later one could be old enough just when the earlier was not.
+        now_s = self._loop.time()
         for place, each in enumerate(self._arrived):
-            if self._may_go(each):
+            if self._may_go(each, now_s):
                 del self._arrived[place]
                 revision = _revision(each.event.object)
                 self._newest = max(self._newest, revision)
@@ -193,11 +195,11 @@ class PacedWatch:
                 return each.event
         return None
 
-    def _may_go(self, arrived: _Arrived) -> bool:
+    def _may_go(self, arrived: _Arrived, now_s: float) -> bool:
         if arrived.may_go or not self._lag_s or arrived.event.type is WatchType.BOOKMARK:
             return True
         namespace, _ = key = key_of(arrived.event.object)
-        age_s = self._loop.time() - arrived.at_s
+        age_s = now_s - arrived.at_s
         if age_s >= _PATIENCE_S:
             return True
         if age_s >= self._lag_s and arrived.looks >= _LOOKS and not self._waits(namespace):

@@ -11,10 +11,10 @@ import pytest
 
 from rayrig_backends.cluster.connection import connect_to
 from rayrig_backends.cluster.kubernetes_client import HttpKubernetesClient
-from rayrig_backends.cluster.operator_client import OperatorClient
+from rayrig_backends.cluster.operator_client import OperatorClient, PacedWatch
 from rayrig_backends.served_kubernetes import KubernetesOptions, KubernetesThread
 from rayrig_core.objects import JsonObject
-from rayrig_core.ports import WatchStream, WatchType
+from rayrig_core.ports import WatchEvent, WatchStream, WatchType
 from rayrig_core.resource_types import (
     CONFIG_MAP,
     ENDPOINT_SLICE,
@@ -181,6 +181,50 @@ def test_endpoint_slices_come_after_the_pods_and_their_ray_cluster(
         await rig.hears(*pods, "ADDED slice", "ADDED another")
 
     play(server, story)
+
+
+class _HastyClock:
+    """Goes on by more each time it is looked at."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._looks = 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._loop, name)
+
+    def time(self) -> float:
+        self._looks += 1
+        return self._looks**2 * 2e-6
+
+
+class _Stream:
+    """Twenty states of one pod, then silence."""
+
+    def __init__(self) -> None:
+        self._left = iter(range(1, 21))
+
+    async def next(self) -> WatchEvent:
+        for number in self._left:
+            metadata = {"namespace": _NAMESPACE, "name": "pod", "resourceVersion": str(number)}
+            return WatchEvent(WatchType.MODIFIED, {"metadata": metadata})
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    def close(self) -> None:
+        return
+
+
+def test_the_states_of_a_pod_keep_their_order_while_time_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def story() -> list[str]:
+        clock = _HastyClock()
+        monkeypatch.setattr("rayrig_backends.cluster.operator_client.asyncio.get_running_loop", lambda: clock)
+        watch = PacedWatch(_Stream(), 0.02, lambda _: False)
+        found = [(await watch.next()).object["metadata"]["resourceVersion"] for _ in range(20)]
+        watch.close()
+        return found
+
+    assert asyncio.run(story()) == [str(number) for number in range(1, 21)]
 
 
 def test_no_event_waits_for_ever(server: KubernetesThread) -> None:
