@@ -196,8 +196,11 @@ class PacedWatch:
         return None
 
     def _may_go(self, arrived: _Arrived, now_s: float) -> bool:
-        if arrived.may_go or not self._lag_s or arrived.event.type is WatchType.BOOKMARK:
+        if arrived.may_go or not self._lag_s:
             return True
+        if arrived.event.type is WatchType.BOOKMARK:
+            # It says that all before it has been heard of.
+            return arrived is self._arrived[0]
         namespace, _ = key = key_of(arrived.event.object)
         age_s = now_s - arrived.at_s
         if age_s >= _PATIENCE_S:
@@ -211,6 +214,8 @@ class PacedWatch:
         return any(self._hurries(each.event) and key_of(each.event.object) == key for each in self._arrived)
 
     def _hurries(self, event: WatchEvent) -> bool:
+        if event.type is WatchType.BOOKMARK:
+            return False
         return is_being_deleted(event.object) or _revision(event.object) in self._awaited
 
 

@@ -199,15 +199,14 @@ class _HastyClock:
 
 
 class _Stream:
-    """Twenty states of one pod, then silence."""
+    """These events, then silence."""
 
-    def __init__(self) -> None:
-        self._left = iter(range(1, 21))
+    def __init__(self, *events: WatchEvent) -> None:
+        self._left = iter(events)
 
     async def next(self) -> WatchEvent:
-        for number in self._left:
-            metadata = {"namespace": _NAMESPACE, "name": "pod", "resourceVersion": str(number)}
-            return WatchEvent(WatchType.MODIFIED, {"metadata": metadata})
+        for event in self._left:
+            return event
         await asyncio.Event().wait()
         raise AssertionError
 
@@ -215,11 +214,28 @@ class _Stream:
         return
 
 
+def _state(revision: int) -> WatchEvent:
+    metadata = {"namespace": _NAMESPACE, "name": "pod", "resourceVersion": str(revision)}
+    return WatchEvent(WatchType.MODIFIED, {"metadata": metadata})
+
+
+def test_a_bookmark_comes_after_what_it_vouches_for() -> None:
+    async def story() -> list[WatchType]:
+        bookmark = WatchEvent(WatchType.BOOKMARK, {"metadata": {"resourceVersion": "2"}})
+        watch = PacedWatch(_Stream(_state(1), _state(2), bookmark, _state(3)), 0.001, lambda _: False)
+        watch.expect(2)
+        found = [(await watch.next()).type for _ in range(4)]
+        watch.close()
+        return found
+
+    assert asyncio.run(story()) == [WatchType.MODIFIED, WatchType.MODIFIED, WatchType.BOOKMARK, WatchType.MODIFIED]
+
+
 def test_the_states_of_a_pod_keep_their_order_while_time_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
     async def story() -> list[str]:
         clock = _HastyClock()
         monkeypatch.setattr("rayrig_backends.cluster.operator_client.asyncio.get_running_loop", lambda: clock)
-        watch = PacedWatch(_Stream(), 0.02, lambda _: False)
+        watch = PacedWatch(_Stream(*map(_state, range(1, 21))), 0.02, lambda _: False)
         found = [(await watch.next()).object["metadata"]["resourceVersion"] for _ in range(20)]
         watch.close()
         return found
