@@ -9,9 +9,9 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Self
 
-from pydantic import BaseModel
+from pydantic import BaseModel, model_validator
 
 from rayrig_core.objects import Json, JsonObject
 from rayrig_core.resources import serve_schema as schema
@@ -26,7 +26,15 @@ _STRATEGIES = ("PACK", "SPREAD", "STRICT_PACK", "STRICT_SPREAD")
 class DeploymentConfig(BaseModel):
     """Named as Ray's, because the name stands in the error text."""
 
+    num_replicas: int | None = None
     autoscaling_config: schema.AutoscalingConfig | None = None
+    gang_size: int = 1
+
+    @model_validator(mode="after")
+    def gangs_are_whole(self) -> Self:
+        if self.autoscaling_config is None and (self.num_replicas or 0) % self.gang_size:
+            raise ValueError(f"num_replicas ({self.num_replicas}) must be a multiple of gang_size ({self.gang_size}).")
+        return self
 
 
 class RequestRouterConfig(schema.RequestRouterConfig):
@@ -113,8 +121,10 @@ def code_version(document: JsonObject) -> str:
             "args": document.get("args") or {},
             "autoscaling_policy": document.get("autoscaling_policy"),
             "policies": [config.get("policy") for config in autoscaled],
-            "routers": [d["request_router_config"] for d in deployments if d.get("request_router_config")],
-            "actors": [d["deployment_actors"] for d in deployments if d.get("deployment_actors")],
+            "routers": [
+                d["request_router_config"] for d in deployments if isinstance(d.get("request_router_config"), dict)
+            ],
+            "actors": [d["deployment_actors"] for d in deployments if isinstance(d.get("deployment_actors"), list)],
         }
     )
 
@@ -190,6 +200,8 @@ def _config(given: JsonObject | None, code: Mapping[str, Any]) -> Config:
     num_replicas, autoscaling = _count(listed, code)
     router = RequestRouterConfig.model_validate(value.get("request_router_config") or {})
     gang = value.get("gang_scheduling_config")
+    if gang is not None and autoscaling is None:
+        DeploymentConfig(num_replicas=num_replicas, gang_size=gang["gang_size"])
     return Config(
         num_replicas=num_replicas,
         autoscaling=autoscaling,
@@ -206,28 +218,29 @@ def _config(given: JsonObject | None, code: Mapping[str, Any]) -> Config:
         request_router_config=router.model_dump(mode="json"),
         logging_config=value.get("logging_config"),
         gang_scheduling_config=gang,
-        configured=frozenset(listed),
+        configured=frozenset(listed) | frozenset(code),
     )
 
 
 def _count(listed: JsonObject, code: Mapping[str, Any]) -> tuple[int | None, AutoscalingConfig | None]:
-    """(num_replicas, autoscaling): what the document says, or else the code."""
-    for source in (listed, code):
-        autoscaling = source.get("autoscaling_config")
-        if source.get("num_replicas") == "auto":
-            if autoscaling is None:
-                autoscaling = code.get("autoscaling_config")
-            defaults = schema.AutoscalingConfig(max_replicas=AUTO_MAX_REPLICAS).model_dump(mode="json")
-            checked = schema.AutoscalingConfig.model_validate({**defaults, **(autoscaling or {})})
-            return None, _light(checked)
-        if "num_replicas" in source and autoscaling is None:
+    """(num_replicas, autoscaling): each as the document says, or else the code. With both it is autoscaled."""
+    num_replicas: int | None = 1
+    given: JsonObject | None = None
+    autoscaling: schema.AutoscalingConfig | None = None
+    for source in (code, listed):
+        is_auto = source.get("num_replicas") == "auto"
+        if "num_replicas" in source:
             count = source["num_replicas"]
-            return (None if count is None else int(count)), None
-        if autoscaling is not None:
-            whole = DeploymentConfig.model_validate({"autoscaling_config": autoscaling})
-            assert whole.autoscaling_config is not None
-            return 1, _light(whole.autoscaling_config)
-    return 1, None
+            num_replicas = (None if source is listed else 1) if is_auto else None if count is None else int(count)
+        if source.get("autoscaling_config") is not None or ("autoscaling_config" in source and not is_auto):
+            given = source["autoscaling_config"]
+            autoscaling = (
+                None if is_auto else DeploymentConfig.model_validate({"autoscaling_config": given}).autoscaling_config
+            )
+        if is_auto:
+            defaults = schema.AutoscalingConfig(max_replicas=AUTO_MAX_REPLICAS).model_dump(mode="json")
+            autoscaling = schema.AutoscalingConfig.model_validate({**defaults, **(given or {})})
+    return num_replicas, None if autoscaling is None else _light(autoscaling)
 
 
 def _light(checked: schema.AutoscalingConfig) -> AutoscalingConfig:
@@ -299,15 +312,15 @@ def _check_placement_group(actor: ActorConfig) -> None:
 
 def _check_first_bundle(actor: ActorConfig, bundle: dict[str, float]) -> None:
     options = actor.options
-    wanted = [("num_cpus", "CPU", options.get("num_cpus")), ("num_gpus", "GPU", options.get("num_gpus"))]
-    wanted.append(("memory", "memory", options.get("memory")))
-    wanted += [(name, name, amount) for name, amount in (options.get("resources") or {}).items()]
+    wanted = [("`num_cpus`", "CPU", options.get("num_cpus")), ("`num_gpus`", "GPU", options.get("num_gpus"))]
+    wanted.append(("`memory`", "memory", options.get("memory")))
+    wanted += [(f"`{name}` requirement", name, amount) for name, amount in (options.get("resources") or {}).items()]
     for option, name, amount in wanted:
         if amount and amount > bundle.get(name, 0):
             raise ValueError(
                 "When using `placement_group_bundles`, the replica actor will be placed in the first bundle, so the "
                 "resource requirements for the actor must be a subset of the first bundle. "
-                f"`{option}` for the actor is {amount}, but the bundle only has {bundle.get(name, 0)} `{name}` specified."
+                f"{option} for the actor is {amount}, but the bundle only has {bundle.get(name, 0)} `{name}` specified."
             )
 
 
