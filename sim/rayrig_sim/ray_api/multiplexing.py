@@ -62,6 +62,7 @@ class _Models:
         self._code = code
         self._limit = limit
         self._loaded: dict[str, Any] = {}
+        self._awaited: dict[str, None] = {}
         self._finalizers: dict[str, Callable[[Any], Any] | None] = {}
         self._lock = asyncio.Lock()
 
@@ -70,17 +71,24 @@ class _Models:
             raise TypeError("The model ID must be a string.")
         if not model_id:
             raise ValueError("The model ID cannot be empty.")
-        async with self._lock:
-            if model_id not in self._loaded:
-                while self._limit > 0 and len(self._loaded) >= self._limit:
-                    await self._unload(next(iter(self._loaded)))
-                model = await (self._code(model_id) if self._owner is None else self._code(self._owner, model_id))
-                self._finalizers[model_id] = _take_finalizer(model)
-                self._loaded[model_id] = model
-            else:
-                self._loaded[model_id] = self._loaded.pop(model_id)
-            self._tell()
+        if model_id in self._loaded:
+            self._loaded[model_id] = self._loaded.pop(model_id)
             return self._loaded[model_id]
+        # Told before it is there, so that others who want it come here, too.
+        self._awaited[model_id] = None
+        self._tell()
+        async with self._lock:
+            try:
+                if model_id not in self._loaded:
+                    if 0 < self._limit <= len(self._loaded):
+                        await self._unload(next(iter(self._loaded)))
+                    model = await (self._code(model_id) if self._owner is None else self._code(self._owner, model_id))
+                    self._finalizers[model_id] = _take_finalizer(model)
+                    self._loaded[model_id] = model
+                return self._loaded[model_id]
+            finally:
+                self._awaited.pop(model_id, None)
+                self._tell()
 
     async def _unload(self, model_id: str) -> None:
         """Its `__del__` is waited for."""
@@ -96,7 +104,7 @@ class _Models:
         """Routers look at this."""
         instance = INSTANCE.get()
         if instance is not None:
-            instance.models = dict.fromkeys(self._loaded)
+            instance.models = dict.fromkeys((*self._loaded, *self._awaited))
 
 
 def _take_finalizer(model: Any) -> Callable[[Any], Any] | None:

@@ -387,6 +387,28 @@ def test_requests_for_a_model_go_where_it_is_loaded(serve: Serve) -> None:
         assert {application.call(multiplexed_model_id=name) for _ in range(8)} == {home}
 
 
+def test_a_model_that_is_being_loaded_draws_its_requests_and_holds_up_nobody_elses(ray: LocalRay, serve: Serve) -> None:
+    @ray_serve.deployment(num_replicas=2)
+    class Zoo:
+        @ray_serve.multiplexed(max_num_models_per_replica=2)
+        async def model(self, model_id: str) -> str:
+            await asyncio.sleep({"quick": 0.1, "slow": 5}[model_id])
+            return model_id
+
+        async def __call__(self) -> str:
+            return f"{await self.model()} {ray_serve.get_replica_context().replica_id}"
+
+    application = serve.run(Zoo.bind())
+    home = application.call(multiplexed_model_id="quick")
+    other = application.begin(multiplexed_model_id="slow")
+    ray.advance(0.2)
+    again = application.begin(multiplexed_model_id="slow")
+    began = ray.now_s
+    assert application.call(multiplexed_model_id="quick") == home
+    assert took(ray, began) == 0.0
+    assert other.result() == again.result() != home
+
+
 # Streams
 
 
