@@ -102,6 +102,7 @@ class Actor:
         "_held",
         "actor_id",
         "death",
+        "is_final",
         "node",
         "on_dead",
         "on_placed",
@@ -121,6 +122,8 @@ class Actor:
         self.pid: int | None = None
         self.payload: Any = None
         self.death = ""
+        #: It is not to be restarted when it dies (`ray.kill(actor, no_restart=True)`).
+        self.is_final = False
         self.on_placed: Callable[[], None] | None = None
         #: (why, whether its node is gone)
         self.on_dead: Callable[[str, bool], None] | None = None

@@ -54,7 +54,7 @@ def get_actor(name: str, namespace: str | None = None) -> ActorHandle:
 
 def kill(actor: ActorHandle, *, no_restart: bool = True) -> None:
     """Its process ends. Raises `ValueError` when there is none of that name, `RuntimeError` where there is no cluster."""
-    _machine().kill_actor(actor.name)
+    _machine().kill_actor(actor.name, no_restart)
 
 
 def get(value: Any, timeout: float | None = None) -> Any:

@@ -67,8 +67,8 @@ class ServeController:
             ),
             on_dead=self._actor_died,
         )
-        #: Called when its process was killed from outside.
-        self.on_killed: Callable[[], None] = _nobody
+        #: Called when its process was killed from outside, with whether that was for good.
+        self.on_killed: Callable[[bool], None] = lambda _: None
         self._names: tuple[str, ...] | None = None
         self._by_app: dict[str, dict[str, DeploymentState]] = {}
         self._autoscalers: dict[DeploymentId, DeploymentAutoscaler] = {}
@@ -175,7 +175,7 @@ class ServeController:
 
     def _actor_died(self, reason: str, is_node_dead: bool) -> None:
         if not self.is_ended and not is_node_dead:
-            self.on_killed()
+            self.on_killed(self.actor.is_final)
 
     # Deployments, as applications see them (protocol `Deployments`)
 

@@ -18,6 +18,7 @@ from rayrig_sim.ray.cluster import RayCluster
 from rayrig_sim.serve import checkpoint
 from rayrig_sim.serve.application_code import Registry
 from rayrig_sim.serve.broadcast import Broadcaster
+from rayrig_sim.serve.checkpoint import Checkpoint
 from rayrig_sim.serve.context import ServeContext
 from rayrig_sim.serve.controller import ServeController
 from rayrig_sim.serve.details import NO_INSTANCE, instance_details
@@ -72,6 +73,8 @@ class SimulatedServe:
         )
         self.controller: ServeController | None = None
         self._broadcaster = Broadcaster(self.context)
+        #: The actor is gone with its name; what it left is found by the next one, which a document starts.
+        self._is_killed_for_good = False
         self._grpc_options = dict(_GRPC_OPTIONS)
         self._proxy_location = "EveryNode"
         #: Happens when the controller's process, which is being started or restarted, is up.
@@ -91,7 +94,7 @@ class SimulatedServe:
 
     @property
     def is_running(self) -> bool:
-        return self.controller is not None or checkpoint.load(self.cluster.kv) is not None
+        return self.controller is not None or self._saved() is not None
 
     def details(self, sources: Sequence[str] = _ALL_SOURCES) -> JsonObject:
         """The GET body. Shared between calls while nothing changes: not to be changed."""
@@ -191,13 +194,18 @@ class SimulatedServe:
         coming = self._coming = kernel.signal()
         try:
             self._take_options(config)
-            self._broadcaster = Broadcaster(self.context)  # the proxies of an earlier life and its routes are gone
+            if not self._is_killed_for_good:
+                self._broadcaster = Broadcaster(self.context)  # the proxies of an earlier life and its routes are gone
             await kernel.sleep_ns(self.calibration.serve_controller_start.draw_ns(self.context.rng))
             self._coming = None
             if not self.cluster.is_gcs_up or self.cluster.head is None:
                 raise ServeStartFailed("The Serve controller could not be started.")
             seq = self.cluster.emit("serve controller", "running", "", cause)
             controller = self._new_controller(seq)
+            self._is_killed_for_good = False
+            saved = self._saved()
+            if saved is not None:
+                controller.recover(saved, seq)
             controller.save()
             coming.set(None)
             await controller.proxies_known
@@ -218,7 +226,7 @@ class SimulatedServe:
         controller = self.controller = ServeController(
             self.context, self._broadcaster, self._proxy_location, cause=cause
         )
-        controller.on_killed = self.crash_controller
+        controller.on_killed = self._killed
         self._kept.clear()
         self._loop = self.context.kernel.spawn("serve controller", self._run(controller))
         return controller
@@ -232,6 +240,10 @@ class SimulatedServe:
             if gone is not None:
                 gone.set(None)
 
+    def _killed(self, is_final: bool) -> None:
+        self._is_killed_for_good = is_final
+        self.crash_controller(is_restarting=not is_final)
+
     def crash_controller(self, *, is_restarting: bool = True, cause: int | None = None) -> None:
         """Its process dies. The GCS starts it again, unless it is down itself."""
         controller, self.controller = self.controller, None
@@ -243,7 +255,7 @@ class SimulatedServe:
 
     def restart_controller(self, cause: int | None) -> None:
         """The GCS starts the detached actor again, and it recovers from its checkpoint, if it left one."""
-        if checkpoint.load(self.cluster.kv) is None or self.controller is not None or self._coming is not None:
+        if self._saved() is None or self.controller is not None or self._coming is not None:
             return
         self._coming = self.context.kernel.signal()
         self.context.kernel.spawn("serve controller restart", self._restart(cause, self._coming))
@@ -252,11 +264,15 @@ class SimulatedServe:
         kernel = self.context.kernel
         await kernel.sleep_ns(self.calibration.serve_controller_start.draw_ns(self.context.rng))
         self._coming = None
-        saved = checkpoint.load(self.cluster.kv)
+        saved = self._saved()
         if saved is not None and self.cluster.is_gcs_up and self.cluster.head is not None:
             seq = self.cluster.emit("serve controller", "restarted", "", cause)
             self._new_controller(seq).recover(saved, seq)
         coming.set(None)
+
+    def _saved(self) -> Checkpoint | None:
+        """What a controller left that the GCS restarts."""
+        return None if self._is_killed_for_good else checkpoint.load(self.cluster.kv)
 
     def _take_options(self, config: JsonObject) -> None:
         """Options that only the document which starts Serve sets (ray-serve.md 2.1)."""

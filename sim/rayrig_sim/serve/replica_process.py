@@ -233,11 +233,12 @@ class ReplicaProcess:
         """What the controller says of an application."""
         return self.context.routers.ingress_of(app)
 
-    def kill_actor(self, name: str) -> None:
+    def kill_actor(self, name: str, no_restart: bool) -> None:
         """`ray.kill` of a named actor, at the end of this instant. Raises `ValueError`."""
         found = [actor for actor in self.context.cluster.actors_named(name) if actor.name == name]
         if not found:
             raise ValueError(f"Failed to look up actor with name '{name}'.")
+        found[0].is_final = no_restart
         self._kill_soon(found[0])
 
     def _kill_soon(self, actor: Actor) -> None:

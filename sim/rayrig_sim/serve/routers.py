@@ -34,7 +34,16 @@ class Routers:
     `tells_nothing` is asked whether another report without calls would make no difference.
     """
 
-    __slots__ = ("_by_deployment", "_kernel", "_name", "ingress_of", "on_closed", "on_report", "silent", "tells_nothing")
+    __slots__ = (
+        "_by_deployment",
+        "_kernel",
+        "_name",
+        "ingress_of",
+        "on_closed",
+        "on_report",
+        "silent",
+        "tells_nothing",
+    )
 
     def __init__(self, kernel: Kernel, name: str = "serve") -> None:
         self._kernel = kernel
@@ -153,6 +162,7 @@ class Routers:
             if metrics.is_going and router.owner not in self.silent
         }
         return all(handle in heard for handle in handles)
+
 
 def _nobody_knows(_: str) -> None:
     """There is no controller."""

@@ -50,7 +50,7 @@ class Machine(Protocol):
     def kill_process(self, pid: int, /) -> None:
         """SIGKILL to a process of the same node. Raises `ProcessLookupError`."""
 
-    def kill_actor(self, name: str, /) -> None:
+    def kill_actor(self, name: str, no_restart: bool, /) -> None:
         """`ray.kill` of a named actor of the Serve instance. Raises `ValueError` when there is none."""
 
     def ingress_of(self, app: str, /) -> str | None:

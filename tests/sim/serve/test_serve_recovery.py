@@ -103,6 +103,22 @@ def test_a_controller_that_dies_before_its_first_document_comes_back_too(world: 
     assert world.app()["status"] == "RUNNING"
 
 
+def test_a_controller_killed_for_good_comes_back_with_the_next_document(world: Any, app: Any) -> None:
+    world.deploy(app("m:probe", num_replicas=2))
+    ids, proxy = world.ids(), world.serve.proxy_processes()[0]
+    actor = world.serve.controller.actor
+    actor.is_final = True
+    world.cluster.actor_died(actor, "killed")
+    world.run(30)
+    assert (world.serve.is_running, world.apps()) == (False, {})
+    assert world.ask("/a") == (200, "v1")
+    answered = world.put(app("m:probe", num_replicas=2))
+    world.run_until(lambda: answered.is_done)
+    world.run_until(lambda: world.app()["status"] == "RUNNING")
+    assert (world.ids(), world.serve.proxy_processes()) == (ids, [proxy])
+    assert world.ask("/a") == (200, "v1")
+
+
 def test_a_look_at_a_controller_that_restarts_waits_for_it(world: Any, app: Any) -> None:
     world.deploy(app())
     world.serve.crash_controller()
