@@ -118,7 +118,7 @@ class RayClusterReconciler:
         known = self._judged.get(request)
         if (
             known is not None
-            and known.generation == metadata.get("generation", 0)
+            and known.generation == metadata["generation"]
             and known.uid == cluster.uid
             and known.labels == cluster.labels
             and known.annotations == cluster.annotations
@@ -131,7 +131,7 @@ class RayClusterReconciler:
         )
         judged = _Judged(
             cluster.uid,
-            metadata.get("generation", 0),
+            metadata["generation"],
             cluster.labels,
             cluster.annotations,
             refusal,

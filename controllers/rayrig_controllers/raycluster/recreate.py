@@ -27,8 +27,8 @@ def decide(cluster: Cluster, heads: list[JsonObject]) -> Recreation:
     if (cluster.spec.get("upgradeStrategy") or {}).get("type") != "Recreate" or not heads:
         return Recreation.NOTHING
     annotations = annotations_of(heads[0])
-    version = annotations.get(labels.KUBERAY_VERSION, "")
+    version = annotations.get(labels.KUBERAY_VERSION)
     if version and version != cluster.options.kuberay_version:
         return Recreation.ADOPT
-    found = annotations.get(labels.RECREATE_HASH, "")
+    found = annotations.get(labels.RECREATE_HASH)
     return Recreation.DELETE_ALL if found and found != recreate_hash(cluster) else Recreation.NOTHING

@@ -60,7 +60,7 @@ def terminated_state(pod: JsonObject) -> JsonObject | None:
 
 def reason_to_delete(pod: JsonObject, node_type: str) -> str:
     """Why a pod has to be replaced; empty when it need not be. Readiness is never a reason."""
-    phase = (pod.get("status") or {}).get("phase", "")
+    phase = (pod.get("status") or {}).get("phase")
     if phase in ("Failed", "Succeeded"):
         return (
             f"The {node_type} Pod {name_of(pod)} status is {phase} which is a terminal state. "

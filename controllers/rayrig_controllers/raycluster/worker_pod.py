@@ -58,17 +58,15 @@ def worker_pod(cluster: Cluster, group: JsonObject, place: Place) -> JsonObject:
 
 def _init_container(cluster: Cluster, ray: JsonObject) -> JsonObject:
     """Holds the worker back until the GCS answers. Takes image, environment and mounts from the user's Ray container."""
-    own = copy_json({key: ray[key] for key in ("env", "volumeMounts", "securityContext") if ray.get(key)})
+    given = ("image", "imagePullPolicy", "env", "volumeMounts", "securityContext")
+    own = copy_json({key: ray[key] for key in given if ray.get(key)})
     init: JsonObject = {
         "name": INIT_CONTAINER_NAME,
-        "image": ray.get("image", ""),
         "command": ray_start.shell(cluster),
         "args": [_wait_script(f"{cluster.head_service_fqdn}:{cluster.head_port}", cluster.options.release.faq)],
         "resources": {"limits": dict(_INIT_RESOURCES), "requests": dict(_INIT_RESOURCES)},
         **own,
     }
-    if ray.get("imagePullPolicy"):
-        init["imagePullPolicy"] = ray["imagePullPolicy"]
     init["env"] = [*(init.get("env") or ()), *auth.environment(cluster)]
     return init
 

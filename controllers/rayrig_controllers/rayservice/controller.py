@@ -153,8 +153,8 @@ class RayServiceReconciler:
 
     def _refusal(self, tick: Tick) -> tuple[str, Problem] | None:
         """Reason and first problem; an object found valid is not looked at again until it changes."""
-        version = tick.service["metadata"].get("resourceVersion", "")
-        if version and self._valid.get(tick.request) == version:
+        version = tick.service["metadata"]["resourceVersion"]
+        if self._valid.get(tick.request) == version:
             return None
         problem = first_problem(ray_service_metadata_problems(tick.service))
         if problem is not None:

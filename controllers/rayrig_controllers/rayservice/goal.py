@@ -57,7 +57,7 @@ class Goals:
     def of(self, service: JsonObject) -> Goal:
         metadata = service["metadata"]
         key = (metadata.get("namespace", ""), metadata["name"])
-        uid, generation = metadata.get("uid", ""), metadata.get("generation", 0)
+        uid, generation = metadata.get("uid"), metadata.get("generation")
         known = self._known.get(key)
         if known is not None and known[0] == uid and known[1] == generation:
             return known[2]

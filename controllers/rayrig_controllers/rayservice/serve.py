@@ -49,7 +49,7 @@ async def is_head_ready(tick: Tick, cluster: JsonObject) -> bool:
         return has_condition(cluster, "HeadPodReady")
     selector = {labels.CLUSTER: name_of(cluster), labels.NODE_TYPE: labels.HEAD}
     pods = await tick.context.client.select(POD, tick.namespace, selector)
-    return bool(pods) and pods[0].get("status", {}).get("phase") == "Running" and has_condition(pods[0], "Ready")
+    return bool(pods) and (pods[0].get("status") or {}).get("phase") == "Running" and has_condition(pods[0], "Ready")
 
 
 async def dashboard_of(context: ControllerContext, cluster: JsonObject) -> DashboardClient:

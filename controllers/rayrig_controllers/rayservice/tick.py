@@ -109,7 +109,7 @@ class Tick:
 
     def observe_generation(self) -> None:
         """`status.observedGeneration` := generation; conditions set from now on carry it."""
-        generation = self.service["metadata"].get("generation", 0)
+        generation = self.service["metadata"]["generation"]
         self.status.observed_generation = self.conditions.observed_generation = generation
 
     def now_text(self) -> str:

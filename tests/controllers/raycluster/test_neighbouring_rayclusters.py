@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from rayrig_fakes.kubernetes.calls import ApiCall
 
 PLACES = ("default", "ml")
 HEAD = {"enableIngress": True}
+SERVES = {"ray.io/enable-serve-service": "true"}
 #: As much of a cluster as one can have at once, by profile.
 FULL: dict[str, JsonObject] = {
     "1.7": {
@@ -21,9 +23,9 @@ FULL: dict[str, JsonObject] = {
         "enableInTreeAutoscaling": True,
         "authOptions": {"mode": "token"},
         "gcsFaultToleranceOptions": {"backend": "rocksdb"},
-        "metadata": {"labels": {"ray.io/originated-from-crd": "RayService", "ray.io/originated-from-cr-name": "rs"}},
+        "metadata": {"annotations": SERVES},
     },
-    "1.1": {"head": HEAD, "enableInTreeAutoscaling": True},
+    "1.1": {"head": HEAD, "enableInTreeAutoscaling": True, "metadata": {"annotations": SERVES}},
 }
 
 
@@ -67,7 +69,7 @@ def pair(rig: Any, values: Any, **fields: Any) -> None:
     """A full cluster of one name in each of both namespaces, with 2 workers in `default` and 1 in `ml`."""
     for place, replicas in zip(PLACES, (2, 1), strict=True):
         groups = [values.group("a", replicas=replicas), values.group("b", replicas=0, numOfHosts=2)]
-        apply(rig, values.ray_cluster(*groups, **{**FULL[rig.options.profile[:3]], **fields}), place)
+        apply(rig, values.ray_cluster(*groups, **{**deepcopy(FULL[rig.options.profile[:3]]), **fields}), place)
     rig.run(10)
 
 
@@ -81,6 +83,8 @@ def test_each_namespace_gets_the_same_and_nothing_twice(rig: Any, values: Any) -
         call for call in made[1] if call.startswith("create")
     ]
     assert [len(pods(rig, place)) for place in PLACES] == [3, 2]
+    services = ["create services/rc-head-svc", "create services/rc-headless", "create services/rc-serve-svc"]
+    assert [call.replace("less-worker-svc", "less") for call in made[0] if "create services" in call] == services
     assert not list(rig.kernel.trace.select(Kind.API_REFUSED))
 
 

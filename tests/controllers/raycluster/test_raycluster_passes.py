@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from rayrig_core.errors import NotFound
 from rayrig_core.objects import JsonObject, name_of
 from rayrig_core.resource_types import JOB, POD, RAY_CLUSTER, ROLE, ROLE_BINDING, SERVICE, SERVICE_ACCOUNT
+from rayrig_core.resources import validation
 from rayrig_core.resources.feature_gates import FeatureGates
 from rayrig_core.trace import Kind
 from rayrig_fakes.kubernetes.calls import ApiCall
@@ -118,6 +120,24 @@ def test_a_serve_service_without_a_port_says_what_to_do(rig: Any, values: Any) -
         "otherwise, the Kubernetes service for Ray Serve will not be created."
     )
     assert set(rig.outcomes()) == {f"error: {problem}"}
+
+
+def test_a_spec_is_judged_once_as_long_as_it_stays(rig: Any, values: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    judged: list[str] = []
+    judge = validation.ray_cluster_spec_problems
+
+    def noting(obj: JsonObject, gates: FeatureGates) -> Iterator[validation.Problem]:
+        judged.append(obj["metadata"]["name"])
+        return judge(obj, gates)
+
+    monkeypatch.setattr(validation, "ray_cluster_spec_problems", noting)
+    rig.ready(values.ray_cluster(values.group()))
+    rig.run(700)
+    assert rig.manager.reconciles > 3
+    assert judged == ["rc"]
+    rig.patch({"spec": {"rayVersion": "2.53.0"}})
+    rig.run(1)
+    assert judged == ["rc", "rc"]
 
 
 @pytest.mark.accepts("RC-017")

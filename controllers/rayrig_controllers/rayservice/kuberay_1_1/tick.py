@@ -51,7 +51,7 @@ class Tick:
         self.goal: Goal = memory.goals.of(service)
         self.before = ServiceStatus.from_json(service.get("status"))
         self.status = self.before.working_copy()
-        self.status.observed_generation = service["metadata"].get("generation", 0)
+        self.status.observed_generation = service["metadata"]["generation"]
 
     @property
     def name(self) -> str:
