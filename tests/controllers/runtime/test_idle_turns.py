@@ -379,6 +379,7 @@ def test_each_key_keeps_the_cause_it_waits_with(desk: Desk) -> None:
     desk.learn(A, 0, 100, 10)
     desk.runtime.cause = None
     desk.skip(0, 500)
+    assert desk.passed == [5]
     desk.runtime.now_ms = 10_000
     assert desk.queue._take() == A
     assert desk.runtime.cause == 42
