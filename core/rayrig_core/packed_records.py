@@ -13,7 +13,7 @@ R = TypeVar("R")
 
 
 class PackedRecords(Generic[R]):
-    """An append-only list of tuples of plain values. `len` is a multiple of `PART`."""
+    """An append-only list of tuples of plain values."""
 
     __slots__ = ("_parts", "_read", "_read_part")
 
@@ -22,9 +22,6 @@ class PackedRecords(Generic[R]):
         #: The part that was read last, which is likely to be read again.
         self._read = -1
         self._read_part: list[R] = []
-
-    def __len__(self) -> int:
-        return len(self._parts) * PART
 
     def add(self, records: list[R]) -> None:
         """`PART` more of them."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Coroutine, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Literal, Protocol, TypeVar
+from typing import Any, Literal, NamedTuple, Protocol, TypeVar
 
 from rayrig_core.http import HttpResponse
 from rayrig_core.idle import Recurrence, Turn
@@ -126,8 +126,7 @@ class WatchType(StrEnum):
     BOOKMARK = "BOOKMARK"
 
 
-@dataclass(frozen=True, slots=True)
-class WatchEvent:
+class WatchEvent(NamedTuple):
     """One event of a watch. `object` is shared and must not be changed; `cause` is the trace event of the write."""
 
     type: WatchType

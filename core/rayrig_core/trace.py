@@ -92,7 +92,7 @@ class TraceEvent:
 class Trace:
     """Collects events. `now_ns` and `context` (actor, cause) are bound by whoever owns the clock and the actors."""
 
-    __slots__ = ("_context", "_now_ns", "_older", "_records")
+    __slots__ = ("_begin", "_context", "_now_ns", "_older", "_records")
 
     def __init__(
         self,
@@ -102,8 +102,9 @@ class Trace:
         self._now_ns = now_ns
         self._context = context
         self._older: PackedRecords[Record] = PackedRecords()
-        #: Those since then.
+        #: Those since then, and the sequence number of the first.
         self._records: list[Record] = []
+        self._begin = 0
 
     def emit(self, kind: Kind, subject: str, *data: Scalar, cause: int | None = None) -> int:
         """Append an event and return its sequence number. Without `cause`, the current actor's cause is taken.
@@ -120,7 +121,8 @@ class Trace:
         if len(records) >= _UNPACKED:
             self._older.add(records[:PART])
             del records[:PART]
-        return len(self._older) + len(records) - 1
+            self._begin += PART
+        return self._begin + len(records) - 1
 
     @property
     def append_record(self) -> Callable[[Record], None]:
@@ -132,24 +134,22 @@ class Trace:
 
     def records(self, start: int = 0) -> Sequence[Record]:
         """Records from sequence number `start` on, in the form of `append_record`: for folds over many events."""
-        older = len(self._older)
-        if start >= older:
-            return self._records[start - older :]
+        if start >= self._begin:
+            return self._records[start - self._begin :]
         found = [record for part in self._older.parts(start) for record in part]
         return found + self._records
 
     def __len__(self) -> int:
-        return len(self._older) + len(self._records)
+        return self._begin + len(self._records)
 
     def __getitem__(self, seq: int) -> TraceEvent:
         t_ns, actor, label, subject, data, cause = self._record(seq)
         return TraceEvent(seq, t_ns, actor, _BY_LABEL[label], subject, data, cause)
 
     def _record(self, seq: int) -> Record:
-        older = len(self._older)
         if seq < 0:
-            seq += older + len(self._records)
-        return self._records[seq - older] if seq >= older else self._older[seq]
+            seq += len(self)
+        return self._records[seq - self._begin] if seq >= self._begin else self._older[seq]
 
     def _all(self) -> Iterator[Record]:
         for part in self._older.parts():

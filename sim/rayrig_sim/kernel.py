@@ -102,7 +102,8 @@ class Actor(_Awaitable):
     """A coroutine driven by the kernel (port `Task`); as an event it happens when the coroutine ends."""
 
     def __init__(self, kernel: Kernel, name: str, coroutine: Coroutine[Any, Any, Any], cause: int | None) -> None:
-        super().__init__(kernel.env)
+        self.env = kernel.env
+        self.callbacks = []
         self.name = name
         self.cause = cause
         self.turn: Turn | None = None
@@ -278,7 +279,7 @@ class Kernel:
 
     async def _either(self, event: Event, timer: Event) -> bool:
         """True when the event happens before the timer. Neither has."""
-        either = KernelSignal[bool](self.env)
+        either: KernelSignal[bool] = KernelSignal(self.env)
 
         def happened(_: Event) -> None:
             either.set(True)

@@ -57,5 +57,4 @@ def test_values_that_cannot_be_packed_stay_as_they_are() -> None:
 
     records = PackedRecords[tuple[str]]()
     records.add([(Text("a"),)] * PART)
-    assert len(records) == PART
     assert records[PART - 1] == ("a",)
