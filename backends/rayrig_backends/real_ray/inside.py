@@ -70,13 +70,23 @@ class Inside:
             )
 
     async def _start_head(self) -> str:
-        """`ray start --head`; why it failed, or nothing."""
+        """`ray start --head`; why it failed, or nothing.
+
+        Ray gives its processes 30 s to find each other, whatever the machine is busy with: it is tried again once.
+        """
+        code = await self._run_start()
+        if code:
+            await self._kill_head()
+            code = await self._run_start()
+        return f"`ray start` ended with {code}" if code else ""
+
+    async def _run_start(self) -> int:
         process = self._spawn(self._start)
         self._ended[process.pid] = ended = asyncio.get_running_loop().create_future()
         code = await ended
         # It was reaped already.
         process.returncode = code
-        return f"`ray start` ended with {code}" if code else ""
+        return code
 
     async def _kill_head(self) -> str:
         """All at once, as when a pod is lost; Redis stays. Over when they are gone: `ray start` refuses beside a running GCS."""
