@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from heapq import heapreplace
 from math import factorial
+from typing import Any
 
 import pytest
 
 from rayrig_core.http import Failure
 from rayrig_core.timestamps import NS
+from rayrig_core.trace import Kind
 from rayrig_sim.calibration import Constant, Exponential, LogNormal, Uniform
 from rayrig_sim.network.client import NetworkClient
 from rayrig_sim.randomness import Streams
@@ -18,7 +21,7 @@ from rayrig_sim.traffic.accounting import Accounting, Bucket
 from rayrig_sim.traffic.curl import curl
 from rayrig_sim.traffic.open_loop import OpenLoop
 from rayrig_sim.traffic.quantiles import quantile
-from rayrig_sim.traffic.requests import Target
+from rayrig_sim.traffic.requests import RequestClass, Target
 
 
 def test_quantiles_are_values_that_occurred() -> None:
@@ -39,10 +42,9 @@ def test_an_account_knows_its_quantiles_once_a_request_was_answered() -> None:
     assert Accounting(latencies_ns=[3, 1, 2]).quantile_ns(1.0) == 3
 
 
-def traffic_on(serve: LocalServe, rate: float, limit: int, *, timeout_s: float = 1e9) -> OpenLoop:
-    source = OpenLoop(
-        serve.kernel, serve.network, Target("serve"), rate, arrival="poisson", limit=limit, timeout_s=timeout_s
-    )
+def traffic_on(serve: LocalServe, rate: float, limit: int, **options: Any) -> OpenLoop:
+    options.setdefault("timeout_s", 1e9)
+    source = OpenLoop(serve.kernel, serve.network, Target("serve"), rate, arrival="poisson", limit=limit, **options)
     source.start()
     return source
 
@@ -96,6 +98,29 @@ def test_waiting_agrees_with_erlang_c(replicas: int, utilisation: float) -> None
     assert latencies.count == 20_000
     expected_s = erlang_c(replicas, replicas * utilisation) * mean_s / (replicas * (1 - utilisation))
     assert latencies.mean_ns / NS == pytest.approx(mean_s + expected_s, rel=0.03)
+
+
+@pytest.mark.parametrize(("replicas", "utilisation"), [(1, 0.8), (4, 0.8), (16, 0.9)])
+def test_waits_are_those_of_first_come_first_served(replicas: int, utilisation: float) -> None:
+    """For the same arrivals and durations, but for the router's pauses: no chance is in this."""
+    work = Exponential(1000.0 * replicas)
+    serve = LocalServe(single("mmc.app", work), replicas=replicas, max_ongoing_requests=1)
+    source = traffic_on(serve, utilisation / 1000, 2000, mix=[RequestClass("work", duration=work)])
+    serve.kernel.run()
+    durations = ServiceTimes(Streams(0).stream(f"{source.actor}/durations/work"), work)
+    ended = {
+        int(e["number"] or 0): (e.t_ns, int(e["latency_ns"] or 0)) for e in serve.kernel.trace.select(Kind.REQUEST)
+    }
+    free = [0] * replicas
+    waited = expected = 0
+    for number in range(2000):
+        end_ns, latency_ns = ended[number]
+        arrival_ns, duration_ns = end_ns - latency_ns, durations.draw_ns()
+        start_ns = max(arrival_ns, free[0])
+        heapreplace(free, start_ns + duration_ns)
+        waited += latency_ns - duration_ns
+        expected += start_ns - arrival_ns
+    assert waited == pytest.approx(expected, rel=0.003)
 
 
 def test_littles_law_holds() -> None:
