@@ -82,11 +82,11 @@ class Inside:
 
     async def _run_start(self) -> int:
         process = self._spawn(self._start)
-        self._ended[process.pid] = ended = asyncio.get_running_loop().create_future()
-        code = await ended
+        ended: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        self._ended[process.pid] = ended
         # It was reaped already.
-        process.returncode = code
-        return code
+        process.returncode = await ended
+        return process.returncode
 
     async def _kill_head(self) -> str:
         """All at once, as when a pod is lost; Redis stays. Over when they are gone: `ray start` refuses beside a running GCS."""
