@@ -80,6 +80,35 @@ def test_a_bound_pod_is_deleted_gracefully(api: Api) -> None:
 
 
 @pytest.mark.accepts("K8-063")
+def test_the_forced_end_of_a_pod_whose_grace_is_over_is_marked_with_its_time(api: Api) -> None:
+    api.pod("p", terminationGracePeriodSeconds=20)
+    api.delete(POD, "p")
+    api.pass_time(7)
+    watch = api.watch(POD, resource_version=str(api.server.revision))
+    api.delete(POD, "p", grace_period_seconds=0)
+    marked, gone = watch.take(), watch.take()
+    assert marked is not None
+    assert gone is not None
+    told = [(each.type, each.object["metadata"]["deletionTimestamp"]) for each in (marked, gone)]
+    assert told == [(MODIFIED, "2026-01-01T00:00:07Z"), (DELETED, "2026-01-01T00:00:07Z")]
+
+
+@pytest.mark.accepts("K8-063")
+def test_deleting_a_terminating_pod_again_without_a_grace_changes_nothing(api: Api) -> None:
+    api.pod("p", terminationGracePeriodSeconds=20)
+    marked = api.delete(POD, "p", grace_period_seconds=50)["metadata"]
+    assert api.delete(POD, "p")["metadata"] == marked
+    finished = api.patch(POD, "p", {"status": {"phase": "Failed"}}, subresource="status")["metadata"]
+    assert api.delete(POD, "p")["metadata"] == finished
+
+
+@pytest.mark.accepts("K8-063")
+def test_a_negative_grace_is_a_second(api: Api) -> None:
+    api.pod("p")
+    assert api.delete(POD, "p", grace_period_seconds=-5)["metadata"]["deletionGracePeriodSeconds"] == 1
+
+
+@pytest.mark.accepts("K8-063")
 def test_unbound_and_finished_pods_go_at_once(api: Api) -> None:
     api.pod("unbound", bound=False)
     api.delete(POD, "unbound")

@@ -170,7 +170,7 @@ class PodRules(KindRules):
         if not obj["spec"].get("nodeName") or (obj.get("status") or {}).get("phase") in TERMINAL_PHASES:
             return 0
         if asked is not None:
-            return max(0, asked)
+            return asked if asked >= 0 else 1
         period = obj["spec"].get("terminationGracePeriodSeconds")
         return 30 if period is None else max(1, int(period)) if period < 0 else int(period)
 

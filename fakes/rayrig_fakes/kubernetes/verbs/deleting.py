@@ -85,13 +85,14 @@ class Deleter:
         obj["metadata"] = meta
         marks = rules.graceful or bool(finalizers) or holders
         if old_meta.get("deletionTimestamp"):
-            # A later delete may shorten the grace, counted from the first, never lengthen it (K8-063).
+            # A later delete that says so may shorten the grace, counted from the first, never lengthen it (K8-063).
             left = old_meta.get("deletionGracePeriodSeconds") or 0
-            if period < left:
+            asked = call.grace_period_seconds
+            if asked is not None and (period := asked if asked >= 0 else 1) < left:
                 ends = parse_rfc3339(old_meta["deletionTimestamp"]) + (period - left) * NS
-                if period and ends < now:
+                if ends < now:
                     # It would be over: a moment is left.
-                    ends, period = now, 1
+                    ends, period = now, min(period, 1)
                 meta["deletionGracePeriodSeconds"] = period
                 meta["deletionTimestamp"] = rfc3339(ends)
             else:
