@@ -13,17 +13,15 @@ from pydantic import BaseModel, ValidationError
 from rayrig_core.errors import InputError
 from rayrig_core.objects import Json
 from rayrig_core.resources.go_yaml import YamlError, yaml_to_json
+from rayrig_core.resources.serve_deployment_schema import AutoscalingConfig, DeploymentSchema, RayActorOptionsSchema
 from rayrig_core.resources.serve_schema import (
-    AutoscalingConfig,
-    DeploymentSchema,
     HTTPOptionsSchema,
-    Importable,
-    RayActorOptionsSchema,
     ServeApplicationSchema,
     ServeDeploySchema,
     gRPCOptionsSchema,
     validate_serve_config,
 )
+from rayrig_core.resources.serve_schema_parts import Importable
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from random import Random
 
 from rayrig_core.http import HttpRequest, HttpResponse
 from rayrig_core.ports import Clock, RayClusterView, ServeInstance
-from rayrig_core.resources.serve_schema import Importable
+from rayrig_core.resources.serve_schema_parts import Importable
 from rayrig_fakes.dashboard.access import Access, is_browser
 from rayrig_fakes.dashboard.answers import NOT_FOUND, method_not_allowed
 from rayrig_fakes.dashboard.cluster_api import ClusterApi

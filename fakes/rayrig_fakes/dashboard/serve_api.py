@@ -11,12 +11,8 @@ from rayrig_core.errors import ServeRefused, ServeStartFailed, ServeUnavailable
 from rayrig_core.http import HttpRequest, HttpResponse
 from rayrig_core.objects import JsonObject, copy_json
 from rayrig_core.ports import ServeInstance
-from rayrig_core.resources.serve_schema import (
-    Importable,
-    ScaleDeploymentRequest,
-    set_fields,
-    validate_serve_config,
-)
+from rayrig_core.resources.serve_schema import ScaleDeploymentRequest, set_fields, validate_serve_config
+from rayrig_core.resources.serve_schema_parts import Importable
 from rayrig_fakes.dashboard.answers import EMPTY, encoded, json_answer, traceback_answer
 
 _API_TYPES: dict[str, tuple[str, ...]] = {"imperative": ("imperative",), "declarative": ("declarative",)}

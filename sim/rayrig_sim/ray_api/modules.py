@@ -8,28 +8,30 @@ from contextlib import contextmanager
 from types import ModuleType
 from typing import Any
 
+from rayrig_core.resources import serve_deployment_schema as deployment
 from rayrig_core.resources import serve_schema
+from rayrig_core.resources.serve_schema_parts import LoggingConfig
 from rayrig_sim.ray_api import metrics, ray, serve
 from rayrig_sim.serve import calls, handles
 from rayrig_sim.serve.asyncio_code import patches
 
 #: Of Ray's own names those that configurations are written with, as Ray's modules have them.
 _CONFIG = (
-    "AutoscalingConfig",
-    "AutoscalingPolicy",
-    "ControllerOptions",
-    "DeploymentActorConfig",
-    "GangSchedulingConfig",
-    "ProxyLocation",
-    "RequestRouterConfig",
+    deployment.AutoscalingConfig,
+    deployment.AutoscalingPolicy,
+    serve_schema.ControllerOptions,
+    deployment.DeploymentActorConfig,
+    deployment.GangSchedulingConfig,
+    serve_schema.ProxyLocation,
+    deployment.RequestRouterConfig,
 )
 _SCHEMA = (
-    "DeploymentSchema",
-    "LoggingConfig",
-    "RayActorOptionsSchema",
-    "ServeApplicationSchema",
-    "ServeDeploySchema",
-    "TracingConfig",
+    deployment.DeploymentSchema,
+    LoggingConfig,
+    deployment.RayActorOptionsSchema,
+    serve_schema.ServeApplicationSchema,
+    serve_schema.ServeDeploySchema,
+    serve_schema.TracingConfig,
 )
 
 
@@ -83,12 +85,12 @@ def _modules() -> dict[str, ModuleType]:
     config = _module(
         "ray.serve.config",
         {
-            **{name: getattr(serve_schema, name) for name in _CONFIG},
+            **{kind.__name__: kind for kind in _CONFIG},
             "HTTPOptions": serve_schema.HTTPOptionsSchema,
             "gRPCOptions": serve_schema.gRPCOptionsSchema,
         },
     )
-    schema = _module("ray.serve.schema", {name: getattr(serve_schema, name) for name in _SCHEMA})
+    schema = _module("ray.serve.schema", {kind.__name__: kind for kind in _SCHEMA})
     kinds = {"Counter": metrics.Counter, "Gauge": metrics.Gauge, "Histogram": metrics.Histogram}
     serve_metrics, util_metrics = _module("ray.serve.metrics", kinds), _module("ray.util.metrics", kinds)
     ray_exceptions = _module("ray.exceptions", {"RayActorError": calls.ReplicaDied, "RayError": calls.CallFailed})

@@ -14,7 +14,7 @@ from typing import Any, Self
 from pydantic import BaseModel, model_validator
 
 from rayrig_core.objects import Json, JsonObject
-from rayrig_core.resources import serve_schema as schema
+from rayrig_core.resources import serve_deployment_schema as schema
 from rayrig_sim.serve.application_code import ApplicationCode, DeploymentCode
 from rayrig_sim.serve.autoscaling import AutoscalingConfig
 
