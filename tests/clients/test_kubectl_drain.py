@@ -108,6 +108,9 @@ def words(lines: list[str], node: str, namespace: str) -> list[str]:
         error = re.fullmatch(r"(error: unable to drain node .* due to error: )\[(.*)\]", line)
         if error is not None:
             line = error[1] + ", ".join(sorted(re.split(r", (?=cannot|error)", error[2])))
+        if line.startswith("Warning: "):
+            # kubectl takes them from a map: their order is drawn anew each time.
+            line = "Warning: " + "; ".join(sorted(line.removeprefix("Warning: ").split("; ")))
         if re.match(
             r"node/|evicting |pod/\S+ (evicted|deleted)$|Warning: |error: unable|error when .* will retry", line
         ):
