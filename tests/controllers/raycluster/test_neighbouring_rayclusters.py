@@ -88,6 +88,17 @@ def test_each_namespace_gets_the_same_and_nothing_twice(rig: Any, values: Any) -
     assert not list(rig.kernel.trace.select(Kind.API_REFUSED))
 
 
+def test_one_that_comes_later_gets_all_of_its_own(rig: Any, values: Any) -> None:
+    made = []
+    for turn, place in enumerate(PLACES):
+        apply(rig, values.ray_cluster(values.group("a"), **deepcopy(FULL[rig.options.profile[:3]])), place)
+        rig.run(10)
+        made.append([call for call in calls(rig, 10.0 * turn, place) if call.startswith("create ")])
+    assert "create ingresses/default/rc-head-ingress" in made[0]
+    own = [sorted(call.split("/")[0] for call in each) for each in made]
+    assert own[0] == own[1]
+
+
 def test_a_pass_that_finds_everything_asks_for_nothing(rig: Any, values: Any) -> None:
     pair(rig, values)
     passes = rig.manager.reconciles

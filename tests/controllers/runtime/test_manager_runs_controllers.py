@@ -434,3 +434,23 @@ def test_an_operator_may_keep_to_one_namespace(plane: Any) -> None:
     plane.create(RAY_CLUSTER, cluster("b"), "kube-system")
     plane.kernel.run(until_s=1)
     assert [name for _, name in reconciler.runs] == ["b"]
+
+
+def test_a_manager_is_at_work_where_a_key_of_that_type_is_being_reconciled(plane: Any) -> None:
+    told: list[tuple[bool, bool, bool]] = []
+
+    def act(run: int) -> Result:
+        told.append(
+            (
+                manager.is_at_work(RAY_CLUSTER, "kube-system"),
+                manager.is_at_work(RAY_CLUSTER, "default"),
+                manager.is_at_work(JOB, "kube-system"),
+            )
+        )
+        return DONE
+
+    manager, _ = start(plane, act)
+    plane.create(RAY_CLUSTER, cluster("a"), "kube-system")
+    plane.kernel.run(until_s=1)
+    assert told == [(True, False, False)]
+    assert not manager.is_at_work(RAY_CLUSTER, "kube-system")
