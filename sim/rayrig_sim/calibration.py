@@ -180,7 +180,7 @@ class Calibration:
 
     # Serve
     #: Start of the controller actor on the first PUT, which also waits for the head's proxy. Recorded on a busy machine: 2.0 s
-    #: without proxies, 3.2–12.1 s with one (eleven times); the share of the controller is a guess at the quick end.
+    #: without proxies, 3.2–12.1 s with one (ten times); the share of the controller is a guess at the quick end.
     serve_controller_start: Distribution = LogNormal(1.5, 0.15)
     #: First proxy after the start of Serve. ray-serve.md 1: 0.9–3 s; later ones 2.5–4 s after their node's first replica.
     proxy_start: Distribution = Uniform(0.9, 3.0)
