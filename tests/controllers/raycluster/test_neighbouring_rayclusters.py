@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from rayrig_core.objects import JsonObject, labels_of, name_of
-from rayrig_core.resource_types import NAMESPACE, POD, RAY_CLUSTER, ResourceType
+from rayrig_core.resource_types import EVENT, NAMESPACE, POD, RAY_CLUSTER, ResourceType
 from rayrig_core.resources.feature_gates import FeatureGates
 from rayrig_core.trace import Kind
 from rayrig_fakes.kubernetes.calls import ApiCall
@@ -91,12 +91,15 @@ def test_each_namespace_gets_the_same_and_nothing_twice(rig: Any, values: Any) -
 def test_one_that_comes_later_gets_all_of_its_own(rig: Any, values: Any) -> None:
     made = []
     for turn, place in enumerate(PLACES):
-        apply(rig, values.ray_cluster(values.group("a"), **deepcopy(FULL[rig.options.profile[:3]])), place)
+        groups = [values.group("a"), values.group("b", replicas=0, numOfHosts=2)]
+        apply(rig, values.ray_cluster(*groups, **deepcopy(FULL[rig.options.profile[:3]])), place)
         rig.run(10)
         made.append([call for call in calls(rig, 10.0 * turn, place) if call.startswith("create ")])
     assert "create ingresses/default/rc-head-ingress" in made[0]
     own = [sorted(call.split("/")[0] for call in each) for each in made]
     assert own[0] == own[1]
+    told = [{event["reason"] for event in objects(rig, EVENT, place)} for place in PLACES]
+    assert told[0] == told[1] != set()
 
 
 def test_a_pass_that_finds_everything_asks_for_nothing(rig: Any, values: Any) -> None:
