@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from rayrig_backends.api_rules import ApiRules
 from rayrig_core.faultpoints import Faults
@@ -42,25 +43,9 @@ class ForeseenClient(InProcessClient):
         self._note(began_ns, "get", resource, self._target(resource, namespace, name))
         return found
 
-    async def list(
-        self,
-        resource: ResourceType,
-        namespace: str = "",
-        *,
-        label_selector: str = "",
-        field_selector: str = "",
-        limit: int = 0,
-        continue_token: str = "",
-    ) -> ObjectList:
+    async def list(self, resource: ResourceType, namespace: str = "", **options: Any) -> ObjectList:
         began_ns = self._runtime.monotonic_ns()
-        found = await super().list(
-            resource,
-            namespace,
-            label_selector=label_selector,
-            field_selector=field_selector,
-            limit=limit,
-            continue_token=continue_token,
-        )
+        found = await super().list(resource, namespace, **options)
         self._note(began_ns, "list", resource, self._target(resource, namespace, ""))
         return found
 

@@ -46,22 +46,8 @@ class OperatorClient(HttpKubernetesClient):
         #: The open watch of each (apiVersion, kind).
         self._watches: dict[tuple[str, str], PacedWatch] = {}
 
-    async def watch(
-        self,
-        resource: ResourceType,
-        namespace: str = "",
-        *,
-        resource_version: str = "",
-        label_selector: str = "",
-        field_selector: str = "",
-    ) -> PacedWatch:
-        stream = await super().watch(
-            resource,
-            namespace,
-            resource_version=resource_version,
-            label_selector=label_selector,
-            field_selector=field_selector,
-        )
+    async def watch(self, resource: ResourceType, namespace: str = "", **options: str) -> PacedWatch:
+        stream = await super().watch(resource, namespace, **options)
         watch = PacedWatch(stream, _LAGS_S.get(resource, 0.0), self._waits_for(resource))
         self._watches[resource.api_version, resource.kind] = watch
         return watch

@@ -86,11 +86,6 @@ def _load_bundled(name: str, profile: Profile | None) -> Scenario:
     return load_text(text, f"{name}.yaml", reference=name, folder=library / group, profile=profile)
 
 
-def load_file(path: Path, *, reference: str = "") -> Scenario:
-    """The scenario in a file. Raises `InputError`."""
-    return load_text(read_text(path), str(path), reference=reference or str(path), folder=path.parent)
-
-
 def load_text(
     text: str,
     shown: str,
