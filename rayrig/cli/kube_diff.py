@@ -105,17 +105,11 @@ def _progress(outcome: object, count: int) -> tuple[AbstractContextManager[objec
 
 def _stories_of(path: Path) -> list[Story]:
     """Of a report: the shortest of each difference. Raises `InputError`."""
-    import json
-
+    from rayrig_backends.differential.json_files import read_json
     from rayrig_backends.differential.steps import Story
     from rayrig_core.errors import InputError
 
-    try:
-        report = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as problem:
-        raise InputError(f"cannot read: {problem.strerror}", where=str(path)) from None
-    except ValueError as problem:
-        raise InputError(f"not JSON: {problem}", where=str(path)) from None
+    report = read_json(path)
     if not isinstance(report, dict):
         raise InputError("no report of an earlier run", where=str(path))
     found = [*(report.get("unexplained") or ()), *(report.get("explained") or ()), *(report.get("unsteady") or ())]

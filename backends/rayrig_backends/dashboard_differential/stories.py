@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from rayrig_backends.differential.json_files import read_json
 from rayrig_core.errors import InputError
 from rayrig_core.http import HttpRequest
 from rayrig_core.objects import Json, JsonObject
@@ -70,12 +71,7 @@ def read_stories(path: Path) -> list[Story]:
 
 
 def _of_file(path: Path) -> list[Story]:
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as problem:
-        raise InputError(f"cannot read: {problem.strerror}", where=str(path)) from None
-    except ValueError as problem:
-        raise InputError(f"not JSON: {problem}", where=str(path)) from None
+    found = read_json(path)
     if not isinstance(found, list):
         raise InputError("not a list of stories", where=str(path))
     return [_story(each, f"{path} [{index}]") for index, each in enumerate(found)]
