@@ -111,9 +111,6 @@ class Scenario:
         gates = f" --feature-gates {self.given_gates}" if self.given_gates else ""
         return f"rayrig run {reference}{script}{kuberay}{gates} --seed {seed}"
 
-    def with_reference(self, reference: str) -> Scenario:
-        return replace(self, reference=reference)
-
 
 def fingerprint(texts: Iterable[str]) -> str:
     """16 hexadecimal digits over all texts a scenario was read from."""

@@ -220,14 +220,6 @@ class RayCluster:
             self._emit("node", "draining", node.name, cause)
             self._changed()
 
-    def undrain_node(self, node: RayNode, *, cause: int | None = None) -> None:
-        if node.is_draining:
-            node.is_draining = False
-            node.drain_deadline_ns = None
-            self._emit("node", "not draining", node.name, cause)
-            self._place_pending()
-            self._changed()
-
     # Actors
 
     def create_actor(
