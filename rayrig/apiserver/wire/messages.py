@@ -1,8 +1,8 @@
 """Descriptors of the messages on the wire: what a `.proto` file would say, as tables.
 
-A decoded message is a plain dict keyed by the fields' JSON names. Enums are ints, integers and floats are Python's, bytes don't occur,
-timestamps are texts (`2026-01-02T03:04:05Z`), maps are dicts, repeated fields lists. A field that is zero or absent is not in the dict,
-except a sub-message that was given (if need be `{}`) and an `optional` field that was given.
+A decoded message is a plain dict keyed by the fields' JSON names. Enums are ints, integers and floats are Python's,
+timestamps are texts (`2026-01-02T03:04:05Z`), maps are dicts, repeated fields lists. A field that is zero or absent is
+not in the dict, except a sub-message that was given (if need be `{}`) and an `optional` field that was given.
 """
 
 from __future__ import annotations
@@ -28,7 +28,10 @@ class Scalar(Enum):
 
 @dataclass(frozen=True, slots=True)
 class EnumType:
-    """`name` is qualified by the message it is declared in (`Cluster.Environment`); `values` are in the order of their numbers, from 0."""
+    """`name` is qualified by the message it is declared in (`Cluster.Environment`).
+
+    `values` are in the order of their numbers, from 0.
+    """
 
     name: str
     values: tuple[str, ...]

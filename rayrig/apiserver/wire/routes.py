@@ -17,8 +17,9 @@ Handler: TypeAlias = Callable[[JsonObject], Awaitable[JsonObject]]
 class Route:
     """One binding of a call to HTTP.
 
-    `rpc` is `Service.Method`. `template` has the request's fields in braces, one path segment each. `body` names the request field (proto
-    spelling) that the HTTP body is; without one the body is ignored. What neither path nor body fills comes from the query.
+    `rpc` is `Service.Method`. `template` has the request's fields in braces, one path segment each. `body` names the
+    request field (proto spelling) that the HTTP body is; without one the body is ignored. What neither path nor body
+    fills comes from the query.
     """
 
     method: str
