@@ -72,6 +72,7 @@ CUSTOM_RESOURCE_DEFINITION = ResourceType(
 )
 RAY_SERVICE = ResourceType("ray.io", "v1", "rayservices", "RayService")
 RAY_CLUSTER = ResourceType("ray.io", "v1", "rayclusters", "RayCluster")
+RAY_JOB = ResourceType("ray.io", "v1", "rayjobs", "RayJob")
 CERTIFICATE = ResourceType("cert-manager.io", "v1", "certificates", "Certificate")
 ISSUER = ResourceType("cert-manager.io", "v1", "issuers", "Issuer")
 GATEWAY = ResourceType("gateway.networking.k8s.io", "v1", "gateways", "Gateway")

@@ -266,7 +266,8 @@ def operator(
     ] = True,
     leader_election_namespace: Annotated[str, typer.Option(metavar="NAMESPACE", help="Of the Lease.")] = "default",
     install_crds: Annotated[
-        bool, typer.Option("--install-crds", help="Create the definitions of RayService and RayCluster if missing.")
+        bool,
+        typer.Option("--install-crds", help="Create the definitions of RayService, RayCluster and RayJob if missing."),
     ] = False,
     port: Annotated[
         int,

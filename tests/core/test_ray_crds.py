@@ -6,16 +6,16 @@ from typing import Annotated, Any, Required, TypedDict
 import pytest
 import yaml
 
-from rayrig_core.resources.crds import custom_resource_definitions
+from rayrig_core.resources.crds import custom_resource_definitions, ray_job_definition
 from rayrig_core.resources.raycluster import WorkerGroupSpec
 from rayrig_core.resources.schema import Int32, default, structural
 
 KUBERAY = Path(__file__).parents[3] / "shared" / "kuberay" / "crd"
-NAMES = ("rayclusters", "rayservices")
+NAMES = ("rayclusters", "rayservices", "rayjobs")
 
 
 def ours(plural: str) -> dict[str, Any]:
-    return next(d for d in custom_resource_definitions() if d["spec"]["names"]["plural"] == plural)
+    return next(d for d in (*custom_resource_definitions(), ray_job_definition()) if d["spec"]["names"]["plural"] == plural)
 
 
 def theirs(plural: str) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from rayrig_controllers.options import OperatorOptions
 from rayrig_core.errors import ApiError, InputError
 from rayrig_core.http import HttpFailure
 from rayrig_core.resource_types import CUSTOM_RESOURCE_DEFINITION, RAY_CLUSTER, RAY_SERVICE, ResourceType
-from rayrig_core.resources.crds import custom_resource_definitions
+from rayrig_core.resources.crds import custom_resource_definitions, ray_job_definition
 from rayrig_fakes.kubernetes.http.serving import HttpServer, listening_socket
 
 _TRACE_KEEP = 20_000
@@ -122,8 +122,8 @@ class LostLease(Exception):
 
 
 async def _install_definitions(client: HttpKubernetesClient, kuberay: str) -> None:
-    """RayService and RayCluster as that release has them, where they are not there yet."""
-    for definition in custom_resource_definitions(kuberay):
+    """The custom resources as that release has them (RayJob as v1.7 has it), where they are not there yet."""
+    for definition in (*custom_resource_definitions(kuberay), ray_job_definition()):
         try:
             await client.create(CUSTOM_RESOURCE_DEFINITION, definition)
         except ApiError as refused:

@@ -1,4 +1,4 @@
-"""The CustomResourceDefinitions that rayrig serves and installs: RayService and RayCluster from our types, Gateway and HTTPRoute.
+"""The CustomResourceDefinitions that rayrig serves and installs: RayService, RayCluster, RayJob from our types, Gateway, HTTPRoute.
 
 Printer columns, versions and names are those of KubeRay v1.7 (kuberay-operator reference, 1 and 1.1); the definitions of KubeRay
 v1.1 have the same columns and fewer fields (kuberay-operator reference, 6).
@@ -13,11 +13,13 @@ from rayrig_core.resource_types import (
     GATEWAY,
     HTTP_ROUTE,
     RAY_CLUSTER,
+    RAY_JOB,
     RAY_SERVICE,
     ResourceType,
 )
 from rayrig_core.resources.gateway import GATEWAY_SCHEMA, HTTP_ROUTE_SCHEMA
 from rayrig_core.resources.raycluster import OLD_VERSION, RELEASE_1_1, RayCluster
+from rayrig_core.resources.rayjob import RayJob
 from rayrig_core.resources.rayservice import RayService
 from rayrig_core.resources.schema import Schema, structural
 
@@ -44,6 +46,14 @@ _RAY_CLUSTER_COLUMNS = [
     _column("age", "date", ".metadata.creationTimestamp"),
     _column("head pod IP", "string", ".status.head.podIP", wide=True),
     _column("head service IP", "string", ".status.head.serviceIP", wide=True),
+]
+_RAY_JOB_COLUMNS = [
+    _column("job status", "string", ".status.jobStatus"),
+    _column("deployment status", "string", ".status.jobDeploymentStatus"),
+    _column("ray cluster name", "string", ".status.rayClusterName"),
+    _column("start time", "string", ".status.startTime"),
+    _column("end time", "string", ".status.endTime"),
+    _column("age", "date", ".metadata.creationTimestamp"),
 ]
 _GATEWAY_COLUMNS = [
     _column("Class", "string", ".spec.gatewayClassName"),
@@ -136,8 +146,14 @@ def _definitions_1_1() -> tuple[JsonObject, ...]:
 
 
 def custom_resource_definitions(kuberay: str = "v1.7.0") -> list[JsonObject]:
-    """All four definitions as manifests, with the Ray types of release `v1.7.0` or `v1.1.0`.
+    """Four definitions as manifests, with the Ray types of release `v1.7.0` or `v1.1.0`: what operator and scenarios need.
 
     They are shared: whoever wants to change one copies it first.
     """
     return list(_definitions_1_1() if kuberay == "v1.1.0" else _definitions())
+
+
+@cache
+def ray_job_definition() -> JsonObject:
+    """RayJob as KubeRay v1.7 has it, for who stores RayJobs: the KubeRay API server. It is shared, too."""
+    return _ray_definition(RAY_JOB, RayJob, _RAY_JOB_COLUMNS, [])
