@@ -1,13 +1,15 @@
 """The status a kubelet computes for a pod: container states, phase and conditions (`reference/kubelet.md` sections 3 and 4).
 
 Everything here is a pure function of what was seen of the containers, what the last attempts left behind and the pod's former
-status. Who calls when, and what is then written, is the business of `pod_worker` and `status_manager`.
+status, parts of which are taken over as they are where nothing has changed. Who calls when, and what is then written, is the
+business of `pod_worker` and `status_manager`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from rayrig_core.objects import JsonObject
@@ -18,6 +20,9 @@ TERMINAL_PHASES = ("Succeeded", "Failed")
 
 #: The conditions a kubelet writes, in the order in which it writes them.
 KUBELET_CONDITIONS = ("PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady", "PodScheduled")
+
+#: `started` and `ready` of a running container, of its name, its id and whether it had started before.
+Flags = Callable[[str, str, bool], tuple[bool, bool]]
 
 _LOST = {
     "terminated": {
@@ -98,9 +103,12 @@ def _container_status(
     waiting: Waiting | None,
     former: JsonObject | None,
     default: str,
+    flags: Flags,
 ) -> JsonObject:
+    """`ready` and `started` of one that runs are as `flags` tell."""
     name = spec["name"]
-    newest, before = record.newest(name), record.previous(name)
+    attempts = record.containers.get(name)
+    newest = attempts[-1] if attempts else None
     if newest is None:
         status: JsonObject = {
             "name": name,
@@ -115,7 +123,16 @@ def _container_status(
         if former is not None:
             _carry_over(status, former)
     else:
+        assert attempts is not None
         ended = newest.has_exited(seen_ns)
+        resources = spec.get("resources") or {}
+        had_started = former is not None and bool(former.get("started"))
+        if former is not None and len(attempts) == 1 and waiting is None and _is_of(former, newest, resources, ended):
+            started, ready = (False, False) if ended else flags(name, newest.container_id, had_started)
+            if former["started"] is started and former["ready"] is ready:
+                return former
+            return {**former, "ready": ready, "started": started}
+        before = attempts[-2] if len(attempts) > 1 else None
         last = _terminated(before) if before is not None and before.exit is not None else {}
         if former is not None and former.get("restartCount") == newest.attempt and (ended or not last):
             # What the API was told already: a container that waits for its next start has given its end as the last one.
@@ -130,9 +147,8 @@ def _container_status(
             "imageID": image_id(newest.image),
             "containerID": newest.container_id,
             # A restart in one go with the end before it keeps this until the startup probe's worker has seen the new container.
-            "started": not ended and former is not None and bool(former.get("started")),
+            "started": not ended and had_started,
         }
-        resources = spec.get("resources") or {}
         if resources.get("requests"):
             status["allocatedResources"] = resources["requests"]
         status["resources"] = resources
@@ -143,7 +159,18 @@ def _container_status(
         if waiting.message:
             reason["message"] = waiting.message
         status["state"] = {"waiting": reason}
+    elif newest is not None and "running" in status["state"]:
+        status["started"], status["ready"] = flags(name, newest.container_id, status["started"])
     return status
+
+
+def _is_of(status: JsonObject, newest: ContainerRecord, resources: JsonObject, ended: bool) -> bool:
+    """Whether a status is that of this very container, and tells what became of it."""
+    return (
+        status.get("containerID") == newest.container_id
+        and ("terminated" if ended else "running") in status["state"]
+        and status.get("resources") == resources
+    )
 
 
 def _carry_over(status: JsonObject, former: JsonObject) -> None:
@@ -174,30 +201,45 @@ def container_statuses(
     seen_ns: int,
     waiting: Mapping[str, Waiting],
     former: Mapping[str, Any],
+    flags: Flags,
 ) -> tuple[list[JsonObject], list[JsonObject]]:
-    """`initContainerStatuses` and `containerStatuses` as of `seen_ns`, readiness and `started` still to be filled in.
+    """`initContainerStatuses` and `containerStatuses` as of `seen_ns`.
 
-    `waiting` holds what the last attempts to start left behind, by container.
+    `waiting` holds what the last attempts to start left behind, by container; `flags` are asked of main containers first.
     """
     spec = pod["spec"]
     init_specs = spec.get("initContainers") or ()
     default = "PodInitializing" if init_specs else "ContainerCreating"
     known = {s["name"]: s for s in former.get("containerStatuses") or ()}
-    known_init = {s["name"]: s for s in former.get("initContainerStatuses") or ()}
+    main = []
+    for container in spec["containers"]:
+        name = container["name"]
+        reason = waiting.get(name)
+        main.append(_container_status(pod, container, record, seen_ns, reason, known.get(name), default, flags))
     init: list[JsonObject] = []
+    if init_specs:
+        known = {s["name"]: s for s in former.get("initContainerStatuses") or ()}
     for container in init_specs:
         name = container["name"]
-        newest = record.newest(name)
-        done = newest is not None and newest.has_exited(seen_ns) and newest.exit is not None
         reason = waiting.get(name)
-        if done and not is_sidecar(container) and newest is not None and newest.exit is not None:
-            reason = None if newest.exit.exit_code == 0 else reason
-        init.append(_container_status(pod, container, record, seen_ns, reason, known_init.get(name), default))
-    main = [
-        _container_status(pod, c, record, seen_ns, waiting.get(c["name"]), known.get(c["name"]), default)
-        for c in spec["containers"]
-    ]
+        if is_sidecar(container):
+            init.append(_container_status(pod, container, record, seen_ns, reason, known.get(name), default, flags))
+            continue
+        newest = record.newest(name)
+        if newest is not None and newest.has_exited(seen_ns) and newest.exit is not None and newest.exit.exit_code == 0:
+            reason = None
+        status = _container_status(pod, container, record, seen_ns, reason, known.get(name), default, _without_probes)
+        init.append({**status, "ready": _has_succeeded(status), "started": "running" in status["state"]})
     return init, main
+
+
+def _without_probes(name: str, container_id: str, had_started: bool) -> tuple[bool, bool]:
+    return True, False
+
+
+def _has_succeeded(status: JsonObject) -> bool:
+    end = status["state"].get("terminated")
+    return end is not None and bool(end.get("exitCode") == 0)
 
 
 # Phase
@@ -206,7 +248,7 @@ def container_statuses(
 def phase(pod: JsonObject, init: list[JsonObject], main: list[JsonObject], *, ends: bool = False) -> str:
     """`status.phase`. `ends`: the pod is being stopped for good, so nothing will be restarted."""
     specs = pod["spec"].get("initContainers") or ()
-    has_run = any("running" in s["state"] or "terminated" in s["state"] or s["lastState"] for s in main)
+    has_run = bool(specs) and have_run(main)
     is_pending = False
     running = stopped = over = succeeded = 0
     for spec, status in zip(specs, init, strict=True):
@@ -250,8 +292,21 @@ def _last_end(status: JsonObject) -> JsonObject | None:
 # Conditions
 
 
-def condition(kind: str, is_true: bool, generation: int | None, reason: str = "", message: str = "") -> JsonObject:
-    """A condition without its transition time. Empty reason and message are left out, as the API does."""
+def have_run(statuses: Iterable[JsonObject]) -> bool:
+    """Whether any of the containers has ever started."""
+    return any("running" in s["state"] or "terminated" in s["state"] or s["lastState"] for s in statuses)
+
+
+#: Whether a condition is true, why, and the message. Empty reason and message are left out, as the API does.
+Finding = tuple[bool, str, str]
+
+_TRUE: Finding = (True, "", "")
+_FALSE: Finding = (False, "", "")
+
+
+@lru_cache(maxsize=4096)
+def _condition(kind: str, is_true: bool, reason: str, message: str, generation: int | None, since: str) -> JsonObject:
+    """Pods in the same condition share it: it is read only."""
     result: JsonObject = {"type": kind, "status": "True" if is_true else "False"}
     if generation is not None:
         result["observedGeneration"] = generation
@@ -259,49 +314,58 @@ def condition(kind: str, is_true: bool, generation: int | None, reason: str = ""
         result["reason"] = reason
     if message:
         result["message"] = message
+    result["lastTransitionTime"] = since
     return result
+
+
+def condition(kind: str, finding: Finding, generation: int | None, was: JsonObject | None, now: str) -> JsonObject:
+    """A condition, which keeps the time of its last transition if its status is what it `was`. Shared: it is read only."""
+    is_true, reason, message = finding
+    since = None
+    if was is not None and was["status"] == ("True" if is_true else "False"):
+        since = was.get("lastTransitionTime")
+    return _condition(kind, is_true, reason, message, generation, since or now)
 
 
 def _listing(names: Iterable[str]) -> str:
     return f"[{' '.join(names)}]"
 
 
-def initialized(pod: JsonObject, phase_now: str, init: list[JsonObject], main: list[JsonObject]) -> JsonObject:
-    generation = pod["metadata"].get("generation")
+def _initialized(pod: JsonObject, phase_now: str, init: Sequence[JsonObject], main: Sequence[JsonObject]) -> Finding:
     if phase_now == "Succeeded":
-        return condition("Initialized", True, generation, "PodCompleted")
+        return True, "PodCompleted", ""
     specs = pod["spec"].get("initContainers") or ()
     # Once a main container has started, the pod never goes back to initialising.
-    if specs and not any("running" in s["state"] or "terminated" in s["state"] or s["lastState"] for s in main):
+    if specs and not have_run(main):
         missing = [
             s["name"] for c, s in zip(specs, init, strict=True) if not (s["started"] if is_sidecar(c) else s["ready"])
         ]
         if missing:
             message = f"containers with incomplete status: {_listing(missing)}"
-            return condition("Initialized", False, generation, "ContainersNotInitialized", message)
-    return condition("Initialized", True, generation)
+            return False, "ContainersNotInitialized", message
+    return _TRUE
 
 
-def containers_ready(pod: JsonObject, phase_now: str, init: list[JsonObject], main: list[JsonObject]) -> JsonObject:
-    generation = pod["metadata"].get("generation")
+def _containers_ready(
+    pod: JsonObject, phase_now: str, init: Sequence[JsonObject], main: Sequence[JsonObject]
+) -> Finding:
     if phase_now == "Succeeded":
-        return condition("ContainersReady", False, generation, "PodCompleted")
+        return False, "PodCompleted", ""
     if phase_now == "Failed":
-        return condition("ContainersReady", False, generation, "PodFailed")
-    specs = pod["spec"].get("initContainers") or ()
-    unready = [s["name"] for c, s in zip(specs, init, strict=True) if is_sidecar(c) and not s["ready"]]
-    unready += [s["name"] for s in main if not s["ready"]]
+        return False, "PodFailed", ""
+    unready = [s["name"] for s in main if not s["ready"]]
+    if init:
+        specs = pod["spec"]["initContainers"]
+        unready[:0] = [s["name"] for c, s in zip(specs, init, strict=True) if is_sidecar(c) and not s["ready"]]
     if unready:
-        message = f"containers with unready status: {_listing(unready)}"
-        return condition("ContainersReady", False, generation, "ContainersNotReady", message)
-    return condition("ContainersReady", True, generation)
+        return False, "ContainersNotReady", f"containers with unready status: {_listing(unready)}"
+    return _TRUE
 
 
-def ready(pod: JsonObject, of_containers: JsonObject, present: Iterable[JsonObject]) -> JsonObject:
+def _ready(pod: JsonObject, of_containers: Finding, present: Iterable[JsonObject]) -> Finding:
     """`Ready` from `ContainersReady` and the pod's readiness gates, whose conditions are among `present`."""
-    generation = pod["metadata"].get("generation")
-    if of_containers["status"] != "True":
-        return {**of_containers, "type": "Ready"}
+    if not of_containers[0]:
+        return of_containers
     gates = pod["spec"].get("readinessGates") or ()
     if gates:
         values = {c["type"]: c["status"] for c in present}
@@ -313,8 +377,15 @@ def ready(pod: JsonObject, of_containers: JsonObject, present: Iterable[JsonObje
             elif values[kind] != "True":
                 wrong.append(f'the status of pod readiness gate "{kind}" is not "True", but {values[kind]}')
         if wrong:
-            return condition("Ready", False, generation, "ReadinessGatesNotReady", ", ".join(wrong))
-    return condition("Ready", True, generation)
+            return False, "ReadinessGatesNotReady", ", ".join(wrong)
+    return _TRUE
+
+
+def readiness(pod: JsonObject, status: JsonObject, present: Iterable[JsonObject]) -> dict[str, Finding]:
+    """What follows for the pod from the readiness of the containers in a status. `present`: conditions in the API."""
+    init, main = status.get("initContainerStatuses") or (), status["containerStatuses"]
+    of_containers = _containers_ready(pod, status["phase"], init, main)
+    return {"Ready": _ready(pod, of_containers, present), "ContainersReady": of_containers}
 
 
 def conditions(
@@ -325,16 +396,22 @@ def conditions(
     *,
     sandbox_is_ready: bool,
     present: Iterable[JsonObject],
+    former: Iterable[JsonObject],
+    now: str,
 ) -> list[JsonObject]:
-    """The kubelet's own conditions, in its order, without transition times."""
+    """The kubelet's own conditions, in its order. `present`: those in the API; `former`: those of the status before."""
     generation = pod["metadata"].get("generation")
-    of_containers = containers_ready(pod, phase_now, init, main)
+    of_containers = _containers_ready(pod, phase_now, init, main)
+    was = {c["type"]: c for c in former}.get
     return [
-        condition("PodReadyToStartContainers", sandbox_is_ready, generation),
-        initialized(pod, phase_now, init, main),
-        ready(pod, of_containers, present),
-        of_containers,
-        condition("PodScheduled", True, generation),
+        condition(kind, finding, generation, was(kind), now)
+        for kind, finding in (
+            ("PodReadyToStartContainers", _TRUE if sandbox_is_ready else _FALSE),
+            ("Initialized", _initialized(pod, phase_now, init, main)),
+            ("Ready", _ready(pod, of_containers, present)),
+            ("ContainersReady", of_containers),
+            ("PodScheduled", _TRUE),
+        )
     ]
 
 

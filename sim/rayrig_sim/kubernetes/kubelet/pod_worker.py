@@ -14,7 +14,7 @@ from enum import StrEnum
 from rayrig_core.objects import JsonObject, name_of, namespace_of, uid_of
 from rayrig_core.ports import Signal, Task
 from rayrig_core.resources.durations import format_milliseconds
-from rayrig_core.timestamps import NS, parse_rfc3339
+from rayrig_core.timestamps import NS, parse_rfc3339, rfc3339
 from rayrig_core.trace import Kind
 from rayrig_sim.kubernetes.kubelet.config_references import missing_pull_secrets
 from rayrig_sim.kubernetes.kubelet.container_lifecycle import (
@@ -203,8 +203,7 @@ class PodWorker:
         agent.look_up_node()
         api_status = pod.get("status") or {}
         former = self._statuses.computed(self.uid) or api_status
-        init, main = container_statuses(pod, record, seen_ns, self._waiting, former)
-        self.probes.fill_in(init, main, pod["spec"].get("initContainers") or ())
+        init, main = container_statuses(pod, record, seen_ns, self._waiting, former, self.probes.flags)
         now_phase = phase(pod, init, main, ends=ends)
         if is_terminal(former):
             now_phase = former["phase"]
@@ -224,7 +223,14 @@ class PodWorker:
             status["observedGeneration"] = generation
         present = [c for c in api_status.get("conditions") or () if c["type"] not in KUBELET_CONDITIONS]
         status["conditions"] = conditions(
-            pod, now_phase, init, main, sandbox_is_ready=record.sandbox_is_ready, present=present
+            pod,
+            now_phase,
+            init,
+            main,
+            sandbox_is_ready=record.sandbox_is_ready,
+            present=present,
+            former=former.get("conditions") or (),
+            now=rfc3339(seen_ns),
         )
         if agent.host_ip:
             status["hostIP"] = agent.host_ip

@@ -7,7 +7,7 @@ kept by container id, so a new attempt begins with the start values.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from enum import StrEnum
 from random import Random
 from typing import Protocol
@@ -359,41 +359,26 @@ class PodProbes:
                 if worker.task is not None:
                     worker.task.cancel()
 
-    def fill_in(self, init: Sequence[JsonObject], main: Sequence[JsonObject], init_specs: Sequence[JsonObject]) -> None:
-        """Set `started` and `ready` of freshly computed container statuses, and wake readiness workers without a success."""
-        for status in main:
-            self._fill_in(status)
-        for spec, status in zip(init_specs, init, strict=True):
-            if is_sidecar(spec):
-                self._fill_in(status)
-            else:
-                state = status["state"]
-                status["started"] = "running" in state
-                status["ready"] = state.get("terminated", {}).get("exitCode") == 0
-
-    def _fill_in(self, status: JsonObject) -> None:
-        if "running" not in status["state"]:
-            return
-        container_id, name = status["containerID"], status["name"]
-        started = self._beliefs.get((container_id, ProbeKind.STARTUP))
-        if started is not None:
-            status["started"] = started is Belief.SUCCESS
-        elif not self._has_begun or (name, ProbeKind.STARTUP) not in self._workers:
-            status["started"] = True
-        if not status["started"]:
-            return
-        ready = self._beliefs.get((container_id, ProbeKind.READINESS))
-        if ready is Belief.SUCCESS:
-            status["ready"] = True
-            return
+    def flags(self, name: str, container_id: str, had_started: bool) -> tuple[bool, bool]:
+        """`started` and `ready` of a container that runs. A readiness worker without a success is woken."""
+        beliefs, workers = self._beliefs, self._workers
+        believed = beliefs.get((container_id, ProbeKind.STARTUP))
+        if believed is not None:
+            has_started = believed is Belief.SUCCESS
+        else:
+            has_started = had_started or not self._has_begun or (name, ProbeKind.STARTUP) not in workers
+        if not has_started:
+            return False, False
+        believed = beliefs.get((container_id, ProbeKind.READINESS))
+        if believed is Belief.SUCCESS:
+            return True, True
         if not self._has_begun:
             # A kubelet that has just been started finds containers before it begins to probe them.
-            status["ready"] = ready is None
-            return
-        worker = self._workers.get((name, ProbeKind.READINESS))
-        status["ready"] = worker is None
+            return True, believed is None
+        worker = workers.get((name, ProbeKind.READINESS))
         if worker is not None:
             worker.ask()
+        return True, worker is None
 
     # Beliefs
 

@@ -38,6 +38,9 @@ class ProbeKind(Enum):
     LIVENESS = ("Liveness", "livenessProbe")
     STARTUP = ("Startup", "startupProbe")
 
+    # An enum's own hash is slow, and kinds are parts of keys everywhere.
+    __hash__ = object.__hash__
+
     def __init__(self, word: str, field: str) -> None:
         self.word = word
         self.field = field

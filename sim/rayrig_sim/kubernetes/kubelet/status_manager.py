@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from rayrig_core.errors import ApiError, NotFound
 from rayrig_core.objects import JsonObject, Vouched, name_of, namespace_of, uid_of
 from rayrig_core.ports import KubernetesClient, Preconditions, Runtime
 from rayrig_core.resource_types import POD
 from rayrig_core.timestamps import rfc3339
-from rayrig_sim.kubernetes.kubelet.pod_status import KUBELET_CONDITIONS, containers_ready, is_terminal, ready
+from rayrig_sim.kubernetes.kubelet.pod_status import KUBELET_CONDITIONS, condition, is_terminal, readiness
 
 FULL_PASS_S = 10.0
 #: Not told of a pod that has ended before all its containers have.
@@ -79,6 +80,9 @@ class StatusManager:
         if entry is None:
             self._entries[uid] = _Entry(pod, api_status=pod.get("status") or {})
             return
+        if pod is entry.pod:
+            # What a write of our own was answered.
+            return
         if _revision(pod) < _revision(entry.pod):
             # The answer to a write of our own was newer than this.
             return
@@ -99,7 +103,7 @@ class StatusManager:
     # What is computed
 
     def set_status(self, pod: JsonObject, status: JsonObject, *, finished: bool = False, force: bool = False) -> None:
-        """Take a computed status; conditions keep the time of their last transition.
+        """Take a computed status.
 
         `finished`: nothing of the pod is left on the node, so its object may go.
         """
@@ -108,13 +112,7 @@ class StatusManager:
         if entry is None:
             return
         former = entry.status if entry.status is not None else (entry.pod.get("status") or {})
-        now = rfc3339(self._runtime.unix_ns())
-        before = {c["type"]: c for c in former.get("conditions") or ()}
-        for condition in status.get("conditions") or ():
-            was = before.get(condition["type"])
-            since = was.get("lastTransitionTime") if was and was["status"] == condition["status"] else None
-            condition["lastTransitionTime"] = since or now
-        status["startTime"] = former.get("startTime") or now
+        status["startTime"] = former.get("startTime") or rfc3339(self._runtime.unix_ns())
         newly_finished = finished and not entry.is_finished
         entry.is_finished = entry.is_finished or finished
         if status == entry.status and not newly_finished and not force:
@@ -160,12 +158,11 @@ class StatusManager:
         if not found:
             return
         if flag == "ready":
-            init, main = status.get("initContainerStatuses") or [], status["containerStatuses"]
-            of_containers = containers_ready(entry.pod, status["phase"], init, main)
-            present = entry.api_status.get("conditions") or ()
-            fresh = {c["type"]: c for c in (of_containers, ready(entry.pod, of_containers, present))}
+            findings = readiness(entry.pod, status, entry.api_status.get("conditions") or ())
+            generation, now = entry.pod["metadata"].get("generation"), rfc3339(self._runtime.unix_ns())
             status["conditions"] = [
-                fresh.get(c["type"], c) if c["type"] in fresh else c for c in status.get("conditions") or ()
+                condition(c["type"], findings[c["type"]], generation, c, now) if c["type"] in findings else c
+                for c in status.get("conditions") or ()
             ]
         self.set_status(entry.pod, status)
 
@@ -228,7 +225,11 @@ class StatusManager:
     def _news(self, uid: str, entry: _Entry, status: JsonObject) -> JsonObject:
         """What the API does not show of a status, as a patch; empty when it shows all."""
         shown = entry.api_status
-        news = {field: value for field, value in status.items() if shown.get(field) != value}
+        news = {}
+        for field, value in status.items():
+            there = shown.get(field)
+            if there is not value and there != value:
+                news[field] = value
         if is_terminal(status) and not is_terminal(shown) and self._could_be_running(uid):
             for part in _HELD_BACK:
                 news.pop(part, None)
@@ -274,30 +275,35 @@ def _revision(pod: JsonObject) -> int:
 def _conditions_news(shown: Sequence[JsonObject], conditions: Sequence[JsonObject], *, is_alone: bool) -> JsonObject:
     """The kubelet's conditions that differ from those shown, as parts of a patch. A wrong order alone is no reason to write."""
     by_type = {condition["type"]: condition for condition in shown}
-    own: list[JsonObject] = []
-    differ: list[JsonObject] = []
-    for condition in conditions:
-        kind = condition["type"]
-        if kind in KUBELET_CONDITIONS:
-            own.append(condition)
-            there = by_type.get(kind)
-            if there is None or (there != condition and not _says(there, condition)):
-                differ.append(condition)
+    own = [condition for condition in conditions if condition["type"] in KUBELET_CONDITIONS]
+    differ = []
+    for condition in own:
+        there = by_type.get(condition["type"])
+        if there is not condition and (there is None or not _says(there, condition)):
+            differ.append(condition)
     if not differ and is_alone:
         return {}
-    order = [kind for kind in by_type if kind not in KUBELET_CONDITIONS]
-    order += [condition["type"] for condition in own]
-    if not differ and order == list(by_type):
+    order = (
+        *(kind for kind in by_type if kind not in KUBELET_CONDITIONS),
+        *(condition["type"] for condition in own),
+    )
+    if not differ and order == tuple(by_type):
         return {}
     # A merge keeps what is not mentioned; a condition that is true has no reason.
     return {
         "conditions": [{"reason": None, "message": None, **condition} for condition in differ or own],
-        "$setElementOrder/conditions": [{"type": kind} for kind in order],
+        "$setElementOrder/conditions": _in_order(order),
     }
+
+
+@lru_cache(maxsize=256)
+def _in_order(kinds: tuple[str, ...]) -> list[JsonObject]:
+    """Read only."""
+    return [{"type": kind} for kind in kinds]
 
 
 def _says(there: JsonObject, condition: JsonObject) -> bool:
     """Whether writing a condition over the one that is there would change nothing."""
-    if any(part in there and part not in condition for part in ("reason", "message")):
+    if ("reason" in there and "reason" not in condition) or ("message" in there and "message" not in condition):
         return False
-    return all(there.get(part) == value for part, value in condition.items())
+    return condition.items() <= there.items()
