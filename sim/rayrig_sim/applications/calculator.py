@@ -52,9 +52,15 @@ class Router:
         self._operations = {"MUL": multiplier.multiply, "ADD": adder.add}
 
     async def __call__(self, request: ServeRequest) -> str:
-        operation, number = await request.json()
-        total = await self._operations[operation].remote(number)
-        return f"{total} pizzas please!"
+        return create_order(await self.route(*await request.json()))
+
+    async def route(self, operation: str, number: int) -> int:
+        total: int = await self._operations[operation].remote(number)
+        return total
+
+
+def create_order(amount: int) -> str:
+    return f"{amount} pizzas please!"
 
 
 def application(

@@ -48,7 +48,9 @@ class FruitMarket:
         self._stands = {"MANGO": mango, "ORANGE": orange, "PEAR": pear}
 
     async def __call__(self, request: ServeRequest) -> float:
-        fruit, amount = await request.json()
+        return await self.check_price(*await request.json())
+
+    async def check_price(self, fruit: str, amount: float) -> float:
         stand = self._stands.get(fruit)
         if stand is None:
             return -1

@@ -186,7 +186,10 @@ class ApplicationState:
         names = [given["name"] for given in document.get("deployments") or ()]
         await context.kernel.sleep_ns(context.calibration.app_build.draw_ns(self._rng))
         try:
-            built = context.registry.build(document["import_path"], document.get("args") or {}, names)
+            working_dir = (document.get("runtime_env") or {}).get("working_dir", "")
+            built = context.registry.build(
+                document["import_path"], document.get("args") or {}, names, working_dir=working_dir
+            )
             check_router_classes(document)
             self._built = built
         except Exception as error:

@@ -176,19 +176,23 @@ def split_import_path(import_path: str) -> tuple[str, str]:
 class Registry:
     """Applications by import path."""
 
-    __slots__ = ("_entries", "_fallback", "_overrides")
+    __slots__ = ("_entries", "_fallback", "_in_working_dirs", "_overrides")
 
     def __init__(self, fallback: Fallback | None = None) -> None:
         self._entries: dict[tuple[str, str], object] = {}
+        self._in_working_dirs: dict[tuple[str, tuple[str, str]], object] = {}
         self._fallback = fallback
         self._overrides: dict[tuple[str, str], Override] = {}
 
-    def register(self, import_path: str, code: ApplicationCode | Builder | object) -> None:
+    def register(self, import_path: str, code: ApplicationCode | Builder | object, *, working_dir: str = "") -> None:
         """Put an application, a builder, or any other object (an error at build time, as in life) at an import path.
 
-        Importing an exception raises it.
+        Importing an exception raises it. With a `working_dir`, only for applications whose runtime environment names it.
         """
-        self._entries[split_import_path(import_path)] = code
+        if working_dir:
+            self._in_working_dirs[working_dir, split_import_path(import_path)] = code
+        else:
+            self._entries[split_import_path(import_path)] = code
 
     def override(self, import_path: str, override: Override) -> None:
         """Change the application at an import path, whatever is or will be there. One that nobody registered becomes
@@ -209,6 +213,7 @@ class Registry:
         """
         copy = Registry(_generic(latency if latency is not None else Constant(0.01), result, startup))
         copy._entries = dict(self._entries)
+        copy._in_working_dirs = dict(self._in_working_dirs)
         copy._overrides = dict(self._overrides)
         return copy
 
@@ -229,7 +234,12 @@ class Registry:
         raise ModuleNotFoundError(f"No module named {missing!r}", name=missing)
 
     def build(
-        self, import_path: str, args: JsonObject | None = None, deployment_names: Sequence[str] = ()
+        self,
+        import_path: str,
+        args: JsonObject | None = None,
+        deployment_names: Sequence[str] = (),
+        *,
+        working_dir: str = "",
     ) -> ApplicationCode:
         """The application that a configuration means: import, then call the builder if it is one.
 
@@ -238,7 +248,8 @@ class Registry:
         """
         override = self._overrides.get(split_import_path(import_path))
         try:
-            found = self.lookup(import_path)
+            own = self._in_working_dirs.get((working_dir, split_import_path(import_path)))
+            found = own if own is not None else self.lookup(import_path)
         except (ModuleNotFoundError, AttributeError):
             fallback = self._fallback or (None if override is None else _generic(Constant(0.01), "ok", None))
             if fallback is None:

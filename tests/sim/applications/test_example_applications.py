@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from rayrig_core.timestamps import NS
-from rayrig_sim.applications import calculator, fruit_stand, gpu_inference
+from rayrig_sim.applications import calculator, deployment_graphs, fruit_stand, gpu_inference
 from rayrig_sim.applications.registry import default_registry
 from rayrig_sim.calibration import Constant
 from rayrig_sim.serve.application_code import ApplicationCode, DeploymentCode, Override, Registry, single
@@ -78,6 +78,20 @@ def test_deployments_are_those_of_the_sample_manifest() -> None:
     )
     assert (math.ingress, list(math.deployments)) == ("Router", ["Multiplier", "Adder", "Router"])
     assert fruit.deployments["FruitMarket"].children == ("MangoStand", "OrangeStand", "PearStand")
+
+
+def test_an_older_working_directory_has_graphs_behind_drivers() -> None:
+    registry = default_registry()
+    fruit = registry.build("fruit.deployment_graph", working_dir=deployment_graphs.WORKING_DIR)
+    math = registry.build("conditional_dag:serve_dag", working_dir=deployment_graphs.WORKING_DIR)
+    assert list(fruit.deployments) == ["MangoStand", "OrangeStand", "PearStand", "FruitMarket", "DAGDriver"]
+    assert list(math.deployments) == ["Multiplier", "Adder", "Router", "create_order", "DAGDriver"]
+    assert post(LocalServe(fruit), ["MANGO", 2])[:2] == (200, "6")
+    # The code's own environment lets the factor be -2.
+    assert post(LocalServe(math), ["MUL", 3])[:2] == (200, '"-6 pizzas please!"')
+    assert (
+        registry.build("fruit.deployment_graph", working_dir="https://example.com/other.zip").ingress == "FruitMarket"
+    )
 
 
 def test_the_model_server_works_on_one_generation_at_a_time() -> None:
