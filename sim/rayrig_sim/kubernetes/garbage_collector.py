@@ -16,7 +16,7 @@ from rayrig_core.ports import KubernetesClient, Preconditions, PropagationPolicy
 from rayrig_core.resource_types import ResourceType
 from rayrig_core.timestamps import NS
 from rayrig_sim.calibration import Distribution
-from rayrig_sim.kubernetes.object_cache import ObjectCaches
+from rayrig_sim.kubernetes.object_cache import ObjectCaches, Part
 from rayrig_sim.kubernetes.ownership import (
     FOREGROUND_FINALIZER,
     ORPHAN_FINALIZER,
@@ -25,7 +25,6 @@ from rayrig_sim.kubernetes.ownership import (
     Ownership,
     Step,
     judge,
-    ownership_changed,
     without_references,
 )
 
@@ -61,7 +60,8 @@ class GarbageCollector:
     def follow(self, resource: ResourceType) -> None:
         """One more type whose objects may own or be owned."""
         self._by_kind[resource.api_version, resource.kind] = resource
-        self._caches.of(resource).on_change(partial(self._on_change, resource))
+        parts = Part.OWNERS | Part.FINALIZERS | Part.DELETION
+        self._caches.of(resource).on_change(partial(self._on_change, resource), parts)
 
     def forget(self, resource: ResourceType) -> None:
         """The type is no longer served."""
@@ -79,8 +79,6 @@ class GarbageCollector:
     ) -> None:
         if type_ is WatchType.DELETED:
             self._on_gone(uid_of(new))
-            return
-        if old is not None and not ownership_changed(old["metadata"], new["metadata"]):
             return
         if old is not None and uid_of(old) != uid_of(new):
             self._on_gone(uid_of(old))

@@ -6,7 +6,6 @@ Five conditions tell what is left. Source: kubernetes-api.md 7, K8-062; Kubernet
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 from random import Random
 from typing import TypeAlias
 
@@ -16,7 +15,7 @@ from rayrig_core.ports import KubernetesClient, Runtime, Signal, WatchType
 from rayrig_core.resource_types import NAMESPACE, POD, ResourceType
 from rayrig_core.timestamps import NS, rfc3339
 from rayrig_sim.calibration import Distribution
-from rayrig_sim.kubernetes.object_cache import ObjectCaches
+from rayrig_sim.kubernetes.object_cache import ObjectCaches, Part
 
 _FINALIZER = "kubernetes"
 _FIRST_RETRY_NS = 1 * NS
@@ -53,7 +52,7 @@ class NamespaceController:
         """One more type whose objects go with their namespace; a cluster-scoped one is passed over."""
         if resource.namespaced:
             self._resources.append(resource)
-            self._caches.of(resource).on_change(partial(self._on_object, resource))
+            self._caches.of(resource).on_change(self._on_object, Part.FINALIZERS)
 
     def forget(self, resource: ResourceType) -> None:
         """The type is no longer served."""
@@ -66,13 +65,9 @@ class NamespaceController:
             self._wakes[name] = self._runtime.signal()
             self._runtime.spawn("namespace-controller", self._terminate(name, uid_of(new)))
 
-    def _on_object(
-        self, resource: ResourceType, type_: WatchType, old: JsonObject | None, new: JsonObject, cause: int | None
-    ) -> None:
+    def _on_object(self, type_: WatchType, old: JsonObject | None, new: JsonObject, cause: int | None) -> None:
         wake = self._wakes.get(namespace_of(new))
-        if wake is None:
-            return
-        if type_ is not WatchType.MODIFIED or old is None or _finalizers_of(old) != _finalizers_of(new):
+        if wake is not None:
             wake.set(None)
 
     async def _terminate(self, name: str, uid: str) -> None:

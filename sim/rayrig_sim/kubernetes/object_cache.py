@@ -9,6 +9,7 @@ anew.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from enum import IntFlag, auto
 from typing import TypeAlias, TypeVar, cast
 
 from rayrig_core.errors import ApiError, Gone
@@ -20,6 +21,23 @@ from rayrig_core.resource_types import ResourceType
 ChangeHandler: TypeAlias = Callable[[WatchType, JsonObject | None, JsonObject, int | None], None]
 Key: TypeAlias = tuple[str, str]
 T = TypeVar("T")
+
+
+class Part(IntFlag):
+    """Parts of an object that a handler may ask for."""
+
+    LABELS = auto()
+    OWNERS = auto()
+    FINALIZERS = auto()
+    #: When it is to go, and its grace.
+    DELETION = auto()
+    SPEC = auto()
+    STATUS = auto()
+
+
+#: A handler that is told only when an object comes or goes.
+NO_PART = Part(0)
+_ALL_PARTS = sum(Part)
 
 #: Pause before listing again after the API server refused, doubling up to the greatest. Source: client-go's reflector.
 _FIRST_RETRY_S = 0.8
@@ -45,7 +63,11 @@ class ObjectCache:
         self._namespace = namespace
         self._selectors = (label_selector, field_selector)
         self._objects: dict[Key, JsonObject] = {}
-        self._handlers: list[ChangeHandler] = []
+        #: Each with the parts it asks for; None for every change.
+        self._handlers: list[tuple[ChangeHandler, Part | None]] = []
+        self._everybody: tuple[ChangeHandler, ...] = ()
+        #: By the parts that changed, once there is a handler that asks for some.
+        self._concerned: dict[int, tuple[ChangeHandler, ...]] | None = None
         #: By label and value, for the labels somebody selects by.
         self._by_label: dict[str, dict[str, dict[Key, int]]] = {}
         self._numbers: dict[Key, int] = {}
@@ -54,9 +76,15 @@ class ObjectCache:
         #: Happens after the first complete list.
         self.synced: Signal[None] = runtime.signal()
 
-    def on_change(self, handler: ChangeHandler) -> None:
-        """Register a handler. Objects already here are handed to it as ADDED at once."""
-        self._handlers.append(handler)
+    def on_change(self, handler: ChangeHandler, parts: Part | None = None) -> None:
+        """Register a handler. Objects already here are handed to it as ADDED at once.
+
+        With `parts` a change of an object (MODIFIED) is told only when one of them differs, or when it is another object by uid.
+        """
+        self._handlers.append((handler, parts))
+        self._everybody = (*self._everybody, handler)
+        if parts is not None or self._concerned is not None:
+            self._concerned = {}
         for obj in list(self._objects.values()):
             handler(WatchType.ADDED, None, obj, None)
 
@@ -214,8 +242,49 @@ class ObjectCache:
             stream.close()
 
     def _notify(self, type_: WatchType, old: JsonObject | None, new: JsonObject, cause: int | None) -> None:
-        for handler in self._handlers:
+        handlers = self._everybody
+        if self._concerned is not None and type_ is WatchType.MODIFIED and old is not None:
+            changed = changed_parts(old, new)
+            found = self._concerned.get(changed)
+            if found is None:
+                found = self._concerned[changed] = tuple(
+                    handler for handler, parts in self._handlers if parts is None or parts & changed
+                )
+            handlers = found
+        for handler in handlers:
             handler(type_, old, new, cause)
+
+
+def changed_parts(old: JsonObject, new: JsonObject) -> int:
+    """Which `Part`s of an object differ between two revisions; all of them between two objects.
+
+    A status is taken for another one unless it is the very same: statuses seldom come again.
+    """
+    before, now = old["metadata"], new["metadata"]
+    if before.get("uid") != now.get("uid"):
+        return _ALL_PARTS
+    changed = 0
+    for field, part in _METADATA_PARTS:
+        was, value = before.get(field), now.get(field)
+        if was is not value and was != value:
+            changed |= part
+    was, value = old.get("spec"), new.get("spec")
+    if was is not value and was != value:
+        changed |= _SPEC
+    if old.get("status") is not new.get("status"):
+        changed |= _STATUS
+    return changed
+
+
+# As plain numbers: flags are slow to combine.
+_SPEC, _STATUS = int(Part.SPEC), int(Part.STATUS)
+_METADATA_PARTS = (
+    ("labels", int(Part.LABELS)),
+    ("ownerReferences", int(Part.OWNERS)),
+    ("finalizers", int(Part.FINALIZERS)),
+    ("deletionTimestamp", int(Part.DELETION)),
+    ("deletionGracePeriodSeconds", int(Part.DELETION)),
+)
 
 
 class ObjectCaches:

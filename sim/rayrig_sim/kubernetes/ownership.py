@@ -5,7 +5,7 @@ Source: kubernetes-api.md 7, K8-060.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -161,13 +161,3 @@ def judge(node: OwnedObject, owners: Sequence[tuple[OwnerReference, OwnedObject 
 def without_references(obj: JsonObject, dead: Sequence[str]) -> list[JsonObject]:
     """The ownerReferences of an object less those to `dead`."""
     return [entry for entry in obj["metadata"].get("ownerReferences") or () if entry.get("uid") not in dead]
-
-
-def ownership_changed(old: Mapping[str, object], new: Mapping[str, object]) -> bool:
-    """Whether two metadata differ in anything the collector looks at."""
-    return (
-        old.get("ownerReferences") != new.get("ownerReferences")
-        or old.get("deletionTimestamp") != new.get("deletionTimestamp")
-        or old.get("finalizers") != new.get("finalizers")
-        or old.get("uid") != new.get("uid")
-    )

@@ -13,7 +13,7 @@ from rayrig_core.objects import JsonObject, is_being_deleted, key_of, namespace_
 from rayrig_core.ports import KubernetesClient, Runtime, WatchType
 from rayrig_core.resource_types import PERSISTENT_VOLUME, PERSISTENT_VOLUME_CLAIM, POD, ResourceType
 from rayrig_sim.kubernetes.keyed_work import KeyedWork
-from rayrig_sim.kubernetes.object_cache import Key, ObjectCaches
+from rayrig_sim.kubernetes.object_cache import NO_PART, Key, ObjectCaches
 
 
 class _Protection:
@@ -73,7 +73,7 @@ class ClaimProtection:
             "kubernetes.io/pvc-protection",
             self._is_free,
         )
-        self._pods.on_change(self._on_pod)
+        self._pods.on_change(self._on_pod, NO_PART)
 
     async def _is_free(self, claim: JsonObject) -> bool:
         key = key_of(claim)

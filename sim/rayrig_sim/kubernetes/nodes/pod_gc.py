@@ -16,7 +16,7 @@ from rayrig_core.ports import KubernetesClient, Runtime, WatchType
 from rayrig_core.resource_types import NODE, POD
 from rayrig_core.timestamps import NS
 from rayrig_sim.kubernetes.nodes.pods_by_node import PodsByNode
-from rayrig_sim.kubernetes.object_cache import Key, ObjectCaches
+from rayrig_sim.kubernetes.object_cache import Key, ObjectCaches, Part
 from rayrig_sim.kubernetes.pod_disruption import DisruptionReason, mark_disrupted
 from rayrig_sim.kubernetes.taints import taints_of
 
@@ -44,7 +44,7 @@ class PodGarbageCollector:
         self._wake = runtime.signal()
         self._nodes.on_change(self._on_node)
         self._all_pods = caches.of(POD)
-        self._all_pods.on_change(self._on_pod)
+        self._all_pods.on_change(self._on_pod, Part.SPEC | Part.STATUS | Part.DELETION)
 
     async def run(self) -> None:
         """Collect for ever."""
@@ -91,7 +91,7 @@ class PodGarbageCollector:
             self._suspect(node)
 
     def _look_for_stuck(self, pod: JsonObject) -> None:
-        if self._is_stuck(pod) and key_of(pod) not in self._stuck:
+        if key_of(pod) not in self._stuck and self._is_stuck(pod):
             now = self._runtime.monotonic_ns()
             self._stuck[key_of(pod)] = now + (self._phase_ns - now) % PASS_NS
             self._wake.set(None)

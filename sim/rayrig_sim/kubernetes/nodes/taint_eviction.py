@@ -12,7 +12,7 @@ from rayrig_core.objects import JsonObject, name_of, namespace_of, uid_of
 from rayrig_core.ports import EventRecorder, KubernetesClient, Runtime, Task, WatchType
 from rayrig_core.resource_types import NODE, POD
 from rayrig_sim.kubernetes.nodes.pods_by_node import PodsByNode
-from rayrig_sim.kubernetes.object_cache import ObjectCaches
+from rayrig_sim.kubernetes.object_cache import ObjectCaches, Part
 from rayrig_sim.kubernetes.pod_disruption import DisruptionReason, mark_disrupted
 from rayrig_sim.kubernetes.taints import NO_EXECUTE, Taint, taints_of, tolerated, tolerated_for_s, tolerations_of
 
@@ -33,7 +33,7 @@ class TaintEvictionController:
         #: The deletion to come, or None when it has come: it is not made twice for the same taints.
         self._timers: dict[str, Task[None] | None] = {}
         self._pods = caches.shared(PodsByNode)
-        self._pod_cache.on_change(self._on_pod)
+        self._pod_cache.on_change(self._on_pod, Part.SPEC)
         caches.of(NODE).on_change(self._on_node)
 
     def _on_node(self, type_: WatchType, old: JsonObject | None, new: JsonObject, cause: int | None) -> None:

@@ -28,7 +28,7 @@ from rayrig_core.resource_types import DEPLOYMENT, POD, REPLICA_SET
 from rayrig_core.timestamps import parse_rfc3339
 from rayrig_sim.kubernetes.controlled_objects import ControlledObjects, controller_reference
 from rayrig_sim.kubernetes.keyed_work import KeyedWork
-from rayrig_sim.kubernetes.object_cache import Key, ObjectCaches
+from rayrig_sim.kubernetes.object_cache import NO_PART, Key, ObjectCaches
 from rayrig_sim.kubernetes.selectors import label_selector
 from rayrig_sim.kubernetes.workloads.deployments import conditions
 from rayrig_sim.kubernetes.workloads.deployments.annotations import (
@@ -110,7 +110,7 @@ class DeploymentController:
         self._work = KeyedWork(runtime, caches, "deployment-controller", self._sync)
         self._owners = PodOwners(caches, DEPLOYMENT, self._work.touch, REPLICA_SET)
         self._work.follow(caches.of(DEPLOYMENT))
-        caches.of(POD).on_change(self._on_pod)
+        caches.of(POD).on_change(self._on_pod, NO_PART)
 
     def _on_pod(self, type_: WatchType, old: JsonObject | None, new: JsonObject, cause: int | None) -> None:
         """A Deployment that recreates waits for the last of its old pods to go."""
