@@ -24,6 +24,8 @@ Listener = Callable[[Change | None], None]
 
 #: So many keys are put in or taken from their places one by one.
 _FEW = 8
+#: So many objects are packed together: more take less room, and longer to read one of.
+_PACKED_TOGETHER = 16
 #: So many revisions keep their encodings after they were replaced.
 _SUPERSEDED_ENCODED = 1_000
 
@@ -185,9 +187,11 @@ class Collection:
     def _pack(self, changes: list[Change]) -> None:
         """Keep what was written long ago, and is read by nobody who watches, in little room."""
         items = self._items
-        for change in changes:
-            if items.get(change.key) is change.stored:
-                items[change.key] = PackedStored.of(change.stored)
+        present = [change for change in changes if items.get(change.key) is change.stored]
+        for start in range(0, len(present), _PACKED_TOGETHER):
+            together = present[start : start + _PACKED_TOGETHER]
+            packed = PackedStored.of([change.stored for change in together])
+            items.update(zip([change.key for change in together], packed, strict=True))
 
 
 def wake_at_once(feed: Feed) -> None:

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import marshal
+import zlib
+from collections.abc import Sequence
+from functools import lru_cache
 from typing import cast
 
 import orjson
 
-from rayrig_core.objects import JsonObject
+from rayrig_core.objects import JsonObject, copy_json
 from rayrig_core.ports import WatchType
 from rayrig_fakes.kubernetes.storage.json_bytes import quick_json, to_json
 
 _TYPE_FIELDS = {"kind", "apiVersion"}
+#: So many parts stay unpacked: objects that are read one after another are often of the same few.
+_UNPACKED = 256
 
 
 class Stored:
@@ -70,25 +75,41 @@ class Stored:
 
 
 class PackedStored(Stored):
-    """One that takes little room: nobody has asked for it in a long time. Its object is another each time."""
+    """One that takes little room, packed together with others: nobody has asked for it in a long time. Read only."""
 
-    __slots__ = ()
+    __slots__ = ("_part", "_place")
 
-    def __init__(self, packed: bytes, revision: int) -> None:
-        self.revision = revision
-        self._packed: bytes = packed
-        self._json = None
+    def __init__(self, part: bytes, place: int) -> None:
+        self._part = part
+        self._place = place
 
     @classmethod
-    def of(cls, stored: Stored) -> Stored:
-        try:
-            return cls(marshal.dumps(stored.obj), stored.revision)
-        except ValueError:
-            return stored
+    def of(cls, stored: Sequence[Stored]) -> list[Stored]:
+        """The same, packed; as they are when one has numbers too large for that."""
+        text = quick_json([each.obj for each in stored])
+        if text is None:
+            return list(stored)
+        part = zlib.compress(text, 1)
+        return [cls(part, place) for place in range(len(stored))]
 
     @property
     def obj(self) -> JsonObject:  # type: ignore[override]
-        return cast(JsonObject, marshal.loads(self._packed))
+        return _unpacked(self._part)[self._place]
+
+    @property
+    def revision(self) -> int:  # type: ignore[override]
+        return int(self.obj["metadata"]["resourceVersion"])
+
+    def copy(self) -> JsonObject:
+        return copy_json(self.obj)
+
+    def json(self) -> bytes:
+        return to_json(self.obj)
 
     def forget_encodings(self) -> None:
-        self._json = None
+        """There are none."""
+
+
+@lru_cache(maxsize=_UNPACKED)
+def _unpacked(part: bytes) -> list[JsonObject]:
+    return cast("list[JsonObject]", orjson.loads(zlib.decompress(part)))
