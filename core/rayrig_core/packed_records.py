@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import marshal
+import zlib
 from collections.abc import Iterator
 from typing import Generic, TypeVar, cast
 
@@ -26,7 +27,7 @@ class PackedRecords(Generic[R]):
     def add(self, records: list[R]) -> None:
         """`PART` more of them."""
         try:
-            self._parts.append(marshal.dumps(records))
+            self._parts.append(zlib.compress(marshal.dumps(records), 1))
         except ValueError:
             # A value that is no plain one.
             self._parts.append(records)
@@ -44,6 +45,8 @@ class PackedRecords(Generic[R]):
     def _part(self, part: int) -> list[R]:
         if part != self._read:
             packed = self._parts[part]
-            self._read_part = cast("list[R]", marshal.loads(packed)) if isinstance(packed, bytes) else packed
+            self._read_part = (
+                cast("list[R]", marshal.loads(zlib.decompress(packed))) if isinstance(packed, bytes) else packed
+            )
             self._read = part
         return self._read_part
