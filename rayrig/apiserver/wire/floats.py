@@ -1,0 +1,18 @@
+"""Numbers of 32 bits, as messages carry them: in the fewest digits that tell one from its neighbours."""
+
+from __future__ import annotations
+
+import math
+import struct
+
+
+def single(value: float) -> float:
+    """The 32-bit float nearest to `value`, as the shortest decimal that stands for it. Raises `OverflowError`."""
+    if math.isnan(value) or math.isinf(value):
+        return value
+    packed = struct.pack("<f", value)
+    for digits in range(1, 9):
+        shorter = float(f"{value:.{digits}g}")
+        if struct.pack("<f", shorter) == packed:
+            return shorter
+    return float(f"{struct.unpack('<f', packed)[0]:.9g}")
