@@ -237,11 +237,12 @@ def _merged_conditions(before: Any, patch: list[JsonObject], order: list[JsonObj
     for condition in patch:
         kind = condition["type"]
         was = present.get(kind)
-        now = {**was, **condition} if was is not None else dict(condition)
+        now = condition
+        if was is not None and not was.keys() <= condition.keys():
+            now = {**was, **condition}
         if None in condition.values():
-            for field in [field for field, value in condition.items() if value is None]:
-                del now[field]
-        present[kind] = was if was == now and was is not None else now
+            now = {field: value for field, value in now.items() if condition.get(field, "") is not None}
+        present[kind] = was if was is not None and was == now else now
     if order is None:
         wanted = [condition["type"] for condition in patch]
         if len(wanted) != len(present):

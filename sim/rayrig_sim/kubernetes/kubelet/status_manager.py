@@ -226,10 +226,10 @@ class StatusManager:
         """What the API does not show of a status, as a patch; empty when it shows all."""
         shown = entry.api_status
         news = {}
-        for field, value in status.items():
-            there = shown.get(field)
+        for part, value in status.items():
+            there = shown.get(part)
             if there is not value and there != value:
-                news[field] = value
+                news[part] = value
         if is_terminal(status) and not is_terminal(shown) and self._could_be_running(uid):
             for part in _HELD_BACK:
                 news.pop(part, None)
@@ -274,26 +274,27 @@ def _revision(pod: JsonObject) -> int:
 
 def _conditions_news(shown: Sequence[JsonObject], conditions: Sequence[JsonObject], *, is_alone: bool) -> JsonObject:
     """The kubelet's conditions that differ from those shown, as parts of a patch. A wrong order alone is no reason to write."""
-    by_type = {condition["type"]: condition for condition in shown}
-    own = [condition for condition in conditions if condition["type"] in KUBELET_CONDITIONS]
-    differ = []
-    for condition in own:
-        there = by_type.get(condition["type"])
-        if there is not condition and (there is None or not _says(there, condition)):
-            differ.append(condition)
+    by_type = {c["type"]: c for c in shown}
+    own = [c for c in conditions if c["type"] in KUBELET_CONDITIONS]
+    differ = [c for c in own if c["type"] not in by_type or not _says(by_type[c["type"]], c)]
     if not differ and is_alone:
         return {}
     order = (
         *(kind for kind in by_type if kind not in KUBELET_CONDITIONS),
-        *(condition["type"] for condition in own),
+        *(c["type"] for c in own),
     )
     if not differ and order == tuple(by_type):
         return {}
-    # A merge keeps what is not mentioned; a condition that is true has no reason.
     return {
-        "conditions": [{"reason": None, "message": None, **condition} for condition in differ or own],
+        "conditions": [_over(by_type.get(c["type"]), c) for c in differ or own],
         "$setElementOrder/conditions": _in_order(order),
     }
+
+
+def _over(there: JsonObject | None, own: JsonObject) -> JsonObject:
+    """A merge keeps what is not mentioned: a reason that is no more is taken away."""
+    gone = [part for part in ("reason", "message") if there is not None and part in there and part not in own]
+    return {**dict.fromkeys(gone), **own} if gone else own
 
 
 @lru_cache(maxsize=256)
@@ -302,8 +303,10 @@ def _in_order(kinds: tuple[str, ...]) -> list[JsonObject]:
     return [{"type": kind} for kind in kinds]
 
 
-def _says(there: JsonObject, condition: JsonObject) -> bool:
+def _says(there: JsonObject, own: JsonObject) -> bool:
     """Whether writing a condition over the one that is there would change nothing."""
-    if ("reason" in there and "reason" not in condition) or ("message" in there and "message" not in condition):
+    if there is own:
+        return True
+    if ("reason" in there and "reason" not in own) or ("message" in there and "message" not in own):
         return False
-    return condition.items() <= there.items()
+    return own.items() <= there.items()
