@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from rayrig.apiserver.wire.messages import Field, Message, Scalar
 from rayrig_core.objects import JsonObject, metadata, name_of
 from rayrig_core.ports import KubernetesClient
 from rayrig_core.resource_types import EVENT
@@ -10,24 +9,6 @@ from rayrig_core.timestamps import parse_rfc3339, rfc3339
 
 #: What Go makes of a time that isn't given.
 _ZERO_TIME = "0001-01-01T00:00:00Z"
-
-
-def event_message(name: str) -> Message:
-    """The message type of an event, under the name that its service has for it."""
-    return Message(
-        name,
-        (
-            Field("id", Scalar.STRING, output_only=True),
-            Field("name", Scalar.STRING, output_only=True),
-            Field("created_at", Scalar.TIMESTAMP, output_only=True),
-            Field("first_timestamp", Scalar.TIMESTAMP, output_only=True),
-            Field("last_timestamp", Scalar.TIMESTAMP, output_only=True),
-            Field("reason", Scalar.STRING, output_only=True),
-            Field("message", Scalar.STRING, output_only=True),
-            Field("type", Scalar.STRING, output_only=True),
-            Field("count", Scalar.INT32, output_only=True),
-        ),
-    )
 
 
 async def events_about(kubernetes: KubernetesClient, name: str, namespace: str) -> list[JsonObject]:

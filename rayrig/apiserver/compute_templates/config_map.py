@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-import re
 
+from rayrig.apiserver.quantities import quantity
 from rayrig.apiserver.stored import COMPUTE_TEMPLATE
 from rayrig_core.objects import Json, JsonObject, name_of, namespace_of
-from rayrig_core.resources.quantities import parse_quantity
 
 CONFIG_TYPE = "ray.io/config-type"
 #: Selects the ConfigMaps that are templates.
@@ -16,8 +15,6 @@ TEMPLATES = f"{CONFIG_TYPE}=compute-template"
 _DEFAULT_UNIT = "Gi"
 _LARGEST = 2**32 - 1
 _TOLERATION = ("key", "operator", "value", "effect")
-#: What Kubernetes' parser takes for a number with a suffix before it looks at which suffix.
-_LOOKS_LIKE_A_QUANTITY = re.compile(r"[0-9]+(\.[0-9]*)?[eEinumkKMGTP]*[-+]?[0-9]*")
 
 
 class InvalidMemory(Exception):
@@ -28,7 +25,12 @@ def config_map_of(template: JsonObject) -> JsonObject:
     """Raises `InvalidMemory`."""
     name, namespace = template["name"], template["namespace"]
     memory, unit = str(template["memory"]), template.get("memoryUnit", _DEFAULT_UNIT)
-    _check_quantity(memory + unit)
+    try:
+        quantity(memory + unit)
+    except ValueError as error:
+        # Go quotes as JSON does.
+        quoted = json.dumps(memory + unit, ensure_ascii=False)
+        raise InvalidMemory(f"invalid memory quantity {quoted}: {error}") from None
     data = {
         "name": name,
         "namespace": namespace,
@@ -76,19 +78,6 @@ def template_of(config_map: JsonObject) -> JsonObject:
         },
         "memoryUnit": data.get("memory_unit", ""),
     }
-
-
-def _check_quantity(text: str) -> None:
-    try:
-        parse_quantity(text)
-    except ValueError:
-        why = (
-            "unable to parse quantity's suffix"
-            if _LOOKS_LIKE_A_QUANTITY.fullmatch(text)
-            else "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'"
-        )
-        # Go quotes as JSON does.
-        raise InvalidMemory(f"invalid memory quantity {json.dumps(text, ensure_ascii=False)}: {why}") from None
 
 
 def _number(text: str) -> int:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from rayrig.apiserver.quantities import quantity
 from rayrig_core.objects import JsonObject
-from rayrig_core.resources.quantities import canonical
 
 _DEFAULT_ACCELERATOR = "nvidia.com/gpu"
 
@@ -11,14 +11,14 @@ _DEFAULT_ACCELERATOR = "nvidia.com/gpu"
 def cpu_and_memory(template: JsonObject) -> dict[str, str]:
     """Quantities by resource. Raises `ValueError` when the template's unit is none of Kubernetes'."""
     memory = f"{template.get('memory', 0)}{template.get('memoryUnit', '')}"
-    return {"cpu": canonical(template.get("cpu", 0)), "memory": canonical(memory)}
+    return {"cpu": quantity(str(template.get("cpu", 0))), "memory": quantity(memory)}
 
 
 def devices(template: JsonObject) -> dict[str, str]:
     """Quantities of GPUs and extended resources; none of what is zero."""
     amounts = {template.get("gpuAccelerator") or _DEFAULT_ACCELERATOR: template.get("gpu", 0)}
     given = [*amounts.items(), *template.get("extendedResources", {}).items()]
-    return {name: canonical(amount) for name, amount in given if amount}
+    return {name: quantity(str(amount)) for name, amount in given if amount}
 
 
 def tolerations(template: JsonObject) -> list[JsonObject]:
