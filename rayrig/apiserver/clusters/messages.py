@@ -1,8 +1,7 @@
-"""Messages about clusters. `CLUSTER_SPEC` is also a part of Ray services and jobs."""
+"""Messages about clusters. `CLUSTER_SPEC` is also a part of Ray services and jobs, the fields of `CLUSTER_EVENT` of Ray services."""
 
 from __future__ import annotations
 
-from rayrig.apiserver.events import event_message
 from rayrig.apiserver.wire.messages import EnumType, Field, Message, Scalar
 
 ENV_SOURCE = EnumType("EnvValueFrom.Source", ("CONFIGMAP", "SECRET", "RESOURCEFIELD", "FIELD"))
@@ -107,6 +106,20 @@ CLUSTER_SPEC = Message(
     ),
 )
 
+CLUSTER_EVENT = Message(
+    "ClusterEvent",
+    (
+        Field("id", Scalar.STRING),
+        Field("name", Scalar.STRING),
+        Field("created_at", Scalar.TIMESTAMP),
+        Field("first_timestamp", Scalar.TIMESTAMP),
+        Field("last_timestamp", Scalar.TIMESTAMP),
+        Field("reason", Scalar.STRING),
+        Field("message", Scalar.STRING),
+        Field("type", Scalar.STRING),
+        Field("count", Scalar.INT32),
+    ),
+)
 ENVIRONMENT = EnumType("Cluster.Environment", ("DEV", "TESTING", "STAGING", "PRODUCTION"))
 CLUSTER = Message(
     "Cluster",
@@ -122,7 +135,7 @@ CLUSTER = Message(
         Field("created_at", Scalar.TIMESTAMP, output_only=True),
         Field("deleted_at", Scalar.TIMESTAMP, output_only=True),
         Field("cluster_state", Scalar.STRING, output_only=True),
-        Field("events", event_message("ClusterEvent"), repeated=True, output_only=True),
+        Field("events", CLUSTER_EVENT, repeated=True, output_only=True),
         Field("service_endpoint", Scalar.STRING, mapped=True, output_only=True),
     ),
 )
