@@ -7,6 +7,7 @@ nobody awaits ends the run.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Generator
 from heapq import heapify, heappop, heappush
 from typing import Any, Generic, TypeVar, cast
@@ -43,13 +44,30 @@ class ActorFailed(Exception):
 
 
 class _Clock(simpy.Environment):
-    """simpy's agenda, whose times are whole nanoseconds."""
+    """simpy's agenda, whose times are whole nanoseconds. What is to happen at once is kept apart from what is to happen later: it
+    is half of all, and would go through the whole heap."""
 
     _now: int
+
+    def __init__(self) -> None:
+        super().__init__(initial_time=0)
+        #: What happens now, before all else and after what was due now already: (sequence number, event).
+        self.urgent: deque[Event] = deque()
+        self.soon: deque[tuple[int, Event]] = deque()
+
+    def schedule(self, event: Event, priority: Any = NORMAL, delay: Any = 0) -> None:
+        if delay:
+            super().schedule(event, priority, delay)
+        elif priority == URGENT:
+            self.urgent.append(event)
+        else:
+            self.soon.append((next(self._eid), event))
 
 
 class _Awaitable(Event):
     """A simpy event that actors can await."""
+
+    env: _Clock
 
     def __await__(self) -> Generator[Any, Any, Any]:
         if self.callbacks is None and self._ok:
@@ -64,10 +82,14 @@ class Sleep(_Awaitable):
     _value = None
     _ok = True
 
-    def __init__(self, env: simpy.Environment, delay_ns: int) -> None:
+    def __init__(self, env: _Clock, delay_ns: int) -> None:
         self.env = env
         self.callbacks = []
         heappush(env._queue, (env._now + delay_ns, NORMAL, next(env._eid), self))
+
+    def __await__(self) -> Generator[Any, Any, Any]:
+        # There is no value to wait for: a generator of ours has nothing to add.
+        return iter((self,))  # type: ignore[return-value]
 
 
 class _Timer(Sleep):
@@ -91,11 +113,18 @@ class KernelSignal(_Awaitable, Generic[T]):
             self._ok = True
             self._value = value
             env = self.env
-            heappush(env._queue, (env._now, NORMAL, next(env._eid), self))
+            env.soon.append((next(env._eid), self))
 
     @property
     def is_set(self) -> bool:
         return self.triggered
+
+
+class _Start(Event):
+    """An actor begins, or is to see that it was cancelled."""
+
+    _value = None
+    _ok = True
 
 
 class Actor(_Awaitable):
@@ -111,15 +140,12 @@ class Actor(_Awaitable):
         self._kernel = kernel
         self._coroutine = coroutine
         self._on_event = self._resume
-        self._target: Event = self._wake(URGENT)
+        self._target: Event = self._wake()
 
-    def _wake(self, priority: int = NORMAL) -> Event:
-        env = self.env
-        start = Event(env)
-        start._ok = True
-        start._value = None
-        start.callbacks = [self._on_event]
-        heappush(env._queue, (env._now, cast(Any, priority), next(env._eid), start))
+    def _wake(self) -> Event:
+        start = _Start(self.env)
+        start.callbacks.append(self._on_event)
+        self.env.urgent.append(start)
         return start
 
     def _end(self, value: Any) -> None:
@@ -127,7 +153,7 @@ class Actor(_Awaitable):
         self._ok = True
         self._value = value
         env = self.env
-        heappush(env._queue, (env._now, NORMAL, next(env._eid), self))
+        env.soon.append((next(env._eid), self))
         del self._on_event, self._target
 
     @property
@@ -146,7 +172,7 @@ class Actor(_Awaitable):
             raise Cancelled
         if self._target.callbacks is not None and self._on_event in self._target.callbacks:
             self._target.callbacks.remove(self._on_event)
-        self._target = self._wake(URGENT)
+        self._target = self._wake()
 
     def _resume(self, event: Event) -> None:
         kernel, coroutine = self._kernel, self._coroutine
@@ -176,6 +202,57 @@ class Actor(_Awaitable):
             kernel.current = None
 
 
+class _Either(_Awaitable):
+    """Happens when the first of two events does; its value is whether that is the first of the two. Neither has happened."""
+
+    def __init__(self, env: _Clock, event: Event, alarm: Event) -> None:
+        self.env = env
+        self.callbacks = []
+        self._event = event
+        self._alarm = alarm
+
+    def _happened(self, event: Event) -> None:
+        if self._value is PENDING:
+            self._ok = True
+            self._value = event is self._event
+            env = self.env
+            env.soon.append((next(env._eid), self))
+
+    def __await__(self) -> Generator[Any, Any, bool]:
+        event, alarm, happened = self._event, self._alarm, self._happened
+        event.callbacks.append(happened)
+        alarm.callbacks.append(happened)
+        try:
+            came_first: bool = yield self
+            return came_first
+        finally:
+            if event.callbacks is not None and happened in event.callbacks:
+                event.callbacks.remove(happened)
+            if alarm.callbacks is not None:
+                alarm.callbacks.clear()
+
+
+class _Wait:
+    """True when an event happens, has happened perhaps, within a time; False when that passes first."""
+
+    __slots__ = ("_event", "_kernel", "_limit_ns")
+
+    def __init__(self, kernel: Kernel, event: Event, limit_ns: int) -> None:
+        self._kernel = kernel
+        self._event = event
+        self._limit_ns = limit_ns
+
+    def __await__(self) -> Generator[Any, Any, bool]:
+        kernel, event = self._kernel, self._event
+        if event.callbacks is None:
+            return True
+        timer = _Timer(kernel.env, self._limit_ns)
+        try:
+            return (yield from _Either(kernel.env, event, timer).__await__())
+        finally:
+            kernel.withdraw(timer)
+
+
 class Kernel:
     """Clock, actors, randomness and trace of one run (port `Runtime`).
 
@@ -183,7 +260,7 @@ class Kernel:
     """
 
     def __init__(self, seed: int = 0, *, start_unix_ns: int = START_UNIX_NS, elide_idle: bool = True) -> None:
-        self.env = _Clock(initial_time=0)
+        self.env = _Clock()
         self.streams = Streams(seed)
         self.current: Actor | None = None
         self.start_unix_ns = start_unix_ns
@@ -201,11 +278,14 @@ class Kernel:
     def close(self) -> None:
         """End the run for good: nothing that was to happen does. Actors that have not begun never do, and those that wait for time
         to pass are closed; one that waits for a signal goes with the signal. A second time changes nothing."""
-        queue = self.env._queue
-        while queue or self._resting.alarms:
+        env = self.env
+        queue, urgent, soon = env._queue, env.urgent, env.soon
+        while queue or urgent or soon or self._resting.alarms:
             # What an actor does when it is closed may schedule more.
-            events = [event for _, _, _, event in sorted(queue)]
-            queue.clear()
+            now = [(env._now, NORMAL, number, event) for number, event in soon]
+            events = [*urgent, *(event for _, _, _, event in sorted((*queue, *now)))]
+            for agenda in (queue, urgent, soon):
+                agenda.clear()
             for event in (*events, *self._resting.events()):
                 for callback in event.callbacks or ():
                     actor = getattr(callback, "__self__", None)
@@ -237,7 +317,7 @@ class Kernel:
     def call_later(self, delay_ns: int, callback: Callable[[Event], None]) -> Event:
         """Call back after a delay, without an actor: what hot paths use."""
         event = Sleep(self.env, delay_ns)
-        cast("list[Callable[[Event], None]]", event.callbacks).append(callback)
+        event.callbacks.append(callback)
         return event
 
     def call_at_rest(self, delay_ns: int, callback: Callable[[Event], None], recurrence: Recurrence) -> None:
@@ -246,22 +326,15 @@ class Kernel:
             self.call_later(delay_ns, callback)
             return
         alarm = _Alarm(self.env)
-        cast("list[Callable[[Event], None]]", alarm.callbacks).append(callback)
+        alarm.callbacks.append(callback)
         self._resting.add(self.env._now + delay_ns, Rest(alarm, recurrence))
 
-    async def wait(self, signal: Signal[Any], timeout_s: float) -> bool:
-        event = cast(Event, signal)
-        if event.callbacks is None:
-            return True
-        timer = _Timer(self.env, round(timeout_s * NS))
-        try:
-            return await self._either(event, timer)
-        finally:
-            timer.is_withdrawn = True
-            self._withdraw()
+    def wait(self, signal: Signal[Any], timeout_s: float) -> Awaitable[bool]:
+        return _Wait(self, cast(Event, signal), round(timeout_s * NS))
 
-    def _withdraw(self) -> None:
-        """One more timer is in the queue for nothing. When half of the queue is, they are taken out."""
+    def withdraw(self, timer: _Timer) -> None:
+        """The timer is in the queue for nothing. When half of the queue is, they are taken out."""
+        timer.is_withdrawn = True
         self._withdrawn += 1
         queue = self.env._queue
         if self._withdrawn < _FEW or 2 * self._withdrawn < len(queue):
@@ -277,27 +350,6 @@ class Kernel:
         heapify(queue)
         self._withdrawn = 0
 
-    async def _either(self, event: Event, timer: Event) -> bool:
-        """True when the event happens before the timer. Neither has."""
-        either: KernelSignal[bool] = KernelSignal(self.env)
-
-        def happened(_: Event) -> None:
-            either.set(True)
-
-        def timed_out(_: Event) -> None:
-            either.set(False)
-
-        event.callbacks.append(happened)
-        timer.callbacks.append(timed_out)
-        try:
-            came_first: bool = await either
-            return came_first
-        finally:
-            if event.callbacks is not None and happened in event.callbacks:
-                event.callbacks.remove(happened)
-            if timer.callbacks is not None:
-                timer.callbacks.clear()
-
     def rest(self, duration_s: float, recurrence: Recurrence, wake: Signal[Any] | None = None) -> Awaitable[object]:
         if not self.elide_idle:
             return self.sleep(duration_s) if wake is None else self.wait(wake, duration_s)
@@ -306,7 +358,7 @@ class Kernel:
             if cast(Event, wake).callbacks is None:
                 return cast("Awaitable[object]", wake)
             self._resting.add(self.monotonic_ns() + round(duration_s * NS), Rest(alarm, recurrence))
-            return self._either(cast(Event, wake), alarm)
+            return _Either(self.env, cast(Event, wake), alarm)
         self._resting.add(self.monotonic_ns() + round(duration_s * NS), Rest(alarm, recurrence))
         return alarm
 
@@ -347,29 +399,40 @@ class Kernel:
 
     def next_event_ns(self) -> int | None:
         """When something happens next, at the earliest; None when nothing is left to happen."""
-        queue, alarms = self.env._queue, self._resting.alarms
-        times = [cast(int, each[0][0]) for each in (queue, alarms) if each]
+        env, alarms = self.env, self._resting.alarms
+        if env.urgent or env.soon:
+            return env._now
+        times = [cast(int, each[0][0]) for each in (env._queue, alarms) if each]
         return min(times, default=None)
 
     def _run(self, until: Event | None, limit_ns: int | None) -> None:
         env, queue, alarms = self.env, cast("list[tuple[int, int, int, Event]]", self.env._queue), self._resting.alarms
+        urgent, soon = env.urgent, env.soon
         pop, none = heappop, cast(Any, None)
         end_ns = _NEVER if limit_ns is None else limit_ns
         while until is None or until.callbacks is not None:
-            due_ns = queue[0][0] if queue else _NEVER
+            if soon or urgent:
+                due_ns = env._now
+            else:
+                due_ns = queue[0][0] if queue else _NEVER
             if alarms and alarms[0][0] <= due_ns and alarms[0][0] < end_ns:
                 self._let_rest(limit_ns)
                 continue
-            if due_ns >= end_ns:
-                if limit_ns is not None:
-                    env._now = limit_ns
+            if urgent:
+                event = urgent.popleft()
+            elif soon and not (queue and queue[0][0] == due_ns and queue[0][2] < soon[0][0]):
+                event = soon.popleft()[1]
+            else:
+                if due_ns >= end_ns:
+                    if limit_ns is not None:
+                        env._now = limit_ns
+                        return
+                    env._now = max(env._now, self._withdrawn_ns)
+                    if until is not None:
+                        raise RuntimeError("nothing is left to happen, and what was waited for has not happened")
                     return
-                env._now = max(env._now, self._withdrawn_ns)
-                if until is not None:
-                    raise RuntimeError("nothing is left to happen, and what was waited for has not happened")
-                return
-            event = pop(queue)[3]
-            env._now = due_ns
+                event = pop(queue)[3]
+                env._now = due_ns
             callbacks = event.callbacks
             event.callbacks = none
             for callback in callbacks:
@@ -382,10 +445,12 @@ class Kernel:
 
     def _let_rest(self, limit_ns: int | None) -> None:
         """Let the first resting actor, or all of them, pass over turns before the next event; or let the first take its turn."""
-        queue = self.env._queue
+        env, queue = self.env, self.env._queue
         while queue and type(queue[0][3]) is _Timer and queue[0][3].is_withdrawn:
             self._withdrawn_ns = max(self._withdrawn_ns, cast(int, heappop(queue)[0]))
         horizon_ns = cast(int, queue[0][0]) if queue else None
+        if env.soon or env.urgent:
+            horizon_ns = env._now
         if limit_ns is not None and (horizon_ns is None or limit_ns < horizon_ns):
             horizon_ns = limit_ns
         taken = self._resting.advance(horizon_ns)
