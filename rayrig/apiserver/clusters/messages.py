@@ -1,4 +1,4 @@
-"""Messages about clusters. `CLUSTER_SPEC` is also a part of Ray services and jobs, the fields of `CLUSTER_EVENT` of Ray services."""
+"""Messages about clusters. Ray services and jobs have a `CLUSTER_SPEC` inside, Ray services events of the same fields."""
 
 from __future__ import annotations
 
