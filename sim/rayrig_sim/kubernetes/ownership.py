@@ -5,15 +5,17 @@ Source: kubernetes-api.md 7, K8-060.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
+from types import MappingProxyType
 
 from rayrig_core.objects import JsonObject, name_of, namespace_of, uid_of
 from rayrig_core.resource_types import ResourceType
 
 FOREGROUND_FINALIZER = "foregroundDeletion"
 ORPHAN_FINALIZER = "orphan"
+_NOBODY: Mapping[str, OwnedObject] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +38,7 @@ class OwnedObject:
     owners: tuple[OwnerReference, ...] = ()
     is_deleting: bool = False
     finalizers: tuple[str, ...] = ()
-    dependents: dict[str, OwnedObject] = field(default_factory=dict)
+    dependents: Mapping[str, OwnedObject] = field(default_factory=lambda: _NOBODY)
 
     @property
     def waits_for_dependents(self) -> bool:
@@ -78,6 +80,8 @@ class Ownership:
     def __init__(self) -> None:
         self._objects: dict[str, OwnedObject] = {}
         self._dependents_of: dict[str, dict[str, OwnedObject]] = {}
+        #: What was last said of owners, by the uid of the first: the pods of a ReplicaSet all say the same.
+        self._said: dict[str, tuple[list[JsonObject], tuple[OwnerReference, ...]]] = {}
 
     def get(self, uid: str) -> OwnedObject | None:
         return self._objects.get(uid)
@@ -89,13 +93,13 @@ class Ownership:
         node = self._objects.get(uid)
         if node is None:
             node = self._objects[uid] = OwnedObject(uid, resource, namespace_of(obj), name_of(obj))
-            node.dependents = self._dependents_of.setdefault(uid, {})
-        owners = owner_references(obj)
+            node.dependents = self._dependents_of.get(uid, _NOBODY)
+        owners = self._owners(meta.get("ownerReferences"))
         if owners != node.owners:
             for owner in node.owners:
                 self._drop_dependent(owner.uid, uid)
             for owner in owners:
-                self._dependents_of.setdefault(owner.uid, {})[uid] = node
+                self._add_dependent(owner.uid, node)
             node.owners = owners
         node.is_deleting = bool(meta.get("deletionTimestamp"))
         node.finalizers = tuple(meta.get("finalizers") or ())
@@ -110,15 +114,37 @@ class Ownership:
             self._drop_dependent(owner.uid, uid)
         dependents = list(node.dependents.values())
         if not dependents:
-            self._dependents_of.pop(uid, None)
+            self._forget_owner(uid)
         return dependents
+
+    def _owners(self, references: list[JsonObject] | None) -> tuple[OwnerReference, ...]:
+        if not references:
+            return ()
+        first = references[0].get("uid", "")
+        said = self._said.get(first)
+        if said is None or (said[0] is not references and said[0] != references):
+            said = self._said[first] = references, tuple(map(_owner_reference, references))
+        return said[1]
+
+    def _add_dependent(self, owner_uid: str, node: OwnedObject) -> None:
+        dependents = self._dependents_of.get(owner_uid)
+        if dependents is None:
+            dependents = self._dependents_of[owner_uid] = {}
+            owner = self._objects.get(owner_uid)
+            if owner is not None:
+                owner.dependents = dependents
+        dependents[node.uid] = node
 
     def _drop_dependent(self, owner_uid: str, uid: str) -> None:
         dependents = self._dependents_of.get(owner_uid)
         if dependents is not None:
             dependents.pop(uid, None)
             if not dependents and owner_uid not in self._objects:
-                del self._dependents_of[owner_uid]
+                self._forget_owner(owner_uid)
+
+    def _forget_owner(self, uid: str) -> None:
+        self._dependents_of.pop(uid, None)
+        self._said.pop(uid, None)
 
     def owner_of(self, node: OwnedObject, reference: OwnerReference) -> OwnedObject | None:
         """The owner, when it is known, is what the reference says, and is where the dependent may name it: in its own namespace, or
@@ -130,16 +156,13 @@ class Ownership:
         return owner if (kind, owner.resource.group, owner.name) == (reference.kind, group, reference.name) else None
 
 
-def owner_references(obj: JsonObject) -> tuple[OwnerReference, ...]:
-    return tuple(
-        OwnerReference(
-            reference.get("uid", ""),
-            reference.get("kind", ""),
-            reference.get("apiVersion", ""),
-            reference.get("name", ""),
-            bool(reference.get("blockOwnerDeletion")),
-        )
-        for reference in obj["metadata"].get("ownerReferences") or ()
+def _owner_reference(reference: JsonObject) -> OwnerReference:
+    return OwnerReference(
+        reference.get("uid", ""),
+        reference.get("kind", ""),
+        reference.get("apiVersion", ""),
+        reference.get("name", ""),
+        bool(reference.get("blockOwnerDeletion")),
     )
 
 

@@ -78,8 +78,8 @@ def test_a_service_is_found_by_the_label_that_few_others_ask_for() -> None:
     for number in range(100):
         selector = {"ray.io/cluster": f"cluster-{number}", "created-by": "operator"}
         index.put("default", f"service-{number}", selector)
-    assert index.of("default", {"ray.io/cluster": "cluster-7", "created-by": "operator"}) == ["service-7"]
+    assert index.of("default", {"ray.io/cluster": "cluster-7", "created-by": "operator"}) == ("service-7",)
     homes = [len(services) for services in index._by_label.values()]
     assert max(homes) == 1
     index.drop("default", "service-7")
-    assert index.of("default", {"ray.io/cluster": "cluster-7", "created-by": "operator"}) == []
+    assert index.of("default", {"ray.io/cluster": "cluster-7", "created-by": "operator"}) == ()

@@ -13,7 +13,6 @@ from rayrig_core.errors import ApiError
 from rayrig_core.objects import (
     JsonObject,
     Vouched,
-    has_condition,
     is_being_deleted,
     key_of,
     labels_of,
@@ -33,16 +32,14 @@ from rayrig_sim.kubernetes.endpoints.endpoints import (
     SlicePlan,
     endpoint_of,
     is_listed,
-    is_terminal,
-    looks_alike,
     plan_slices,
-    pod_ip,
     ports_json,
     ports_of_slice,
     resolve_ports,
 )
 from rayrig_sim.kubernetes.endpoints.services_by_label import ServicesByLabel
-from rayrig_sim.kubernetes.object_cache import Key, ObjectCaches
+from rayrig_sim.kubernetes.object_cache import Key, ObjectCaches, Part
+from rayrig_sim.kubernetes.pod_states import PodState, PodStates
 from rayrig_sim.kubernetes.selectors import LabelSelector, equality_selector
 
 MANAGED_BY_LABEL = "endpointslice.kubernetes.io/managed-by"
@@ -134,10 +131,11 @@ class EndpointSliceController:
         #: Services with pods on a node that is not known: they are looked at again when it comes.
         self._waiting_for_node: dict[str, dict[Key, None]] = {}
         self._pods = caches.of(POD)
+        self._states = caches.shared(PodStates)
         self._nodes = caches.of(NODE)
         caches.of(SERVICE).on_change(self._on_service)
         caches.of(ENDPOINT_SLICE).on_change(self._on_slice)
-        self._pods.on_change(self._on_pod)
+        self._pods.on_change(self._on_pod, Part.LABELS | Part.SPEC | Part.STATUS | Part.DELETION)
         self._nodes.on_change(self._on_node)
 
     # Watching
@@ -182,17 +180,16 @@ class EndpointSliceController:
                     del followed.members[key]
                     self._touch(followed, cause, key)
             return
-        labels = labels_of(new)
-        is_alike = old is not None and looks_alike(old, new)
-        relabelled = not is_alike and (old is None or labels_of(old) != labels)
-        visible = not is_alike and (old is None or _shown(old) != _shown(new))
+        had, has = self._states.of(old) if old is not None else None, self._states.of(new)
+        names = self._selected.of(key[0], has.labels)
+        relabelled = had is None or had.labels != has.labels
+        visible = had is None or _shown(had) != _shown(has)
         if not relabelled and not visible:
-            if is_terminal(new):
+            if has.is_over:
                 # Nobody is woken by that, but who looks next sees it.
-                for name in self._selected.of(key[0], labels):
+                for name in names:
                     services[name].changed[key] = None
             return
-        names = self._selected.of(key[0], labels)
         for name in names:
             followed = services[name]
             was = key in followed.members
@@ -200,8 +197,8 @@ class EndpointSliceController:
                 followed.select(key)
             if visible or not was:
                 self._touch(followed, cause, key)
-        if relabelled and old is not None:
-            for name in self._selected.of(key[0], labels_of(old)):
+        if relabelled and had is not None:
+            for name in self._selected.of(key[0], had.labels):
                 if name not in names and key in services[name].members:
                     del services[name].members[key]
                     self._touch(services[name], cause, key)
@@ -511,17 +508,10 @@ def _word(conditions: JsonObject) -> str:
     return "ready" if conditions["serving"] else "published while unready"
 
 
-def _shown(pod: JsonObject) -> tuple[bool, bool, str, str, bool]:
-    """What an endpoint shows of a pod. The phase counts only with a deletion: see the module's text."""
-    spec = pod.get("spec") or {}
-    deleting = is_being_deleted(pod)
-    return (
-        has_condition(pod, "Ready"),
-        deleting,
-        pod_ip(pod),
-        spec.get("nodeName") or "",
-        deleting and is_terminal(pod),
-    )
+def _shown(state: PodState) -> tuple[str, str, bool, bool, bool]:
+    """What an endpoint shows of a pod. That it is over counts only with a deletion: see the module's text."""
+    _, ip, node, is_ready, is_deleting, is_over = state
+    return ip, node, is_ready, is_deleting, is_deleting and is_over
 
 
 def _version(obj: JsonObject) -> int:

@@ -26,20 +26,6 @@ def pod_ip(pod: JsonObject) -> str:
     return (pod.get("status") or {}).get("podIP") or ""
 
 
-def looks_alike(old: JsonObject, new: JsonObject) -> bool:
-    """Whether two states of a pod show the same at a glance: what endpoints are made of is the same then."""
-    before, now = old.get("status") or {}, new.get("status") or {}
-    was, meta = old["metadata"], new["metadata"]
-    return (
-        before.get("podIP") == now.get("podIP")
-        and before.get("phase") == now.get("phase")
-        and was.get("deletionTimestamp") == meta.get("deletionTimestamp")
-        and was.get("labels") == meta.get("labels")
-        and (old.get("spec") is new.get("spec") or old.get("spec") == new.get("spec"))
-        and has_condition(old, "Ready") == has_condition(new, "Ready")
-    )
-
-
 def is_listed(pod: JsonObject) -> bool:
     """A pod with an address that has not ended."""
     return bool(pod_ip(pod)) and not is_terminal(pod)

@@ -27,10 +27,11 @@ from rayrig_core.resource_types import ENDPOINTS, POD, SERVICE
 from rayrig_core.timestamps import parse_rfc3339, rfc3339
 from rayrig_sim.kubernetes.controlled_objects import ControlledObjects
 from rayrig_sim.kubernetes.endpoints.endpoint_slices import HEADLESS_LABEL
-from rayrig_sim.kubernetes.endpoints.endpoints import is_terminal, looks_alike, pod_ip, target_port
+from rayrig_sim.kubernetes.endpoints.endpoints import is_terminal, pod_ip, target_port
 from rayrig_sim.kubernetes.endpoints.services_by_label import ServicesByLabel
 from rayrig_sim.kubernetes.keyed_work import KeyedWork
-from rayrig_sim.kubernetes.object_cache import Key, ObjectCaches
+from rayrig_sim.kubernetes.object_cache import Key, ObjectCaches, Part
+from rayrig_sim.kubernetes.pod_states import PodStates
 from rayrig_sim.kubernetes.selectors import equality_selector
 
 MANAGED_BY = "endpoints.kubernetes.io/managed-by"
@@ -141,7 +142,8 @@ class EndpointsController:
         self._followed: dict[Key, _Followed] = {}
         self._work = KeyedWork(runtime, caches, "endpoints-controller", self._sync)
         self._services.on_change(self._on_service)
-        caches.of(POD).on_change(self._on_pod)
+        self._states = caches.shared(PodStates)
+        caches.of(POD).on_change(self._on_pod, Part.LABELS | Part.SPEC | Part.STATUS | Part.DELETION)
         caches.of(ENDPOINTS).on_change(self._on_endpoints)
 
     def _on_service(self, type_: WatchType, old: JsonObject | None, new: JsonObject, cause: int | None) -> None:
@@ -165,11 +167,12 @@ class EndpointsController:
     def _on_pod(self, type_: WatchType, old: JsonObject | None, new: JsonObject, cause: int | None) -> None:
         if not self._followed:
             return
-        if old is not None and type_ is WatchType.MODIFIED and (looks_alike(old, new) or _shown(old) == _shown(new)):
+        had, has = self._states.of(old) if old is not None else None, self._states.of(new)
+        if type_ is WatchType.MODIFIED and had == has:
             return
-        pod, labels = key_of(new), labels_of(new)
-        names = self._selected.of(pod[0], labels)
-        before = names if old is None or labels_of(old) == labels else self._selected.of(pod[0], labels_of(old))
+        pod = key_of(new)
+        names = self._selected.of(pod[0], has.labels)
+        before = names if had is None else self._selected.of(pod[0], had.labels)
         for name in sorted({*names, *before}) if before != names else names:
             key = (pod[0], name)
             followed = self._followed[key]
@@ -326,15 +329,3 @@ def _port_json(port: _Port) -> JsonObject:
     if application:
         shown["appProtocol"] = application
     return shown
-
-
-def _shown(pod: JsonObject) -> tuple[object, ...]:
-    """What an address shows of a pod, and what decides whether it is listed."""
-    return (
-        pod_ip(pod),
-        has_condition(pod, "Ready"),
-        is_being_deleted(pod),
-        is_terminal(pod),
-        (pod.get("spec") or {}).get("nodeName"),
-        labels_of(pod),
-    )

@@ -242,6 +242,8 @@ class ServiceProxy:
         self._delay = delay
         self._rng = rng
         self._due_ns: dict[tuple[str, str], int] = {}
+        #: Ready endpoints of the slices in effect, by service and slice.
+        self._ready: dict[tuple[str, str], dict[str, int]] = {}
         caches.of(SERVICE).on_change(self._on_service)
         caches.of(ENDPOINT_SLICE).on_change(self._on_slice)
 
@@ -286,13 +288,16 @@ class ServiceProxy:
                 table.put_service(obj, cause=cause)
             return
         slice_name = obj["metadata"]["name"]
-        slices = table.slices(namespace, service)
-        slices.pop(slice_name, None)
-        if type_ is not WatchType.DELETED:
-            slices[slice_name] = obj
-        ready = sum(_ready_endpoints(slice_) for slice_ in slices.values())
+        ready = self._ready.setdefault((namespace, service), {})
+        if type_ is WatchType.DELETED:
+            ready.pop(slice_name, None)
+        else:
+            ready[slice_name] = _ready_endpoints(obj)
+        total = sum(ready.values())
+        if not ready:
+            del self._ready[namespace, service]
         applied = self._runtime.trace.emit(
-            Kind.ENDPOINTS, f"services/{namespace}/{service}", ready, "in effect", cause=cause
+            Kind.ENDPOINTS, f"services/{namespace}/{service}", total, "in effect", cause=cause
         )
         if type_ is WatchType.DELETED:
             table.remove_slice(namespace, service, slice_name, cause=applied)

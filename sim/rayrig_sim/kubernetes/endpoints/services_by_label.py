@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+#: Answers are kept for as many sets of labels.
+_MOST_ANSWERS = 10_000
+
 #: Namespace, label, value.
 _Home = tuple[str, str, str]
 
@@ -15,6 +18,8 @@ class ServicesByLabel:
         self._by_label: dict[_Home, dict[str, tuple[int, Mapping[str, str]]]] = {}
         self._homes: dict[tuple[str, str], tuple[int, _Home]] = {}
         self._count = 0
+        #: By namespace and labels: pods of one template all have the same.
+        self._answers: dict[tuple[object, ...], tuple[str, ...]] = {}
 
     def put(self, namespace: str, name: str, selector: Mapping[str, str]) -> None:
         """A Service has that selector, which is not empty, in place of what it had before."""
@@ -31,6 +36,7 @@ class ServicesByLabel:
 
     def drop(self, namespace: str, name: str) -> None:
         """It selects nothing any more. Nothing when it didn't."""
+        self._answers.clear()
         _, home = self._homes.pop((namespace, name), (0, None))
         if home is not None:
             services = self._by_label[home]
@@ -38,8 +44,17 @@ class ServicesByLabel:
             if not services:
                 del self._by_label[home]
 
-    def of(self, namespace: str, labels: Mapping[str, str]) -> list[str]:
+    def of(self, namespace: str, labels: Mapping[str, str]) -> tuple[str, ...]:
         """Names of the Services that select a pod with those labels, oldest first."""
+        asked = (namespace, *labels.items())
+        found = self._answers.get(asked)
+        if found is None:
+            if len(self._answers) >= _MOST_ANSWERS:
+                self._answers.clear()
+            found = self._answers[asked] = self._selecting(namespace, labels)
+        return found
+
+    def _selecting(self, namespace: str, labels: Mapping[str, str]) -> tuple[str, ...]:
         by_label = self._by_label
         found: list[tuple[int, str]] = []
         for label, value in labels.items():
@@ -52,4 +67,4 @@ class ServicesByLabel:
                 ]
         if len(found) > 1:
             found.sort()
-        return [name for _, name in found]
+        return tuple(name for _, name in found)

@@ -38,15 +38,13 @@ class PodOwners:
     def _on_dependent(self, type_: WatchType, old: JsonObject | None, new: JsonObject, cause: int | None) -> None:
         references = new["metadata"].get("ownerReferences")
         has_same = old is None or old["metadata"].get("ownerReferences") is references
-        if has_same and references and len(references) == 1 and self._is_of_another_kind(references[0]):
+        if has_same and references and len(references) == 1 and references[0].get("controller"):
+            # Nearly always.
+            if references[0]["kind"] == self._kind and self._is_of_group(references[0]):
+                self._touch((namespace_of(new), references[0]["name"]), cause)
             return
         owner = self._owner_key(new)
-        if old is None:
-            before = None
-        elif old["metadata"].get("ownerReferences") is references:
-            before = owner
-        else:
-            before = self._owner_key(old)
+        before = self._owner_key(old) if old is not None and not has_same else owner
         if before is not None and before != owner:
             self._touch(before, cause)
         if owner is not None:
@@ -59,11 +57,11 @@ class PodOwners:
                 if selector.matches(labels):
                     self._touch(key, cause)
 
-    def _is_of_another_kind(self, reference: JsonObject) -> bool:
-        return bool(reference.get("controller")) and reference["kind"] != self._kind
+    def _is_of_group(self, reference: JsonObject) -> bool:
+        return bool(reference["apiVersion"].rpartition("/")[0] == self._group)
 
     def _owner_key(self, obj: JsonObject) -> Key | None:
         owner = controller_of(obj)
-        if owner is None or owner["kind"] != self._kind or owner["apiVersion"].rpartition("/")[0] != self._group:
+        if owner is None or owner["kind"] != self._kind or not self._is_of_group(owner):
             return None
         return namespace_of(obj), owner["name"]

@@ -1,0 +1,65 @@
+"""What controllers ask of a pod with each of its changes, read once for each revision."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from rayrig_core.objects import JsonObject, has_condition, key_of, labels_of
+from rayrig_core.ports import WatchType
+from rayrig_core.resource_types import POD
+from rayrig_sim.kubernetes.object_cache import Key, ObjectCaches, Part
+
+
+class PodState(NamedTuple):
+    """Equal states make no difference to Endpoints, EndpointSlices and the counts of workloads."""
+
+    labels: dict[str, str]
+    #: Empty while there is none; so is `node`.
+    ip: str
+    node: str
+    is_ready: bool
+    is_deleting: bool
+    #: Succeeded or failed.
+    is_over: bool
+
+
+def state_of(pod: JsonObject) -> PodState:
+    status = pod.get("status") or {}
+    return PodState(
+        labels_of(pod),
+        status.get("podIP") or "",
+        (pod.get("spec") or {}).get("nodeName") or "",
+        has_condition(pod, "Ready"),
+        bool(pod["metadata"].get("deletionTimestamp")),
+        status.get("phase") in ("Succeeded", "Failed"),
+    )
+
+
+class PodStates:
+    """Beside a cache of pods: handlers registered after it find the states of the change they are told of at hand."""
+
+    def __init__(self, caches: ObjectCaches) -> None:
+        self._states: dict[Key, PodState] = {}
+        #: The change that is being told.
+        self._old: JsonObject | None = None
+        self._new: JsonObject | None = None
+        self._had: PodState | None = None
+        self._has: PodState | None = None
+        caches.of(POD).on_change(self._on_change, Part.LABELS | Part.SPEC | Part.STATUS | Part.DELETION)
+
+    def of(self, pod: JsonObject) -> PodState:
+        """The state of that revision."""
+        if pod is self._new and self._has is not None:
+            return self._has
+        if pod is self._old and self._had is not None:
+            return self._had
+        return state_of(pod)
+
+    def _on_change(self, type_: WatchType, old: JsonObject | None, new: JsonObject, cause: int | None) -> None:
+        key = key_of(new)
+        self._old, self._new = old, new
+        self._had, self._has = self._states.get(key), state_of(new)
+        if type_ is WatchType.DELETED:
+            self._states.pop(key, None)
+        else:
+            self._states[key] = self._has
