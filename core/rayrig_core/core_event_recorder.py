@@ -9,8 +9,7 @@ type about one object, then one each five minutes; what is not written is counte
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 from rayrig_core.errors import AlreadyExists, ApiError, NotFound
 from rayrig_core.event_names import EventNames, event_subject
@@ -28,43 +27,37 @@ _JOIN_AFTER = 10
 _JOIN_WINDOW_NS = 600 * NS
 _BURST = 25
 _REFILL_NS = 300 * NS
+#: Event objects that are remembered.
 _CACHE_SIZE = 4096
 
-_V = TypeVar("_V")
-#: kind, namespace, name, uid of what an event is about.
-_Who = tuple[str, str, str, str]
-
-
-def _remember(cache: dict[Any, _V], key: Any, make: Callable[[], _V]) -> _V:
-    """The entry of a least-recently-used cache, made when absent."""
-    value = cache.pop(key, None)
-    if value is None:
-        value = make()
-        if len(cache) >= _CACHE_SIZE:
-            del cache[next(iter(cache))]
-    cache[key] = value
-    return value
+#: kind, namespace, name and uid of what events are about, and their type.
+_About = tuple[str, str, str, str, str]
 
 
 class _Written:
-    """One Event object: its name and how often it happened, also when that was not written."""
+    """One Event object: what it says, its name, and how often that happened, also when that was not written."""
 
-    __slots__ = ("count", "first", "name")
+    __slots__ = ("count", "field_path", "first", "name", "note")
 
-    def __init__(self) -> None:
-        self.name = ""
-        self.first = ""
+    def __init__(self, field_path: str, note: str | None, name: str, first: str) -> None:
+        self.field_path = field_path
+        #: None for the one that stands for many.
+        self.note = note
+        self.name = name
+        self.first = first
         self.count = 0
 
 
 class _Similar:
-    """Messages of one reason about one object within the joining window, oldest first."""
+    """Events of one reason: the messages within the joining window, oldest first, and what was written of them."""
 
-    __slots__ = ("last_ns", "messages")
+    __slots__ = ("last_ns", "messages", "reason", "written")
 
-    def __init__(self) -> None:
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
         self.messages: tuple[str, ...] = ()
         self.last_ns = 0
+        self.written: tuple[_Written, ...] = ()
 
     def are_many_with(self, message: str, now_ns: int) -> bool:
         """Take one more in; whether they are to be joined."""
@@ -77,12 +70,14 @@ class _Similar:
         return are_many
 
 
-class _Allowance:
-    """Token bucket in whole nanoseconds: an event costs `_REFILL_NS`."""
+class _Said:
+    """What was said about one object in events of one type, by reason, and what may be said yet: a token bucket in whole
+    nanoseconds, of which an event costs `_REFILL_NS`."""
 
-    __slots__ = ("filled_ns", "tokens_ns")
+    __slots__ = ("filled_ns", "similar", "tokens_ns")
 
     def __init__(self) -> None:
+        self.similar: tuple[_Similar, ...] = ()
         self.tokens_ns = _BURST * _REFILL_NS
         self.filled_ns: int | None = None
 
@@ -95,6 +90,10 @@ class _Allowance:
         self.tokens_ns -= _REFILL_NS
         return True
 
+    @property
+    def size(self) -> int:
+        return sum(len(similar.written) for similar in self.similar)
+
 
 class CoreEventRecorder:
     """Port `EventRecorder` for one component (`source.component`) on one host (`source.host`, empty for controllers)."""
@@ -105,9 +104,10 @@ class CoreEventRecorder:
         self._source = {"component": component, "host": host} if host else {"component": component}
         self._component, self._host = component, host
         self._names = EventNames(f"{component}/{host}")
-        self._written: dict[tuple[_Who, str, str, str, str], _Written] = {}
-        self._similar: dict[tuple[_Who, str, str], _Similar] = {}
-        self._allowances: dict[tuple[_Who, str], _Allowance] = {}
+        #: Those of which nothing was said for the longest are first.
+        self._said: dict[_About, _Said] = {}
+        #: Event objects that are remembered in it.
+        self._size = 0
         self._queue: deque[tuple[_Written, JsonObject, int]] = deque()
         self._sender: Task[None] | None = None
         #: How often `event` was called.
@@ -131,17 +131,29 @@ class CoreEventRecorder:
         self.recorded += 1
         now_ns = runtime.unix_ns()
         kind = str(regarding.get("kind", ""))
-        namespace, name = namespace_of(regarding), name_of(regarding)
-        who = (kind, namespace, name, uid_of(regarding))
-
-        joined = _remember(self._similar, (who, type_, reason), _Similar).are_many_with(note, now_ns)
-        key = (who, field_path, type_, reason, "\0joined" if joined else note)
-        written = _remember(self._written, key, _Written)
+        namespace, name, uid = namespace_of(regarding), name_of(regarding), uid_of(regarding)
+        about = (kind, namespace, name, uid, type_)
+        said = self._said.pop(about, None) or _Said()
+        self._said[about] = said
+        for similar in said.similar:
+            if similar.reason == reason:
+                break
+        else:
+            similar = _Similar(reason)
+            said.similar = (*said.similar, similar)
+        joined = similar.are_many_with(note, now_ns)
+        wanted = None if joined else note
+        for written in similar.written:
+            if written.note == wanted and written.field_path == field_path:
+                break
+        else:
+            written = _Written(field_path, wanted, self._names.next(name, now_ns), rfc3339(now_ns))
+            similar.written = (*similar.written, written)
+            self._size += 1
+            if self._size > _CACHE_SIZE:
+                self._size -= self._said.pop(next(iter(self._said))).size
         written.count += 1
-        if not written.name:
-            written.name = self._names.next(name, now_ns)
-            written.first = rfc3339(now_ns)
-        if not _remember(self._allowances, (who, type_), _Allowance).take(now_ns):
+        if not said.take(now_ns):
             return
 
         message = JOINED_PREFIX + note if joined else note
@@ -149,8 +161,8 @@ class CoreEventRecorder:
         involved: JsonObject = {"kind": kind, "apiVersion": regarding.get("apiVersion", ""), "name": name}
         if namespace:
             involved["namespace"] = namespace
-        if who[3]:
-            involved["uid"] = who[3]
+        if uid:
+            involved["uid"] = uid
         resource_version = regarding["metadata"].get("resourceVersion")
         if resource_version:
             involved["resourceVersion"] = resource_version
@@ -185,9 +197,16 @@ class CoreEventRecorder:
 
     def forget(self) -> None:
         """Begin anew, as a restarted component does: what it wrote before is not counted on."""
-        self._written.clear()
-        self._similar.clear()
-        self._allowances.clear()
+        self._said.clear()
+        self._size = 0
+
+    def forget_about(self, regarding: JsonObject) -> None:
+        """Nothing will be said about this object any more: it is gone."""
+        who = (str(regarding.get("kind", "")), namespace_of(regarding), name_of(regarding), uid_of(regarding))
+        for type_ in ("Normal", "Warning"):
+            said = self._said.pop((*who, type_), None)
+            if said is not None:
+                self._size -= said.size
 
     async def _send(self) -> None:
         queue = self._queue

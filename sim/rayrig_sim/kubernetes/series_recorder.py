@@ -9,7 +9,7 @@ Recording is synchronous; an actor that lives as long as there is something to w
 from __future__ import annotations
 
 from collections import deque
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from rayrig_core.errors import ApiError
 from rayrig_core.event_names import EventNames, event_subject
@@ -23,6 +23,18 @@ _SERIES_ENDS_NS = 360 * NS
 _MOST_SERIES = 4096
 #: (kind, namespace, name, uid, resourceVersion) of what it is about, type, reason, action.
 _Key = tuple[tuple[str, str, str, str, str], str, str, str]
+
+
+class _Waiting(NamedTuple):
+    """An event on its way, in little room: a busy scheduler is thousands ahead of what is written."""
+
+    series: _Series
+    number: int
+    now_ns: int
+    key: _Key
+    api_version: str
+    note: str
+    seq: int
 
 
 class _Series:
@@ -43,7 +55,7 @@ class SeriesEventRecorder:
         self._controller = controller
         self._instance = instance or f"{controller}-0"
         self._series: dict[_Key, _Series] = {}
-        self._queue: deque[tuple[str, str, JsonObject, int]] = deque()
+        self._queue: deque[_Waiting] = deque()
         self._sending = False
         self._names = EventNames(controller)
 
@@ -61,53 +73,53 @@ class SeriesEventRecorder:
             series = None
         if series is None:
             series = _Series(self._names.next(name, now_ns), now_ns)
-            body = self._new(regarding, type_, reason, note, action, now_ns)
-            body["metadata"]["name"] = series.name
         else:
             series.count += 1
             series.last_ns = now_ns
-            body = {"series": {"count": series.count, "lastObservedTime": rfc3339_micro(now_ns)}}
         if len(self._series) >= _MOST_SERIES:
             del self._series[next(iter(self._series))]
         self._series[key] = series
         if series.count > 2:
             return
         seq = runtime.trace.emit(Kind.EVENT, event_subject(regarding), type_, reason, note, series.count)
-        self._queue.append((series.name if series.count > 1 else "", namespace or "default", body, seq))
+        self._queue.append(_Waiting(series, series.count, now_ns, key, str(regarding.get("apiVersion", "")), note, seq))
         if not self._sending:
             self._sending = True
             runtime.spawn(f"events/{self._controller}", self._send())
 
-    def _new(self, regarding: JsonObject, type_: str, reason: str, note: str, action: str, now_ns: int) -> JsonObject:
-        metadata = regarding["metadata"]
-        about: JsonObject = {"kind": regarding.get("kind", ""), "apiVersion": regarding.get("apiVersion", "")}
-        for field in ("name", "namespace", "uid", "resourceVersion"):
-            if metadata.get(field):
-                about[field] = metadata[field]
+    def _new(self, waiting: _Waiting) -> JsonObject:
+        (kind, namespace, name, uid, revision), type_, reason, action = waiting.key
+        about: JsonObject = {"kind": kind, "apiVersion": waiting.api_version}
+        for field, value in (("name", name), ("namespace", namespace), ("uid", uid), ("resourceVersion", revision)):
+            if value:
+                about[field] = value
         return {
             "apiVersion": "events.k8s.io/v1",
             "kind": "Event",
-            "metadata": {"namespace": metadata.get("namespace") or "default"},
-            "eventTime": rfc3339_micro(now_ns),
+            "metadata": {"namespace": namespace or "default", "name": waiting.series.name},
+            "eventTime": rfc3339_micro(waiting.now_ns),
             "reportingController": self._controller,
             "reportingInstance": self._instance,
             "action": action or reason,
             "reason": reason,
             "regarding": about,
-            "note": note,
+            "note": waiting.note,
             "type": type_,
         }
 
     async def _send(self) -> None:
         try:
             while self._queue:
-                name, namespace, body, seq = self._queue.popleft()
-                self._runtime.cause = seq
+                waiting = self._queue.popleft()
+                namespace = waiting.key[0][1] or "default"
+                self._runtime.cause = waiting.seq
                 try:
-                    if name:
-                        await self._client.patch(EVENT, name, body, namespace, patch_type="merge")
+                    if waiting.number > 1:
+                        times = {"count": waiting.number, "lastObservedTime": rfc3339_micro(waiting.now_ns)}
+                        body: JsonObject = {"series": times}
+                        await self._client.patch(EVENT, waiting.series.name, body, namespace, patch_type="merge")
                     else:
-                        await self._client.create(EVENT, Vouched(body), namespace)
+                        await self._client.create(EVENT, Vouched(self._new(waiting)), namespace)
                 except ApiError:
                     continue
         finally:
