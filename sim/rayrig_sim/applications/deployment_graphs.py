@@ -6,8 +6,9 @@ Their working directory is an older revision of the one that newer guides name, 
 
 from __future__ import annotations
 
+import json
+
 from rayrig_core.http import HttpResponse
-from rayrig_core.objects import Json
 from rayrig_sim.applications import calculator, fruit_stand
 from rayrig_sim.serve.application_code import ApplicationCode, Child, DeploymentCode
 from rayrig_sim.serve.handles import DeploymentHandle
@@ -25,7 +26,7 @@ class FruitDriver:
         self._market = market
 
     async def __call__(self, request: ServeRequest) -> HttpResponse:
-        return HttpResponse.of_json(200, await self._market.check_price.remote(*await request.json()))
+        return _json(await self._market.check_price.remote(*await request.json()))
 
 
 class CalculatorDriver:
@@ -37,8 +38,12 @@ class CalculatorDriver:
 
     async def __call__(self, request: ServeRequest) -> HttpResponse:
         amount = await self._router.route.remote(*await request.json())
-        order: Json = await self._order.remote(amount)
-        return HttpResponse.of_json(200, order)
+        return _json(await self._order.remote(amount))
+
+
+def _json(value: object) -> HttpResponse:
+    """Of anything: what is text is quoted, too."""
+    return HttpResponse(200, json.dumps(value).encode(), {"content-type": "application/json"})
 
 
 def fruit_graph() -> ApplicationCode:

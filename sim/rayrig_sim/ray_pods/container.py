@@ -104,7 +104,12 @@ class RayContainer(AnswersAtOnce):
 
     def _start_agent(self, *, is_head: bool) -> None:
         port = self.command.port("dashboard-agent-listen-port", AGENT_PORT)
-        self.listen(port, NodeAgent(self.raylet_health, self.gcs_health, is_head=is_head))
+        agent = NodeAgent(self.raylet_health, self.gcs_health, is_head=is_head, serve=self.serve_of_agent)
+        self.listen(port, agent)
+
+    def serve_of_agent(self) -> Listener | None:
+        """What answers about Serve on the agent's port."""
+        return None
 
     # The GCS goes and comes
 
@@ -173,7 +178,7 @@ class RayContainer(AnswersAtOnce):
     def get_at_once(self, port: int, path: str) -> HttpResponse | None:
         listener = None if self.ended else self.platform.network.listener(self.ip, port)
         if isinstance(listener, NodeAgent):
-            return None if self.is_raylet_hanging else listener.answer("GET", path)
+            return None if self.is_raylet_hanging or listener.serve(path) else listener.answer("GET", path)
         if isinstance(listener, ProxyServer) and path in (HEALTHZ, ROUTES) and not listener.is_hanging:
             return listener.healthz() if path == HEALTHZ else listener.routes()
         return listener.get_at_once(path) if isinstance(listener, Foreseeable) else None
@@ -185,7 +190,8 @@ class RayContainer(AnswersAtOnce):
         listener = None if self.ended else self.platform.network.listener(self.ip, port)
         if listener is None:
             raise HttpFailure(Failure.REFUSED, f"{self.ip}:{port}")
-        if isinstance(listener, NodeAgent) or (isinstance(listener, ProxyServer) and path in (HEALTHZ, ROUTES)):
+        is_silent_agent = isinstance(listener, NodeAgent) and self.is_raylet_hanging
+        if is_silent_agent or (isinstance(listener, ProxyServer) and path in (HEALTHZ, ROUTES)):
             # The process hangs.
             return await self._time_out(timeout_s, port)
         handler = self.kernel.spawn(

@@ -25,7 +25,11 @@ from rayrig_sim.ray_pods.start_command import (
     METRICS_PORT,
     node_labels,
     node_resources,
+    ray_version,
 )
+
+#: The release after which only the dashboard answers about Serve (ray-serve.md 12).
+_LAST_AGENT_WITH_SERVE = (2, 9)
 
 
 class HeadContainer(RayContainer):
@@ -42,6 +46,7 @@ class HeadContainer(RayContainer):
         self._storage_back: Signal[None] = self.kernel.signal()
         #: What listens on the dashboard's port, once it runs.
         self.dashboard: Listener | None = None
+        self._delayed_dashboard: _Delayed | None = None
         platform = self.platform
         if self.storage_key is not None:
             platform.storage.on_change.append(self._storage_changed)
@@ -112,8 +117,14 @@ class HeadContainer(RayContainer):
         factory = platform.dashboard_factory
         self.dashboard = BareDashboard(self.gcs_health) if factory is None else factory(self.serve)
         delayed = _Delayed(self.kernel, platform.calibration, f"{self.namespace}/{self.name}", self.dashboard)
+        self._delayed_dashboard = delayed
         self.listen(self.command.port("dashboard-port", DASHBOARD_PORT), delayed)
         cluster.emit("dashboard", "running", self.name)
+
+    def serve_of_agent(self) -> Listener | None:
+        version = ray_version(self.spec.get("image", ""))
+        is_old = version is not None and version <= _LAST_AGENT_WITH_SERVE
+        return self._delayed_dashboard if is_old else None
 
     @property
     def serve(self) -> Any:

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from rayrig_core.http import HttpRequest, HttpResponse
+from rayrig_sim.network.listeners import Listener
 
 _TEXT = "application/text; charset=utf-8"
 SUCCESS = HttpResponse.text(200, "success", _TEXT)
@@ -25,12 +26,20 @@ def _not_allowed(allowed: str) -> HttpResponse:
 class NodeAgent:
     """The dashboard agent of one node."""
 
-    __slots__ = ("_gcs", "_is_head", "_raylet")
+    __slots__ = ("_gcs", "_is_head", "_raylet", "_serve")
 
-    def __init__(self, raylet: Health, gcs: Health, *, is_head: bool) -> None:
+    def __init__(
+        self, raylet: Health, gcs: Health, *, is_head: bool, serve: Callable[[], Listener | None] = lambda: None
+    ) -> None:
+        """`serve` gives what answers about Serve, which agents of old releases do."""
         self._raylet = raylet
         self._gcs = gcs
         self._is_head = is_head
+        self._serve = serve
+
+    def serve(self, path: str) -> Listener | None:
+        """What answers instead of the agent."""
+        return self._serve() if path.startswith("/api/serve/") else None
 
     def answer(self, method: str, path: str) -> HttpResponse:
         if path not in ("/api/local_raylet_healthz", "/api/healthz"):
@@ -48,6 +57,9 @@ class NodeAgent:
         return HttpResponse.text(503, "\n".join(lines), _TEXT)
 
     async def handle(self, request: HttpRequest) -> HttpResponse:
+        serve = self.serve(request.path)
+        if serve is not None:
+            return await serve.handle(request)
         return self.answer(request.method, request.path)
 
 

@@ -22,6 +22,15 @@ _START = re.compile(r"(?:^|[\s;&|(/])ray\s+start(?=\s|$)(?P<flags>[^;&|]*)")
 _VARIABLE = re.compile(r"\$\{?([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}?|\$\(([A-Za-z_][A-Za-z0-9_]*)\)")
 
 
+_VERSION_TAG = re.compile(r":(\d+)\.(\d+)\.")
+
+
+def ray_version(image: str) -> tuple[int, int] | None:
+    """Of an image whose tag begins with the release of Ray (`rayproject/ray:2.8.0-py310`), as those of Ray do."""
+    found = _VERSION_TAG.search(image)
+    return (int(found[1]), int(found[2])) if found else None
+
+
 @dataclass(frozen=True, slots=True)
 class StartCommand:
     """What one `ray start` says. `address` is empty on a head; ports have Ray's defaults."""

@@ -86,9 +86,9 @@ def test_an_older_working_directory_has_graphs_behind_drivers() -> None:
     math = registry.build("conditional_dag:serve_dag", working_dir=deployment_graphs.WORKING_DIR)
     assert list(fruit.deployments) == ["MangoStand", "OrangeStand", "PearStand", "FruitMarket", "DAGDriver"]
     assert list(math.deployments) == ["Multiplier", "Adder", "Router", "create_order", "DAGDriver"]
-    assert post(LocalServe(fruit), ["MANGO", 2])[:2] == (200, "6")
+    assert post(LocalServe(fruit), ["MANGO", 2]) == (200, "6", "application/json")
     # The code's own environment lets the factor be -2.
-    assert post(LocalServe(math), ["MUL", 3])[:2] == (200, '"-6 pizzas please!"')
+    assert post(LocalServe(math), ["MUL", 3]) == (200, '"-6 pizzas please!"', "application/json")
     assert (
         registry.build("fruit.deployment_graph", working_dir="https://example.com/other.zip").ingress == "FruitMarket"
     )

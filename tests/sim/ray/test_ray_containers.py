@@ -300,6 +300,22 @@ def test_probes_of_head_and_worker(site: Site) -> None:
     assert site.exec("c-worker", RAYLET, timeout_s=1) == "timeout"
 
 
+@pytest.mark.parametrize(
+    ("image", "status"),
+    [("rayproject/ray:2.8.0-py310", 200), ("local/ray:2.9.3", 200), ("rayproject/ray:2.10.0", 404), ("ray", 404)],
+)
+def test_agents_of_old_releases_answer_about_serve(site: Site, image: str, status: int) -> None:
+    pod = head_pod()
+    pod["spec"]["containers"][0]["image"] = image
+    site.start(pod, "node-0")
+    site.run(16)
+    answer = site.http("c-head", 52365, "/api/serve/applications/")
+    assert answer[0] == status
+    assert site.http("c-head", 8265, "/api/serve/applications/")[0] == 200
+    if status == 200:
+        assert json.loads(answer[1])["applications"] == {}
+
+
 def test_a_worker_is_ready_when_a_replica_came(site: Site) -> None:
     with_a_worker(site)
     ready = f"{RAYLET} && {PROXY}"
