@@ -6,7 +6,7 @@ import json
 import math
 from typing import Any
 
-from rayrig.apiserver.wire.floats import single
+from rayrig.apiserver.wire.json_numbers import json_number
 from rayrig.apiserver.wire.messages import Field, Message, Scalar
 from rayrig_core.objects import JsonObject
 
@@ -64,5 +64,4 @@ def _float(value: float) -> float | int | str:
         return "NaN"
     if math.isinf(value):
         return "Infinity" if value > 0 else "-Infinity"
-    short = single(value)
-    return int(short) if short.is_integer() else short
+    return json_number(value)
