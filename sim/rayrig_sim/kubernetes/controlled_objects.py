@@ -16,8 +16,8 @@ from rayrig_core.resource_types import ResourceType
 from rayrig_sim.kubernetes.object_cache import Key, ObjectCache, ObjectCaches
 from rayrig_sim.kubernetes.selectors import LabelSelector
 
-#: Told of an object before a change and after it; None where it is not there.
-Observer: TypeAlias = Callable[[JsonObject | None, JsonObject | None], None]
+#: Told of an object by its key, as it was before a change and as it is after it; None where it is not there.
+Observer: TypeAlias = Callable[[Key, JsonObject | None, JsonObject | None], None]
 
 
 class ControlledObjects:
@@ -84,13 +84,13 @@ class ControlledObjects:
                 self._drop(new)
         elif self._removed and uid_of(new) in self._removed:
             return
-        elif current is None or current is old or _version(current) <= _version(new):
+        elif current is None or current is old or _version(current) < _version(new):
             self._put(key, current, new)
 
     def _put(self, key: Key, before: JsonObject | None, obj: JsonObject) -> None:
         self._by_namespace.setdefault(key[0], {})[key] = obj
         for observer in self._observers:
-            observer(before, obj)
+            observer(key, before, obj)
         if before is not None and same_owners(before, obj):
             return
         owner = controller_of(obj)
@@ -110,7 +110,7 @@ class ControlledObjects:
         if known is not None:
             self._unlink(key, controller_of(known))
             for observer in self._observers:
-                observer(known, None)
+                observer(key, known, None)
 
     def _unlink(self, key: Key, owner: JsonObject | None) -> None:
         index, group = (self._orphans, key[0]) if owner is None else (self._by_owner, owner["uid"])

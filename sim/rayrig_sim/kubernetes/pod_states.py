@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from rayrig_core.objects import JsonObject, has_condition, key_of, labels_of
+from rayrig_core.objects import JsonObject, key_of
 from rayrig_core.ports import WatchType
 from rayrig_core.resource_types import POD
 from rayrig_sim.kubernetes.object_cache import Key, ObjectCaches, Part
@@ -24,13 +24,18 @@ class PodState(NamedTuple):
 
 
 def state_of(pod: JsonObject) -> PodState:
-    status = pod.get("status") or {}
+    meta, spec, status = pod["metadata"], pod.get("spec") or {}, pod.get("status") or {}
+    is_ready = False
+    for condition in status.get("conditions") or ():
+        if condition.get("type") == "Ready":
+            is_ready = condition.get("status") == "True"
+            break
     return PodState(
-        labels_of(pod),
+        meta.get("labels") or {},
         status.get("podIP") or "",
-        (pod.get("spec") or {}).get("nodeName") or "",
-        has_condition(pod, "Ready"),
-        bool(pod["metadata"].get("deletionTimestamp")),
+        spec.get("nodeName") or "",
+        is_ready,
+        bool(meta.get("deletionTimestamp")),
         status.get("phase") in ("Succeeded", "Failed"),
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from rayrig_core.objects import JsonObject, key_of
+from rayrig_sim.kubernetes.pod_states import state_of
 from rayrig_sim.kubernetes.workloads.pod_tallies import PodTally
 
 _NOW_NS = 1_767_229_200 * 1_000_000_000
@@ -41,7 +42,7 @@ def tally(*pods: JsonObject) -> PodTally:
     made = PodTally(_OWNER, kin)
     kin.append(made)
     for each in pods:
-        made.put(key_of(each), each)
+        made.put(key_of(each), each, state_of(each))
     return made
 
 
@@ -82,11 +83,11 @@ def test_pods_are_counted_as_they_change() -> None:
     assert (made.active, made.ready, made.labelled, made.terminating) == (3, 2, 3, 0)
     ending = pod("a")
     ending["metadata"]["deletionTimestamp"] = "2026-01-01T01:00:00Z"
-    made.put(key_of(ending), ending)
+    made.put(key_of(ending), ending, state_of(ending))
     assert (made.active, made.ready, made.terminating) == (2, 1, 1)
     stranger = pod("c")
     stranger["metadata"]["labels"] = {"app": "other"}
-    made.put(key_of(stranger), stranger)
+    made.put(key_of(stranger), stranger, state_of(stranger))
     assert (made.active, made.strangers) == (1, 1)
     made.drop(key_of(ending))
     assert made.terminating == 0
@@ -96,7 +97,8 @@ def test_pods_are_counted_as_they_change() -> None:
 def test_a_node_that_becomes_crowded_brings_its_pods_forward() -> None:
     made = tally(*(pod(f"p{n}", f"n{n}") for n in range(4)))
     assert made.victims(1, _NOW_NS)[0]["metadata"]["name"] == "p0"
-    made.put(("d", "late"), pod("late", "n3", since="00:00:01"))
+    late = pod("late", "n3", since="00:00:01")
+    made.put(("d", "late"), late, state_of(late))
     assert made.victims(1, _NOW_NS)[0]["metadata"]["name"] in ("p3", "late")
 
 

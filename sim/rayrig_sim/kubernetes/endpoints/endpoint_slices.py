@@ -181,15 +181,15 @@ class EndpointSliceController:
                     self._touch(followed, cause, key)
             return
         had, has = self._states.of(old) if old is not None else None, self._states.of(new)
-        names = self._selected.of(key[0], has.labels)
         relabelled = had is None or had.labels != has.labels
         visible = had is None or _shown(had) != _shown(has)
         if not relabelled and not visible:
             if has.is_over:
                 # Nobody is woken by that, but who looks next sees it.
-                for name in names:
+                for name in self._selected.of(key[0], has.labels):
                     services[name].changed[key] = None
             return
+        names = self._selected.of(key[0], has.labels)
         for name in names:
             followed = services[name]
             was = key in followed.members

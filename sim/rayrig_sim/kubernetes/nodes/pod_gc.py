@@ -85,9 +85,11 @@ class PodGarbageCollector:
             self._stuck.pop(key_of(new), None)
         elif is_being_deleted(new):
             self._look_for_stuck(new)
-        node = (new.get("spec") or {}).get("nodeName")
-        before = ((old or {}).get("spec") or {}).get("nodeName")
-        if node and node != before and self._nodes.synced.is_set:
+        was, spec = old.get("spec") if old is not None else None, new.get("spec")
+        if was is spec:
+            return
+        node = (spec or {}).get("nodeName")
+        if node and node != (was or {}).get("nodeName") and self._nodes.synced.is_set:
             self._suspect(node)
 
     def _look_for_stuck(self, pod: JsonObject) -> None:

@@ -10,14 +10,14 @@ from __future__ import annotations
 from heapq import heapify, heappop, heappush
 from typing import TypeAlias
 
-from rayrig_core.objects import JsonObject, annotations_of, condition_of, controller_of, key_of, labels_of, uid_of
+from rayrig_core.objects import JsonObject, annotations_of, condition_of, controller_of, key_of, uid_of
 from rayrig_core.timestamps import parse_rfc3339
 from rayrig_sim.kubernetes.controlled_objects import ControlledObjects, same_owners
 from rayrig_sim.kubernetes.object_cache import Key
+from rayrig_sim.kubernetes.pod_states import PodState, PodStates
 from rayrig_sim.kubernetes.selectors import LabelSelector, label_selector
 
 _COST = "controller.kubernetes.io/pod-deletion-cost"
-_OVER = ("Succeeded", "Failed")
 _PHASES = {"Pending": 0, "Unknown": 1, "Running": 2}
 
 #: Node or none, phase, readiness, cost, pods of the kind on its node, time of readiness, restarts, age, uid: the least goes first.
@@ -25,35 +25,16 @@ _Rank: TypeAlias = tuple[bool, int, bool, int, int, int, int, int, str]
 
 
 class _Facts:
-    """What is looked at of one revision of a pod."""
+    """A pod as it is counted."""
 
-    __slots__ = ("is_active", "is_labelled", "is_ready", "is_stranger", "is_terminating", "node", "pod")
+    __slots__ = ("is_active", "is_labelled", "is_stranger", "is_terminating", "pod", "state")
 
-    def __init__(self, pod: JsonObject) -> None:
+    def __init__(self, pod: JsonObject, state: PodState) -> None:
         self.pod = pod
-        status = pod.get("status") or {}
-        is_over = status.get("phase") in _OVER
-        is_deleting = "deletionTimestamp" in pod["metadata"]
-        self.is_active = not is_over and not is_deleting
-        self.is_terminating = is_deleting and not is_over
-        self.is_ready = False
-        for condition in status.get("conditions") or ():
-            if condition["type"] == "Ready":
-                self.is_ready = condition["status"] == "True"
-                break
-        self.node: str = (pod.get("spec") or {}).get("nodeName") or ""
+        self.state = state
+        self.is_active = not state.is_over and not state.is_deleting
+        self.is_terminating = state.is_deleting and not state.is_over
         self.is_labelled = self.is_stranger = False
-
-    def tell_the_same(self, before: _Facts) -> bool:
-        """Whether nothing that is counted has changed since then."""
-        return (
-            before.is_active is self.is_active
-            and before.is_ready is self.is_ready
-            and before.is_terminating is self.is_terminating
-            and not before.is_stranger
-            and before.node == self.node
-            and before.pod["metadata"].get("labels") is self.pod["metadata"].get("labels")
-        )
 
 
 class PodTally:
@@ -61,9 +42,12 @@ class PodTally:
 
     __slots__ = (
         "_by_node",
+        "_crowded",
         "_heap",
         "_kin",
+        "_number",
         "_pods",
+        "_risen",
         "_selector",
         "_wanted",
         "active",
@@ -86,9 +70,15 @@ class PodTally:
         self.active = self.terminating = self.ready = self.labelled = self.strangers = 0
         #: Active pods on each node.
         self.active_on: dict[str, int] = {}
-        #: Pods by rank, and by node, once pods were to go. Entries of former revisions stay in it until they come up.
+        #: Pods by rank, and by node, once pods were to go. No rank is higher than that of the pod; entries that are too low, or of
+        #: former revisions, stay in it until they come up.
         self._heap: list[tuple[_Rank, int, _Facts]] | None = None
         self._by_node: dict[str, dict[Key, None]] = {}
+        #: Pods, and nodes whose pods, may go earlier than the heap has it.
+        self._risen: dict[Key, None] = {}
+        self._crowded: dict[str, None] = {}
+        #: Of the newest entry, so that facts are never compared.
+        self._number = 0
 
     def is_of(self, owner: JsonObject) -> bool:
         """Whether it still counts what the ReplicaSet asks for."""
@@ -101,38 +91,38 @@ class PodTally:
 
     # Changes
 
-    def put(self, key: Key, pod: JsonObject) -> None:
-        facts, before = _Facts(pod), self._pods.get(key)
-        if before is not None and self._heap is None and facts.tell_the_same(before):
+    def put(self, key: Key, pod: JsonObject, state: PodState) -> None:
+        before = self._pods.get(key)
+        if before is not None and before.state == state:
             before.pod = pod
+            if self._heap is not None and before.is_active:
+                self._risen[key] = None
             return
-        if before is not None and (
-            before.pod["metadata"].get("labels") is (labels := pod["metadata"].get("labels"))
-            or before.pod["metadata"].get("labels") == labels
-        ):
+        facts = _Facts(pod, state)
+        if before is not None and before.state.labels == state.labels:
             facts.is_labelled, facts.is_stranger = before.is_labelled, before.is_stranger
         else:
-            facts.is_labelled = self._wanted <= labels_of(pod).items()
-            facts.is_stranger = not self._selector.matches(labels_of(pod))
+            facts.is_labelled = self._wanted <= state.labels.items()
+            facts.is_stranger = not self._selector.matches(state.labels)
         if facts.is_stranger:
             facts.is_active = facts.is_terminating = False
         if before is not None:
             self._count(before, -1)
         self._count(facts, 1)
         self._pods[key] = facts
-        was = before.node if before is not None and before.is_active else None
-        now = facts.node if facts.is_active else None
+        was = before.state.node if before is not None and before.is_active else None
+        now = state.node if facts.is_active else None
         if was != now:
             self._moved(key, was, now)
         if self._heap is not None and now is not None:
-            self._push(facts)
+            self._risen[key] = None
 
     def drop(self, key: Key) -> None:
         before = self._pods.pop(key, None)
         if before is not None:
             self._count(before, -1)
             if before.is_active:
-                self._moved(key, before.node, None)
+                self._moved(key, before.state.node, None)
             if not self._pods:
                 self._heap = None
                 self._by_node.clear()
@@ -140,7 +130,7 @@ class PodTally:
     def _count(self, facts: _Facts, by: int) -> None:
         if facts.is_active:
             self.active += by
-            self.ready += by * facts.is_ready
+            self.ready += by * facts.state.is_ready
             self.labelled += by * facts.is_labelled
         elif facts.is_terminating:
             self.terminating += by
@@ -166,8 +156,7 @@ class PodTally:
     def crowd(self, node: str) -> None:
         """There is one more of the kind on that node: its pods go earlier."""
         if self._heap is not None:
-            for key in self._by_node.get(node, ()):
-                self._push(self._pods[key])
+            self._crowded[node] = None
 
     # Who goes
 
@@ -178,6 +167,8 @@ class PodTally:
         heap = self._heap
         if heap is None or len(heap) > 64 + 4 * len(self._pods):
             heap = self._begin(now_ns)
+        else:
+            self._raise(now_ns)
         found: list[_Facts] = []
         ranks: list[_Rank] = []
         chosen: dict[str, None] = {}
@@ -189,52 +180,63 @@ class PodTally:
             ranked = self._rank(facts, now_ns)
             if ranked > rank:
                 # Time has passed, or its node is less crowded.
-                heappush(heap, (ranked, len(heap), facts))
+                self._push(ranked, facts)
                 continue
             chosen[uid] = None
             found.append(facts)
             ranks.append(ranked)
         for each, at in zip(found, ranks, strict=True):
             # Until it is seen that it went.
-            heappush(heap, (at, len(heap), each))
+            self._push(at, each)
         return [facts.pod for facts in found]
 
     def _begin(self, now_ns: int) -> list[tuple[_Rank, int, _Facts]]:
         self._by_node = {}
+        self._risen.clear()
+        self._crowded.clear()
         heap = []
         for number, (key, facts) in enumerate(self._pods.items()):
             if facts.is_active:
-                self._by_node.setdefault(facts.node, {})[key] = None
+                self._by_node.setdefault(facts.state.node, {})[key] = None
                 heap.append((self._rank(facts, now_ns), number, facts))
         heapify(heap)
         self._heap = heap
+        self._number = len(self._pods)
         return heap
 
-    def _push(self, facts: _Facts) -> None:
-        """Ranked as if it were young: the least it can be."""
-        heap = self._heap
-        assert heap is not None
-        heappush(heap, (self._rank(facts, None), len(heap), facts))
+    def _raise(self, now_ns: int) -> None:
+        """Enter the pods anew that may have risen since the last look."""
+        for node in self._crowded:
+            self._risen.update(self._by_node.get(node, {}))
+        for key in self._risen:
+            facts = self._pods.get(key)
+            if facts is not None and facts.is_active:
+                self._push(self._rank(facts, now_ns), facts)
+        self._risen.clear()
+        self._crowded.clear()
 
-    def _rank(self, facts: _Facts, now_ns: int | None) -> _Rank:
-        pod, node = facts.pod, facts.node
+    def _push(self, rank: _Rank, facts: _Facts) -> None:
+        assert self._heap is not None
+        self._number += 1
+        heappush(self._heap, (rank, self._number, facts))
+
+    def _rank(self, facts: _Facts, now_ns: int) -> _Rank:
+        pod, node, is_ready = facts.pod, facts.state.node, facts.state.is_ready
         status = pod.get("status") or {}
         kin = sum(each.active_on.get(node, 0) for each in self._kin)
-        since = age = -1
-        if now_ns is not None:
-            age = _power(now_ns - parse_rfc3339(pod["metadata"]["creationTimestamp"]))
-            if facts.is_ready:
-                since = _power(now_ns - _ready_since(pod))
+        age = _power(now_ns - parse_rfc3339(pod["metadata"]["creationTimestamp"]))
+        since = _power(now_ns - _ready_since(pod)) if is_ready else -1
         restarts = max((each.get("restartCount") or 0 for each in status.get("containerStatuses") or ()), default=0)
         phase = _PHASES.get(status.get("phase") or "Pending", 0)
-        return bool(node), phase, facts.is_ready, _cost(pod), -kin, since, -restarts, age, uid_of(pod)
+        return bool(node), phase, is_ready, _cost(pod), -kin, since, -restarts, age, uid_of(pod)
 
 
 class PodTallies:
     """The tallies of all ReplicaSets that were asked for, kept as their pods change."""
 
-    def __init__(self, pods: ControlledObjects, sets: ControlledObjects) -> None:
+    def __init__(self, pods: ControlledObjects, sets: ControlledObjects, states: PodStates) -> None:
         self._pods = pods
+        self._states = states
         self._sets = sets
         self._tallies: dict[str, PodTally] = {}
         #: Tallies of ReplicaSets with the same controller, by its uid.
@@ -255,7 +257,7 @@ class PodTallies:
         found = self._tallies[uid] = PodTally(owner, kin)
         kin.append(found)
         for pod in self._pods.of(uid):
-            found.put(key_of(pod), pod)
+            found.put(key_of(pod), pod, self._states.of(pod))
         return found
 
     def victims(self, owner: JsonObject, count: int, now_ns: int) -> list[JsonObject]:
@@ -274,7 +276,7 @@ class PodTallies:
                     del self._kin[above]
                 return
 
-    def _on_pod(self, before: JsonObject | None, now: JsonObject | None) -> None:
+    def _on_pod(self, key: Key, before: JsonObject | None, now: JsonObject | None) -> None:
         had = controller_of(before) if before is not None else None
         has = had if before is not None and now is not None and same_owners(before, now) else None
         if has is None and now is not None:
@@ -282,13 +284,13 @@ class PodTallies:
         if before is not None and had is not None and (has is None or has["uid"] != had["uid"]):
             tally = self._tallies.get(had["uid"])
             if tally is not None:
-                tally.drop(key_of(before))
+                tally.drop(key)
         if now is not None and has is not None:
             tally = self._tallies.get(has["uid"])
             if tally is not None:
-                tally.put(key_of(now), now)
+                tally.put(key, now, self._states.of(now))
 
-    def _on_set(self, before: JsonObject | None, now: JsonObject | None) -> None:
+    def _on_set(self, key: Key, before: JsonObject | None, now: JsonObject | None) -> None:
         if now is None and before is not None and uid_of(before) in self._tallies:
             self._forget(uid_of(before))
 

@@ -22,6 +22,7 @@ from rayrig_core.timestamps import rfc3339
 from rayrig_sim.kubernetes.controlled_objects import ControlledObjects
 from rayrig_sim.kubernetes.keyed_work import KeyedWork
 from rayrig_sim.kubernetes.object_cache import Key, ObjectCaches
+from rayrig_sim.kubernetes.pod_states import PodStates
 from rayrig_sim.kubernetes.selectors import label_selector
 from rayrig_sim.kubernetes.workloads.pod_owners import PodOwners
 from rayrig_sim.kubernetes.workloads.pod_tallies import PodTallies, PodTally
@@ -68,7 +69,7 @@ class ReplicaSetController:
         self._recorder = recorder
         self._sets = sets
         self._pods = pods
-        self._tallies = PodTallies(pods, sets)
+        self._tallies = PodTallies(pods, sets, caches.shared(PodStates))
         self._work = KeyedWork(runtime, caches, "replicaset-controller", self._sync)
         self._owners = PodOwners(caches, REPLICA_SET, self._work.touch)
         self._work.follow(caches.of(REPLICA_SET))
