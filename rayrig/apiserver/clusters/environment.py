@@ -26,6 +26,9 @@ def reference_to(name: str, source: int, of: str, key: str) -> JsonObject:
     """An entry of `env` that takes its value from elsewhere: from a field of the pod when the source is unknown."""
     field, name_field, key_field = _FIELDS.get(source, _FIELDS[FIELD])
     reference = {key_field: key}
+    if field == "resourceFieldRef":
+        # Written by every client in Go, asked for or not.
+        reference["divisor"] = "0"
     if name_field and of:
         reference[name_field] = of
     return {"name": name, "valueFrom": {field: reference}}
