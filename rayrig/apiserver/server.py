@@ -10,6 +10,7 @@ from rayrig.apiserver.cors import CrossOrigin
 from rayrig.apiserver.descriptions import Descriptions
 from rayrig.apiserver.go_http import NOT_FOUND, clean_path, redirect
 from rayrig.apiserver.job_submission.service import JobSubmissions
+from rayrig.apiserver.jobs.service import Jobs
 from rayrig.apiserver.serve_submission.service import ServeSubmission
 from rayrig.apiserver.services.service import Services
 from rayrig.apiserver.v2.plain_answers import plain_error
@@ -52,6 +53,7 @@ class KubeRayApiServer:
         documents = {
             "cluster": clusters.routes(),
             "config": templates.routes(),
+            "job": Jobs(kubernetes, templates).routes(),
             "serve": Services(kubernetes, templates, clusters, runtime).routes(),
             "job_submission": JobSubmissions(clusters.get, http).routes(),
         }
