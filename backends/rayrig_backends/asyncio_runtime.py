@@ -257,6 +257,12 @@ class AsyncioRuntime:
             if self._on_failure is not None:
                 self._on_failure(name, error)
 
+    def when(self, happened: Awaitable[T], name: str, react: Callable[[T], None]) -> None:
+        async def wait() -> None:
+            react(await happened)
+
+        self.spawn(name, wait())
+
     def signal(self) -> AsyncioSignal[Any]:
         return AsyncioSignal(self.loop)
 

@@ -7,7 +7,7 @@ futures; an actor cannot tell which. Every await is an interleaving point: other
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Coroutine, Generator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Literal, NamedTuple, Protocol, TypeVar
@@ -80,6 +80,11 @@ class Runtime(Clock, Protocol):
 
     def spawn(self, name: str, coroutine: Coroutine[Any, Any, T]) -> Task[T]:
         """Start an actor. An exception that leaves it ends the whole run, loudly."""
+        ...
+
+    def when(self, happened: Awaitable[T], name: str, react: Callable[[T], None]) -> None:
+        """Call `react` with the value of a signal, or when a sleep of this runtime is over, as an actor of that name would. For
+        one that is waited for everywhere and does little: this costs less than an actor. Nobody can cancel it."""
         ...
 
     def signal(self) -> Signal[Any]: ...

@@ -202,6 +202,29 @@ class Actor(_Awaitable):
             kernel.current = None
 
 
+class _Reaction:
+    """A callback in the place of an actor (port `Runtime.when`), with what the trace asks of one."""
+
+    __slots__ = ("_kernel", "_react", "cause", "name", "turn")
+
+    def __init__(self, kernel: Kernel, name: str, react: Callable[[Any], None]) -> None:
+        self._kernel = kernel
+        self._react = react
+        self.name = name
+        self.cause = kernel.cause
+        self.turn: Turn | None = None
+
+    def __call__(self, event: Event) -> None:
+        kernel = self._kernel
+        kernel.current = self
+        try:
+            self._react(event._value)
+        except Exception as error:
+            raise ActorFailed(self.name, kernel.monotonic_ns(), error) from error
+        finally:
+            kernel.current = None
+
+
 class _Either(_Awaitable):
     """Happens when the first of two events does; its value is whether that is the first of the two. Neither has happened."""
 
@@ -262,7 +285,7 @@ class Kernel:
     def __init__(self, seed: int = 0, *, start_unix_ns: int = START_UNIX_NS, elide_idle: bool = True) -> None:
         self.env = _Clock()
         self.streams = Streams(seed)
-        self.current: Actor | None = None
+        self.current: Actor | _Reaction | None = None
         self.start_unix_ns = start_unix_ns
         self.elide_idle = elide_idle
         self._resting = RestingActors(self.env._eid.__next__)
@@ -310,6 +333,14 @@ class Kernel:
 
     def spawn(self, name: str, coroutine: Coroutine[Any, Any, T]) -> Actor:
         return Actor(self, name, coroutine, self.cause)
+
+    def when(self, happened: Awaitable[T], name: str, react: Callable[[T], None]) -> None:
+        event = cast(Event, happened)
+        if event.callbacks is None:
+            again = self.signal()
+            again.set(event._value)
+            event = again
+        event.callbacks.append(_Reaction(self, name, react))
 
     def signal(self) -> KernelSignal[Any]:
         return KernelSignal(self.env)

@@ -55,6 +55,19 @@ def test_a_signal_wakes_everyone_who_waits_and_those_who_come_later():
     assert run(story) == (["now"] * 3, "now")
 
 
+def test_a_callback_is_called_for_a_signal_and_after_a_sleep():
+    async def story(runtime):
+        signal, heard = runtime.signal(), []
+        runtime.when(signal, "heard", heard.append)
+        runtime.when(runtime.sleep(0), "slept", heard.append)
+        await runtime.sleep(0.01)
+        signal.set("now")
+        await runtime.sleep(0.01)
+        return heard
+
+    assert run(story) == [None, "now"]
+
+
 def test_one_waiters_cancellation_leaves_the_others_waiting():
     async def story(runtime):
         signal = runtime.signal()

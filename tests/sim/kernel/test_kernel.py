@@ -147,6 +147,38 @@ def test_an_actor_inherits_the_cause_of_whoever_starts_it_and_keeps_its_own() ->
     ]
 
 
+def test_a_callback_acts_under_its_name_and_the_cause_of_whoever_asked_for_it() -> None:
+    kernel = Kernel()
+    signal = kernel.signal()
+
+    async def parent() -> None:
+        kernel.cause = kernel.trace.emit(Kind.NOTE, "parent", "root")
+        kernel.when(signal, "heard", lambda value: kernel.trace.emit(Kind.NOTE, "heard", value))
+        kernel.when(kernel.sleep(2), "late", lambda _: kernel.trace.emit(Kind.NOTE, "late", "two seconds"))
+        kernel.cause = None
+        await kernel.sleep(1)
+        signal.set("now")
+        await signal
+        kernel.when(signal, "after", lambda value: kernel.trace.emit(Kind.NOTE, "after", f"{value} too"))
+
+    kernel.spawn("parent", parent())
+    kernel.run()
+    second = 1_000_000_000
+    assert [(e.t_ns, e.actor, e["detail"], e.cause) for e in kernel.trace] == [
+        (0, "parent", "root", None),
+        (second, "heard", "now", 0),
+        (second, "after", "now too", None),
+        (2 * second, "late", "two seconds", 0),
+    ]
+
+
+def test_an_exception_in_a_callback_ends_the_run_under_its_name() -> None:
+    kernel = Kernel()
+    kernel.when(kernel.sleep(1), "broken", lambda _: [][0])
+    with pytest.raises(ActorFailed, match=r"actor broken failed at 1\.0"):
+        kernel.run()
+
+
 @given(st.integers(0, 2**32), st.text(max_size=20), st.text(max_size=20))
 def test_a_stream_depends_on_seed_and_name_only(seed: int, name: str, other: str) -> None:
     alone = Streams(seed).stream(name).random()

@@ -120,7 +120,8 @@ class ContainerLifecycle:
         event("Normal", "Created", "Container created")
         event("Normal", "Started", "Container started")
         record.cause = self.last_seq = self._trace(pod, name, "running", "", None)
-        runtime.spawn(f"{agent.name}/exit/{namespace_of(pod)}/{name_of(pod)}/{name}", self._watch_exit(pod, record))
+        watch = f"{agent.name}/exit/{namespace_of(pod)}/{name_of(pod)}/{name}"
+        runtime.when(container.exited, watch, partial(self._ended, pod, record))
         hook = (spec.get("lifecycle") or {}).get("postStart")
         if hook:
             what = f'Container "{name}" in Pod "{pod_text(pod)}"'
@@ -130,10 +131,6 @@ class ContainerLifecycle:
                 await self.stop(pod, spec, record, grace_s(pod), "FailedPostStartHook")
                 raise NotStarted(Waiting("PostStartHookError", failure))
         return record
-
-    async def _watch_exit(self, pod: JsonObject, record: ContainerRecord) -> None:
-        assert record.container is not None
-        self._ended(pod, record, await record.container.exited)
 
     def _ended(self, pod: JsonObject, record: ContainerRecord, result: ContainerExit) -> None:
         if record.finished_ns is not None:

@@ -155,7 +155,8 @@ class ScriptedContainer(AnswersAtOnce):
         if ports is not None and self._script.get("http"):
             self._open(ports)
         if "for" in run:
-            runtime.spawn(f"script/{name}", self._end_after(run["for"], run.get("exit", 0), run.get("reason", "")))
+            message = self._script.get("message", "")
+            self._end_later(run["for"], "", run.get("exit", 0), run.get("reason", ""), message)
 
     @property
     def exited(self) -> Signal[ContainerExit]:
@@ -173,9 +174,12 @@ class ScriptedContainer(AnswersAtOnce):
 
     # Ending
 
-    async def _end_after(self, delay_s: float, code: int, reason: str = "") -> None:
-        await self._runtime.sleep(delay_s)
-        self._end(code, reason, self._script.get("message", ""))
+    def _end_later(
+        self, delay_s: float, what: str, code: int, reason: str = "", message: str = "", log: str = ""
+    ) -> None:
+        runtime = self._runtime
+        name = f"script/{self._name}{what}"
+        runtime.when(runtime.sleep(delay_s), name, lambda _: self._end(code, reason, message, log))
 
     def _end(self, code: int, reason: str = "", message: str = "", log: str = "") -> None:
         if self._exited.is_set:
@@ -195,11 +199,7 @@ class ScriptedContainer(AnswersAtOnce):
             self._term_answers = term["http"]
         if not term.get("ignore") and not self._exited.is_set:
             delay_s, code = term.get("after", _TERM_AFTER_S), term.get("exit", _SIGTERM)
-            self._runtime.spawn(f"script/{self._name}/term", self._end_on_term(delay_s, code))
-
-    async def _end_on_term(self, delay_s: float, code: int) -> None:
-        await self._runtime.sleep(delay_s + _REACTION_S)
-        self._end(code)
+            self._end_later(delay_s + _REACTION_S, "/term", code)
 
     def kill(self, reason: str = "") -> None:
         self._end(_SIGKILL, reason)
@@ -210,14 +210,11 @@ class ScriptedContainer(AnswersAtOnce):
         for port in map(int, self._script["http"]):
             if ports.listener(self._ip, port) is not None:
                 # Another container of the pod was first: a server ends that cannot bind its port.
-                self._runtime.spawn(f"script/{self._name}/bind", self._end_unbound(port))
+                text = f"listen tcp :{port}: bind: address already in use\n"
+                self._end_later(_REACTION_S, "/bind", 1, log=text)
                 return
             door = self._doors[port] = Door(self, port)
             ports.listen(self._ip, port, door)
-
-    async def _end_unbound(self, port: int) -> None:
-        await self._runtime.sleep(_REACTION_S)
-        self._end(1, log=f"listen tcp :{port}: bind: address already in use\n")
 
     async def handle(self, port: int, request: HttpRequest) -> HttpResponse:
         """A request that came over the network. Raises `HttpFailure`, also when the container ends before it has answered."""
