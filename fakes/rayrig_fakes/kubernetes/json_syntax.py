@@ -18,18 +18,22 @@ class _Bad(Exception):
     """The message."""
 
 
-def syntax_error(text: str) -> str:
-    """The first thing that cannot be; the end of the text reads as a blank, as far as that explains something."""
+def syntax_error(text: str, *, in_letters: bool = False) -> str:
+    """The first thing that cannot be; the end of the text reads as a blank, as far as that explains something.
+
+    What is not ASCII is named as a byte, or (`in_letters`) as the letter it is.
+    """
     try:
-        _Scanner(text).scan()
+        _Scanner(text, in_letters).scan()
     except _Bad as bad:
         return str(bad)
     return _END
 
 
 class _Scanner:
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, in_letters: bool) -> None:
         self._text = text
+        self._in_letters = in_letters
         self._place = 0
 
     def scan(self) -> None:
@@ -48,7 +52,7 @@ class _Scanner:
         letter = self._text[self._place : self._place + 1] or " "
         # Bytes are looked at one by one.
         first = letter.encode("utf-8", "surrogateescape")[0]
-        if first >= 0x80:
+        if first >= 0x80 and not self._in_letters:
             shown = f"'\\x{first:02x}'"
         else:
             shown = "'\\''" if letter == "'" else "'\"'" if letter == '"' else f"'{quoted_text(letter)[1:-1]}'"

@@ -105,6 +105,16 @@ def test_refusals_are_statuses(custom: Api) -> None:
     )
 
 
+@pytest.mark.accepts("K8-015")
+def test_a_token_that_is_none_is_told_of_a_byte_or_of_a_letter(custom: Api) -> None:
+    for collection, shown in ((MAPS, r"'\x81'"), (WIDGETS, r"'\u0081'")):
+        answer = send(custom, "GET", f"{collection}?continue=garbage")
+        assert answer.json()["message"] == (
+            "invalid continue token: continue key is not valid: "
+            f"invalid character {shown} looking for beginning of value"
+        )
+
+
 @pytest.mark.accepts("K8-010")
 def test_media_types(api: Api) -> None:
     assert send(api, "POST", MAPS, b"x", content_type="text/plain").status == 415

@@ -14,6 +14,7 @@ from rayrig_core.timestamps import to_ns
 from rayrig_fakes.kubernetes import status
 from rayrig_fakes.kubernetes.bodies import Malformed, parse_json
 from rayrig_fakes.kubernetes.calls import Answer, ApiCall, Page
+from rayrig_fakes.kubernetes.json_syntax import syntax_error
 from rayrig_fakes.kubernetes.registry import Served
 from rayrig_fakes.kubernetes.selectors import ObjectPredicate, equal_label, object_predicate, parse_field_selector
 from rayrig_fakes.kubernetes.state import ServerState
@@ -93,7 +94,7 @@ class Reader:
         """Objects in key order. Raises `ApiError` 400 for bad selectors and tokens, `Gone` for compacted revisions."""
         matches = self.predicate(served, call)
         collection = self._state.collection(served)
-        revision, after = self._where(collection, call)
+        revision, after = self._where(collection, call, is_custom=served.rules.is_custom)
         if call.stale is not None and not call.continue_token:
             revision = min(revision, self._stale_revision(collection, call.stale))
         now = self._state.store.revision
@@ -126,11 +127,11 @@ class Reader:
             return Page(shown, revision)
         return Page(shown, revision, _token(revision, last_key), remaining if matches is None else None)
 
-    def _where(self, collection: Collection, call: ApiCall) -> tuple[int, str]:
+    def _where(self, collection: Collection, call: ApiCall, *, is_custom: bool) -> tuple[int, str]:
         """Revision to read at, and the key to go on after."""
         now = self._state.store.revision
         if call.continue_token:
-            revision, after = _parse_token(call.continue_token)
+            revision, after = _parse_token(call.continue_token, is_custom=is_custom)
             if call.resource_version not in ("", "0"):
                 raise status.bad_request("specifying resource version is not allowed when using continue")
             if revision < 0:
@@ -233,7 +234,7 @@ def _token(revision: int, last_key: str) -> str:
     return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
 
-def _parse_token(token: str) -> tuple[int, str]:
+def _parse_token(token: str, *, is_custom: bool) -> tuple[int, str]:
     """(revision, key) of a continue token. Raises `ApiError` 400."""
     stray = next((at for at, letter in enumerate(token) if letter not in _TOKEN_ALPHABET), None)
     if stray is not None or len(token) % 4 == 1:
@@ -242,7 +243,9 @@ def _parse_token(token: str) -> tuple[int, str]:
     try:
         value = parse_json(packed.decode("utf-8", "surrogateescape"))
     except Malformed as problem:
-        raise _bad_token(str(problem)) from None
+        # A byte that cannot be is named as a byte in lists of built-in kinds, as a letter in those of custom ones (both recorded).
+        why = syntax_error(packed.decode("latin-1"), in_letters=True) if is_custom else str(problem)
+        raise _bad_token(why) from None
     if not isinstance(value, dict):
         raise _bad_token(f"json: cannot unmarshal {json_type(value)} into Go value of type storage.continueToken")
     version, revision, start = value.get("v", ""), value.get("rv", 0), value.get("start", "")
