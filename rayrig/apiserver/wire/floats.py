@@ -11,8 +11,9 @@ def single(value: float) -> float:
     if math.isnan(value) or math.isinf(value):
         return value
     packed = struct.pack("<f", value)
+    (nearest,) = struct.unpack("<f", packed)
     for digits in range(1, 9):
-        shorter = float(f"{value:.{digits}g}")
+        shorter = float(f"{nearest:.{digits}g}")
         if struct.pack("<f", shorter) == packed:
             return shorter
-    return float(f"{struct.unpack('<f', packed)[0]:.9g}")
+    return float(f"{nearest:.9g}")

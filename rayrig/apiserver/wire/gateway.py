@@ -65,7 +65,7 @@ class Gateway:
             return reply
         code = outcome.code if isinstance(outcome, CallError) else Code.INTERNAL
         self.counts.ended(route.rpc, code)
-        _log.warning("call %d: %s: %s", number, route.rpc, outcome)
+        _log.info("call %d: %s: %s", number, route.rpc, outcome)
         raise outcome
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from rayrig_core.objects import Json
+from rayrig_fakes.kubernetes.json_syntax import syntax_error
 
 
 class Kind(Enum):
@@ -20,6 +21,8 @@ class Kind(Enum):
     CLOSE_OBJECT = "}"
     OPEN_ARRAY = "["
     CLOSE_ARRAY = "]"
+    COLON = ":"
+    COMMA = ","
     NAME = "name"
     STRING = "string"
     NUMBER = "number"
@@ -39,7 +42,7 @@ class Token:
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """One value as text and as tokens; without tokens where there was only white space."""
+    """One value as text and as tokens (without colons and commas); without tokens where there was only white space."""
 
     text: str
     tokens: list[Token]
@@ -49,26 +52,27 @@ class Malformed(ValueError):
     """Not JSON, in Go's words."""
 
 
-_SPACE = re.compile(r"[ \t\r\n]*")
-_STRING_BODY = re.compile(r'"(?:[^"\\\x00-\x1f]|\\(?:["\\/bfnrt]|u[0-9A-Fa-f]{4}))*')
-_STRING_UP_TO_ESCAPE = re.compile(r'"(?:[^"\\\x00-\x1f]|\\(?:["\\/bfnrt]|u[0-9A-Fa-f]{4}))*\\u?[0-9A-Fa-f]{0,3}')
-_NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?")
-_EXPONENT_BEGUN = re.compile(r"[eE][+-]?")
-_WORDS = {"t": ("true", Kind.TRUE), "f": ("false", Kind.FALSE), "n": ("null", Kind.NULL)}
-_OPENING = {"{": Kind.OPEN_OBJECT, "[": Kind.OPEN_ARRAY}
-_CLOSING = {Kind.OPEN_OBJECT: ("}", Kind.CLOSE_OBJECT), Kind.OPEN_ARRAY: ("]", Kind.CLOSE_ARRAY)}
+_TOKEN = re.compile(
+    r"[ \t\r\n]*(?:"
+    r"(?P<sign>[][{}:,]|true|false|null)"
+    r'|(?P<string>"(?:[^"\\\x00-\x1f]|\\(?:["\\/bfnrt]|u[0-9A-Fa-f]{4}))*")'
+    r"|(?P<number>-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?)"
+    r")"
+)
+_SPACE = " \t\r\n"
+_CLOSES = {Kind.OPEN_OBJECT: Kind.CLOSE_OBJECT, Kind.OPEN_ARRAY: Kind.CLOSE_ARRAY}
+_SCALARS = frozenset((Kind.STRING, Kind.NUMBER, Kind.TRUE, Kind.FALSE, Kind.NULL))
+_VALUE = _SCALARS | _CLOSES.keys()
 _DEEPEST = 10_000
-_ESCAPED = {
-    "'": "\\'",
-    "\\": "\\\\",
-    "\a": "\\a",
-    "\b": "\\b",
-    "\f": "\\f",
-    "\n": "\\n",
-    "\r": "\\r",
-    "\t": "\\t",
-    "\v": "\\v",
-}
+
+
+def parse(body: bytes) -> Json:
+    """The one value in `body`. Raises `Malformed`."""
+    document = _read(body)
+    if document is None or not document.tokens or body.decode("latin-1").strip(_SPACE) != _latin(document.text):
+        raise Malformed(_what_is_wrong(body))
+    value: Json = json.loads(document.text)
+    return value
 
 
 def first_value(body: bytes) -> Document:
@@ -77,156 +81,65 @@ def first_value(body: bytes) -> Document:
 
     Raises `Malformed`.
     """
-    reader = _Reader(body)
-    return reader.value() if not reader.at_end() else Document("", [])
+    document = _read(body)
+    if document is not None:
+        return document
+    wrong = _what_is_wrong(body)
+    # What another character would change is wrong only because the text ends.
+    raise Malformed("unexpected EOF" if wrong != _what_is_wrong(body + b"\0") else wrong)
 
 
-def parse(body: bytes) -> Json:
-    """The one value in `body`. Raises `Malformed`."""
-    reader = _Reader(body, "unexpected end of JSON input")
-    if reader.at_end():
-        raise reader.end()
-    reader.value()
-    if not reader.at_end():
-        raise reader.unexpected("after top-level value")
-    value: Json = json.loads(body.decode(errors="replace"))
-    return value
+def _what_is_wrong(body: bytes) -> str:
+    """Go looks at bytes, and shows each as the letter of that number."""
+    return syntax_error(body.decode("latin-1"), in_letters=True)
 
 
-class _Reader:
-    def __init__(self, body: bytes, end: str = "unexpected EOF") -> None:
-        self._text = body.decode(errors="surrogateescape")
-        self._end = end
-        self._at = 0
-        self._begin = 0
+def _latin(text: str) -> str:
+    return text.encode(errors="surrogateescape").decode("latin-1")
 
-    def at_end(self) -> bool:
-        """Nothing but white space is left. What comes next is where the reader stands."""
-        found = _SPACE.match(self._text, self._at)
-        self._at = found.end() if found is not None else self._at
-        return self._at == len(self._text)
 
-    def end(self) -> Malformed:
-        return Malformed(self._end)
-
-    def unexpected(self, context: str, at: int | None = None) -> Malformed:
-        at = self._at if at is None else at
-        if at >= len(self._text):
-            return self.end()
-        return Malformed(f"invalid character {_quoted(self._text[at])} {context}")
-
-    def value(self) -> Document:
-        """Read one value; the reader stands at its first character."""
-        self._begin = self._at
-        tokens: list[Token] = []
-        open_: list[Kind] = []
-        while not tokens or open_:
-            token = self._one(open_, tokens)
-            tokens.append(token)
-            if token.kind not in _CLOSING:
-                self._close(open_, tokens)
-                continue
-            open_.append(token.kind)
+def _read(body: bytes) -> Document | None:
+    """None where there's no whole value."""
+    text = body.decode(errors="surrogateescape")
+    begin = len(text) - len(text.lstrip(_SPACE))
+    if begin == len(text):
+        return Document("", [])
+    at = begin
+    tokens: list[Token] = []
+    open_: list[Kind] = []
+    expected: frozenset[Kind] = frozenset(_VALUE)
+    while not tokens or open_:
+        found = _TOKEN.match(text, at)
+        if found is None:
+            return None
+        at = found.end()
+        raw = found.group(found.lastgroup or "")
+        kind = Kind(raw) if found.lastgroup == "sign" else Kind(found.lastgroup)
+        is_name = kind is Kind.STRING and Kind.NAME in expected
+        kind = Kind.NAME if is_name else kind
+        if kind not in expected:
+            return None
+        if kind not in (Kind.COLON, Kind.COMMA):
+            tokens.append(Token(kind, raw, at - len(raw) - begin))
+        if kind in _CLOSES:
+            open_.append(kind)
             if len(open_) > _DEEPEST:
                 raise Malformed("exceeded max depth")
-        return Document(self._text[self._begin : self._at], tokens)
-
-    def _one(self, open_: list[Kind], tokens: list[Token]) -> Token:
-        """The next value's first token, after the name that it has in an object; or the end of what has just begun."""
-        inside = open_[-1] if open_ else None
-        has_begun = bool(tokens) and tokens[-1].kind in _CLOSING
-        if self.at_end():
-            raise self.end()
-        if inside is not None and has_begun and self._text[self._at] == _CLOSING[inside][0]:
+        elif kind in _CLOSES.values():
             open_.pop()
-            return self._take(_CLOSING[inside][1], 1)
-        if inside is Kind.OPEN_OBJECT:
-            tokens.append(self._name())
-        return self._scalar_or_opening()
-
-    def _close(self, open_: list[Kind], tokens: list[Token]) -> None:
-        """Go on behind a value: over a comma, or over the ends of what it was the last of."""
-        while open_:
-            if self.at_end():
-                raise self.end()
-            bracket, kind = _CLOSING[open_[-1]]
-            if self._text[self._at] == ",":
-                self._at += 1
-                return
-            if self._text[self._at] != bracket:
-                is_object = open_[-1] is Kind.OPEN_OBJECT
-                raise self.unexpected("after object key:value pair" if is_object else "after array element")
-            open_.pop()
-            tokens.append(self._take(kind, 1))
-
-    def _name(self) -> Token:
-        if self._text[self._at] != '"':
-            raise self.unexpected("looking for beginning of object key string")
-        name = self._string(Kind.NAME)
-        if self.at_end() or self._text[self._at] != ":":
-            raise self.unexpected("after object key")
-        self._at += 1
-        if self.at_end():
-            raise self.end()
-        return name
-
-    def _scalar_or_opening(self) -> Token:
-        first = self._text[self._at]
-        if first in _OPENING:
-            return self._take(_OPENING[first], 1)
-        if first == '"':
-            return self._string(Kind.STRING)
-        if first in _WORDS:
-            return self._word(*_WORDS[first])
-        if first == "-" or "0" <= first <= "9":
-            return self._number()
-        raise self.unexpected("looking for beginning of value")
-
-    def _take(self, kind: Kind, length: int) -> Token:
-        token = Token(kind, self._text[self._at : self._at + length], self._at - self._begin)
-        self._at += length
-        return token
-
-    def _string(self, kind: Kind) -> Token:
-        found = _STRING_BODY.match(self._text, self._at)
-        assert found is not None
-        end = found.end()
-        if self._text[end : end + 1] == '"':
-            return self._take(kind, end + 1 - self._at)
-        if self._text[end : end + 1] != "\\":
-            raise self.unexpected("in string literal", end)
-        escape = _STRING_UP_TO_ESCAPE.match(self._text, self._at)
-        assert escape is not None
-        is_hexadecimal = self._text[end + 1 : end + 2] == "u"
-        context = "in \\u hexadecimal character escape" if is_hexadecimal else "in string escape code"
-        raise self.unexpected(context, escape.end() if is_hexadecimal else end + 1)
-
-    def _word(self, word: str, kind: Kind) -> Token:
-        for index, expected in enumerate(word):
-            at = self._at + index
-            if self._text[at : at + 1] != expected:
-                raise self.unexpected(f"in literal {word} (expecting {_quoted(expected)})", at)
-        return self._take(kind, len(word))
-
-    def _number(self) -> Token:
-        found = _NUMBER.match(self._text, self._at)
-        if found is None:
-            raise self.unexpected("in numeric literal", self._at + 1)
-        fraction, exponent = found.groups()
-        if exponent is None:
-            end = found.end()
-            if fraction is None and self._text[end : end + 1] == ".":
-                raise self.unexpected("after decimal point in numeric literal", end + 1)
-            if begun := _EXPONENT_BEGUN.match(self._text, end):
-                raise self.unexpected("in exponent of numeric literal", begun.end())
-        return self._take(Kind.NUMBER, found.end() - self._at)
+        expected = _expected_after(kind, open_[-1] if open_ else None)
+    return Document(text[begin:at], tokens)
 
 
-def _quoted(character: str) -> str:
-    """Go looks at bytes, and shows the first of a character's as if it were Latin-1."""
-    first = chr(character.encode(errors="surrogateescape")[0])
-    if first in _ESCAPED:
-        return f"'{_ESCAPED[first]}'"
-    if first < " " or first == "\x7f":
-        return f"'\\x{ord(first):02x}'"
-    return f"'{first}'" if first.isprintable() else f"'\\u{ord(first):04x}'"
+def _expected_after(kind: Kind, inside: Kind | None) -> frozenset[Kind]:
+    if kind is Kind.NAME:
+        return frozenset((Kind.COLON,))
+    if kind is Kind.OPEN_OBJECT:
+        return frozenset((Kind.NAME, Kind.CLOSE_OBJECT))
+    if kind is Kind.OPEN_ARRAY:
+        return _VALUE | {Kind.CLOSE_ARRAY}
+    if kind is Kind.COMMA and inside is Kind.OPEN_OBJECT:
+        return frozenset((Kind.NAME,))
+    if kind in (Kind.COMMA, Kind.COLON):
+        return frozenset(_VALUE)
+    return frozenset((Kind.COMMA, _CLOSES[inside])) if inside is not None else frozenset()

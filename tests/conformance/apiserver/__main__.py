@@ -1,0 +1,42 @@
+"""Play recorded exchanges with a KubeRay API server: `python -m tests.conformance.apiserver --cases FOLDER`.
+
+Exit code 0 when all hold, 1 otherwise.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from tests.conformance.apiserver.judge import RECORDINGS, judge, load
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.conformance.apiserver", description=__doc__)
+    parser.add_argument("--cases", type=Path, default=RECORDINGS, help="folder of recorded cases, or one case")
+    parser.add_argument("--only", default="", help="names of cases, separated by commas")
+    parser.add_argument("-v", "--verbose", action="store_true", help="name the cases that hold, too")
+    arguments = parser.parse_args(argv)
+    chosen = set(filter(None, arguments.only.split(",")))
+    cases = [case for case in load(arguments.cases) if not chosen or case["name"] in chosen]
+    if not cases:
+        print(f"{arguments.cases}: no cases there (name a folder of *.json recordings)", file=sys.stderr)
+        return 2
+    failed = 0
+    for case in cases:
+        lines = list(judge(case))
+        failed += bool(lines)
+        if lines:
+            print(f"FAIL {case['name']}")
+            for line in lines:
+                print(f"    {line[:600]}")
+        elif arguments.verbose:
+            print(f"ok   {case['name']}")
+    print(f"{len(cases) - failed} passed, {failed} failed")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
