@@ -142,3 +142,9 @@ class Site:
 def site() -> Site:
     """Nobody acts in it."""
     return Site()
+
+
+@pytest.fixture
+def new_site() -> type[Site]:
+    """Makes sites with settings of their own, or that are to be started."""
+    return Site
