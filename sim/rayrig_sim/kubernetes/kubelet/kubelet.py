@@ -184,7 +184,8 @@ class Kubelet:
                 continue
             present = {uid_of(pod): None for pod in found.items}
             for pod in found.items:
-                await self._observe(pod, None)
+                if self._observe(pod, None):
+                    await self._take(pod, None)
             for uid, worker in list(self._workers.items()):
                 if uid not in present:
                     self._gone(worker.pod, None)
@@ -198,17 +199,19 @@ class Kubelet:
                         self._gone(event.object, event.cause)
                     elif event.type is not WatchType.BOOKMARK:
                         self.runtime.cause = event.cause
-                        await self._observe(event.object, event.cause)
+                        if self._observe(event.object, event.cause):
+                            await self._take(event.object, event.cause)
             except (Gone, StopAsyncIteration):
                 continue
             finally:
                 stream.close()
 
-    async def _observe(self, pod: JsonObject, cause: int | None) -> None:
-        """The object of a pod of this node, new or changed."""
+    def _observe(self, pod: JsonObject, cause: int | None) -> bool:
+        """The object of a pod of this node, new or changed. True when the pod is to be taken."""
         uid = uid_of(pod)
         self._statuses.observe(pod)
         worker = self._workers.get(uid)
+        is_to_go = bool(pod["metadata"].get("deletionTimestamp"))
         if worker is None:
             key = key_of(pod)
             former = self._uids.get(key)
@@ -217,19 +220,19 @@ class Kubelet:
             told = self._statuses.computed(uid) or pod.get("status") or {}
             if is_terminal(told) and uid not in self._records:
                 # It ended in a former life of this kubelet, or was never let in.
-                if pod["metadata"].get("deletionTimestamp"):
+                if is_to_go:
                     self._statuses.set_status(pod, dict(told), finished=True)
-                return
+                return False
             self._uids[key] = uid
-            await self._take(pod, cause)
-            return
+            return True
         known = worker.pod
         worker.pod = pod
-        if pod["metadata"].get("deletionTimestamp"):
+        if is_to_go:
             if not known["metadata"].get("deletionTimestamp"):
                 worker.end(cause)
         elif _asks_for_sync(known, pod):
             worker.wake(cause=cause)
+        return False
 
     async def _take(self, pod: JsonObject, cause: int | None) -> None:
         uid = uid_of(pod)
@@ -384,17 +387,21 @@ class Kubelet:
 
 def _asks_for_sync(known: JsonObject, pod: JsonObject) -> bool:
     """Whether a change of the object concerns the worker: its manifest, or a readiness gate."""
-    if known["spec"] != pod["spec"]:
+    if _differ(known["spec"], pod["spec"]):
         return True
-    if known["metadata"].get("labels") != pod["metadata"].get("labels"):
-        return True
-    if known["metadata"].get("annotations") != pod["metadata"].get("annotations"):
+    before, now = known["metadata"], pod["metadata"]
+    if _differ(before.get("labels"), now.get("labels")) or _differ(before.get("annotations"), now.get("annotations")):
         return True
     gates = pod["spec"].get("readinessGates")
     if not gates:
         return False
     kinds = {gate["conditionType"] for gate in gates}
     return _values(known, kinds) != _values(pod, kinds)
+
+
+def _differ(before: JsonObject | None, now: JsonObject | None) -> bool:
+    """Parts that nobody touched are the same object."""
+    return before is not now and before != now
 
 
 def _values(pod: JsonObject, kinds: set[str]) -> list[tuple[str, str]]:

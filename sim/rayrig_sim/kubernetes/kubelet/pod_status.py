@@ -13,7 +13,7 @@ from functools import lru_cache
 from typing import Any
 
 from rayrig_core.objects import JsonObject
-from rayrig_core.timestamps import rfc3339
+from rayrig_core.timestamps import NS, rfc3339
 from rayrig_sim.kubernetes.kubelet.container_records import ContainerRecord, PodRecord, image_id
 
 TERMINAL_PHASES = ("Succeeded", "Failed")
@@ -24,6 +24,8 @@ KUBELET_CONDITIONS = ("PodReadyToStartContainers", "Initialized", "Ready", "Cont
 #: `started` and `ready` of a running container, of its name, its id and whether it had started before.
 Flags = Callable[[str, str, bool], tuple[bool, bool]]
 
+#: Shared, and read only.
+_NOTHING: JsonObject = {}
 _LOST = {
     "terminated": {
         "exitCode": 137,
@@ -95,6 +97,12 @@ def _terminated(record: ContainerRecord) -> JsonObject:
     return {"terminated": state}
 
 
+@lru_cache(maxsize=1024)
+def _running_since(second: int) -> JsonObject:
+    """Shared by what started then: it is read only."""
+    return {"running": {"startedAt": rfc3339(second * NS)}}
+
+
 def _container_status(
     pod: JsonObject,
     spec: JsonObject,
@@ -113,7 +121,7 @@ def _container_status(
         status: JsonObject = {
             "name": name,
             "state": {"waiting": {"reason": default}},
-            "lastState": {},
+            "lastState": _NOTHING,
             "ready": False,
             "restartCount": 0,
             "image": spec.get("image", ""),
@@ -133,13 +141,13 @@ def _container_status(
                 return former
             return {**former, "ready": ready, "started": started}
         before = attempts[-2] if len(attempts) > 1 else None
-        last = _terminated(before) if before is not None and before.exit is not None else {}
+        last = _terminated(before) if before is not None and before.exit is not None else _NOTHING
         if former is not None and former.get("restartCount") == newest.attempt and (ended or not last):
             # What the API was told already: a container that waits for its next start has given its end as the last one.
             last = former.get("lastState") or last
         status = {
             "name": name,
-            "state": _terminated(newest) if ended else {"running": {"startedAt": rfc3339(newest.started_ns)}},
+            "state": _terminated(newest) if ended else _running_since(newest.started_ns // NS),
             "lastState": last,
             "ready": False,
             "restartCount": newest.attempt,
@@ -264,10 +272,11 @@ def phase(pod: JsonObject, init: list[JsonObject], main: list[JsonObject], *, en
         elif end["exitCode"] != 0 and not restarts_after(pod, spec, end["exitCode"]):
             return "Failed"
     for spec, status in zip(pod["spec"]["containers"], main, strict=True):
-        end = _last_end(status)
         if "running" in status["state"]:
             running += 1
-        elif end is None:
+            continue
+        end = _last_end(status)
+        if end is None:
             is_pending = True
         else:
             stopped += 1
@@ -318,7 +327,7 @@ def _condition(kind: str, is_true: bool, reason: str, message: str, generation: 
     return result
 
 
-def condition(kind: str, finding: Finding, generation: int | None, was: JsonObject | None, now: str) -> JsonObject:
+def made_condition(kind: str, finding: Finding, generation: int | None, was: JsonObject | None, now: str) -> JsonObject:
     """A condition, which keeps the time of its last transition if its status is what it `was`. Shared: it is read only."""
     is_true, reason, message = finding
     since = None
@@ -404,7 +413,7 @@ def conditions(
     of_containers = _containers_ready(pod, phase_now, init, main)
     was = {c["type"]: c for c in former}.get
     return [
-        condition(kind, finding, generation, was(kind), now)
+        made_condition(kind, finding, generation, was(kind), now)
         for kind, finding in (
             ("PodReadyToStartContainers", _TRUE if sandbox_is_ready else _FALSE),
             ("Initialized", _initialized(pod, phase_now, init, main)),
@@ -413,6 +422,12 @@ def conditions(
             ("PodScheduled", _TRUE),
         )
     ]
+
+
+@lru_cache(maxsize=1024)
+def addresses(ip: str) -> list[JsonObject]:
+    """As `hostIPs` and `podIPs` hold one; read only."""
+    return [{"ip": ip}]
 
 
 def with_lost_containers(pod: JsonObject, status: JsonObject) -> JsonObject:

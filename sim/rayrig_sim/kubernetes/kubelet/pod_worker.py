@@ -32,6 +32,7 @@ from rayrig_sim.kubernetes.kubelet.pod_actions import plan
 from rayrig_sim.kubernetes.kubelet.pod_status import (
     KUBELET_CONDITIONS,
     Waiting,
+    addresses,
     conditions,
     container_statuses,
     is_sidecar,
@@ -132,9 +133,11 @@ class PodWorker:
             at_ns = self._agent.runtime.monotonic_ns()
         if cause is not None:
             self._cause = cause
-        if self._wake_ns is None or at_ns < self._wake_ns:
+        before_ns = self._wake_ns
+        if before_ns is None or at_ns < before_ns:
             self._wake_ns = at_ns
-            if self._signal is not None:
+            # One that waits for the next look anyway sleeps on.
+            if self._signal is not None and (before_ns is None or before_ns > self._not_before_ns):
                 self._signal.set(None)
 
     def end(self, cause: int | None = None) -> None:
@@ -210,7 +213,7 @@ class PodWorker:
         reason, message = "", ""
         if now_phase == former.get("phase"):
             reason, message = former.get("reason", ""), former.get("message", "")
-        if self._is_past_deadline(former):
+        if self._is_past_deadline():
             agent.pod_event(pod, "Normal", _DEADLINE, _DEADLINE_TEXT)
             now_phase, reason, message = "Failed", _DEADLINE, _DEADLINE_TEXT
         status: JsonObject = {"phase": now_phase}
@@ -221,7 +224,9 @@ class PodWorker:
         generation = pod["metadata"].get("generation")
         if generation is not None:
             status["observedGeneration"] = generation
-        present = [c for c in api_status.get("conditions") or () if c["type"] not in KUBELET_CONDITIONS]
+        present: list[JsonObject] = []
+        if pod["spec"].get("readinessGates"):
+            present = [c for c in api_status.get("conditions") or () if c["type"] not in KUBELET_CONDITIONS]
         status["conditions"] = conditions(
             pod,
             now_phase,
@@ -234,26 +239,26 @@ class PodWorker:
         )
         if agent.host_ip:
             status["hostIP"] = agent.host_ip
-            status["hostIPs"] = [{"ip": agent.host_ip}]
+            status["hostIPs"] = addresses(agent.host_ip)
         ip = record.ip or (agent.host_ip if pod["spec"].get("hostNetwork") else "") or former.get("podIP", "")
         if ip:
             status["podIP"] = ip
-            status["podIPs"] = [{"ip": ip}]
+            status["podIPs"] = former["podIPs"] if former.get("podIP") == ip and "podIPs" in former else [{"ip": ip}]
         if init:
             status["initContainerStatuses"] = init
         status["containerStatuses"] = main
         return status
 
-    def _deadline_ns(self, status: JsonObject) -> int | None:
+    def _deadline_ns(self) -> int | None:
         """Unix time at which `activeDeadlineSeconds` are over."""
         allowed = self.pod["spec"].get("activeDeadlineSeconds")
-        start = status.get("startTime")
-        if allowed is None or not start:
+        if allowed is None:
             return None
-        return parse_rfc3339(start) + int(allowed) * NS
+        start = (self._statuses.status(self.uid) or {}).get("startTime")
+        return parse_rfc3339(start) + int(allowed) * NS if start else None
 
-    def _is_past_deadline(self, status: JsonObject) -> bool:
-        deadline_ns = self._deadline_ns(status)
+    def _is_past_deadline(self) -> bool:
+        deadline_ns = self._deadline_ns()
         return deadline_ns is not None and self._agent.runtime.unix_ns() >= deadline_ns
 
     # Running the pod
@@ -398,7 +403,7 @@ class PodWorker:
             self.wake(self._not_before_ns, self._lifecycle.last_seq)
         if done.retry_ns is not None:
             self.wake(agent.ticks.retry_at(now_ns + agent.jittered_ns(done.retry_ns)))
-        deadline_ns = self._deadline_ns(self._statuses.computed(self.uid) or {})
+        deadline_ns = self._deadline_ns()
         if deadline_ns is not None:
             run_offset_ns = agent.runtime.unix_ns() - now_ns
             self.wake(agent.ticks.retry_at(max(now_ns, deadline_ns - run_offset_ns)))

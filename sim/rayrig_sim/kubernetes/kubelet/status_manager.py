@@ -16,7 +16,7 @@ from rayrig_core.objects import JsonObject, Vouched, name_of, namespace_of, uid_
 from rayrig_core.ports import KubernetesClient, Preconditions, Runtime
 from rayrig_core.resource_types import POD
 from rayrig_core.timestamps import rfc3339
-from rayrig_sim.kubernetes.kubelet.pod_status import KUBELET_CONDITIONS, condition, is_terminal, readiness
+from rayrig_sim.kubernetes.kubelet.pod_status import KUBELET_CONDITIONS, is_terminal, made_condition, readiness
 
 FULL_PASS_S = 10.0
 #: Not told of a pod that has ended before all its containers have.
@@ -125,16 +125,14 @@ class StatusManager:
         entry = self._entries.get(uid)
         if entry is None or entry.status is None:
             return
-        now = rfc3339(self._runtime.unix_ns())
-        conditions = [
-            {**c, "status": "True", "lastTransitionTime": now}
-            if c["type"] == "PodReadyToStartContainers" and c["status"] != "True"
-            else c
-            for c in entry.status.get("conditions") or ()
-        ]
-        if conditions != entry.status.get("conditions"):
-            entry.status = {**entry.status, "conditions": conditions}
-            self._mark(uid, entry)
+        conditions: list[JsonObject] = entry.status.get("conditions") or []
+        for n, was in enumerate(conditions):
+            if was["type"] == "PodReadyToStartContainers" and was["status"] != "True":
+                now = rfc3339(self._runtime.unix_ns())
+                told = made_condition(was["type"], (True, "", ""), was.get("observedGeneration"), was, now)
+                entry.status = {**entry.status, "conditions": [*conditions[:n], told, *conditions[n + 1 :]]}
+                self._mark(uid, entry)
+                return
 
     def set_readiness(self, uid: str, container_id: str, is_ready: bool) -> None:
         """A readiness probe changed its mind: the status follows at once, whatever the pod worker is doing."""
@@ -161,7 +159,7 @@ class StatusManager:
             findings = readiness(entry.pod, status, entry.api_status.get("conditions") or ())
             generation, now = entry.pod["metadata"].get("generation"), rfc3339(self._runtime.unix_ns())
             status["conditions"] = [
-                condition(c["type"], findings[c["type"]], generation, c, now) if c["type"] in findings else c
+                made_condition(c["type"], findings[c["type"]], generation, c, now) if c["type"] in findings else c
                 for c in status.get("conditions") or ()
             ]
         self.set_status(entry.pod, status)
@@ -244,7 +242,8 @@ class StatusManager:
             addresses = news.get(part)
             if addresses:
                 gone = [each for each in shown.get(part) or () if each not in addresses]
-                news[part] = [*addresses, *({"$patch": "delete", "ip": each["ip"]} for each in gone)]
+                if gone:
+                    news[part] = [*addresses, *({"$patch": "delete", "ip": each["ip"]} for each in gone)]
         return news
 
     def _was_overwritten(self, entry: _Entry) -> bool:
@@ -275,38 +274,45 @@ def _revision(pod: JsonObject) -> int:
 def _conditions_news(shown: Sequence[JsonObject], conditions: Sequence[JsonObject], *, is_alone: bool) -> JsonObject:
     """The kubelet's conditions that differ from those shown, as parts of a patch. A wrong order alone is no reason to write."""
     by_type = {c["type"]: c for c in shown}
-    own = [c for c in conditions if c["type"] in KUBELET_CONDITIONS]
-    differ = [c for c in own if c["type"] not in by_type or not _says(by_type[c["type"]], c)]
+    own: list[JsonObject] = []
+    differ: list[JsonObject] = []
+    for condition in conditions:
+        kind = condition["type"]
+        if kind in KUBELET_CONDITIONS:
+            own.append(condition)
+            there = by_type.get(kind)
+            if there is not condition and (there is None or not _says(there, condition)):
+                differ.append(condition)
     if not differ and is_alone:
         return {}
-    order = (
-        *(kind for kind in by_type if kind not in KUBELET_CONDITIONS),
-        *(c["type"] for c in own),
-    )
-    if not differ and order == tuple(by_type):
+    order = [kind for kind in by_type if kind not in KUBELET_CONDITIONS]
+    order += [condition["type"] for condition in own]
+    if not differ and order == list(by_type):
         return {}
     return {
-        "conditions": [_over(by_type.get(c["type"]), c) for c in differ or own],
-        "$setElementOrder/conditions": _in_order(order),
+        "conditions": [_over(by_type.get(condition["type"]), condition) for condition in differ or own],
+        "$setElementOrder/conditions": _in_order(tuple(order)),
     }
+
+
+def _says(there: JsonObject, own: JsonObject) -> bool:
+    """Whether writing a condition over the one that is there would change nothing."""
+    return own.items() <= there.items() and not _has_lost(there, own)
+
+
+def _has_lost(there: JsonObject, own: JsonObject) -> bool:
+    """Whether the condition that is there has a reason, and the kubelet's own no more."""
+    return ("reason" in there and "reason" not in own) or ("message" in there and "message" not in own)
 
 
 def _over(there: JsonObject | None, own: JsonObject) -> JsonObject:
     """A merge keeps what is not mentioned: a reason that is no more is taken away."""
-    gone = [part for part in ("reason", "message") if there is not None and part in there and part not in own]
-    return {**dict.fromkeys(gone), **own} if gone else own
+    if there is None or not _has_lost(there, own):
+        return own
+    return {**{part: None for part in ("reason", "message") if part not in own}, **own}
 
 
 @lru_cache(maxsize=256)
 def _in_order(kinds: tuple[str, ...]) -> list[JsonObject]:
     """Read only."""
     return [{"type": kind} for kind in kinds]
-
-
-def _says(there: JsonObject, own: JsonObject) -> bool:
-    """Whether writing a condition over the one that is there would change nothing."""
-    if there is own:
-        return True
-    if ("reason" in there and "reason" not in own) or ("message" in there and "message" not in own):
-        return False
-    return own.items() <= there.items()
