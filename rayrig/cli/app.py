@@ -296,6 +296,46 @@ def operator(
 
 
 @app.command()
+def apiserver(
+    server: Annotated[str, typer.Option(metavar="URL", help="Kubernetes API server to stand in front of.")] = "",
+    kubeconfig: Kubeconfig = None,
+    context: KubeContext = "",
+    token: Token = "",
+    certificate_authority: CertificateAuthority = None,
+    insecure_skip_tls_verify: SkipTlsVerify = False,
+    use_kubernetes_proxy: Annotated[
+        bool, typer.Option("--use-kubernetes-proxy", help="Reach dashboards through the Kubernetes API server.")
+    ] = False,
+    port: Annotated[int, typer.Option(help="On the loopback interface; any free one when 0.", min=0)] = 8888,
+    security_token: Annotated[
+        str, typer.Option(help="What clients send as Authorization, word for word.", envvar="SECURITY_TOKEN")
+    ] = "",
+    cors_allow_origin: Annotated[str, typer.Option(metavar="ORIGIN", help="Whose pages may read answers.")] = "",
+    serve_submission: Annotated[bool, typer.Option(help="The serveapplication calls, which no release has.")] = True,
+    v2: Annotated[
+        bool, typer.Option("--v2/--no-v2", help="Hand requests for Ray's resources on to Kubernetes.")
+    ] = True,
+    call_timeout: Annotated[float, typer.Option(metavar="SECONDS", help="How long a call of v1 may take.")] = 60.0,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Tell of each call that failed.")] = False,
+) -> int:
+    """Serve the KubeRay API server's REST calls until interrupted. Prints `ready URL` when they are answered."""
+    from rayrig.cli.apiserver import apiserver_command
+    from rayrig.cli.reach import Reach
+
+    return apiserver_command(
+        Reach(server, kubeconfig, context, token, certificate_authority, insecure_skip_tls_verify),
+        port=port,
+        use_kubernetes_proxy=use_kubernetes_proxy,
+        security_token=security_token,
+        cors_allow_origin=cors_allow_origin,
+        serve_submission=serve_submission,
+        v2=v2,
+        call_timeout_s=call_timeout,
+        verbose=verbose,
+    )
+
+
+@app.command()
 def nodes(
     sizes: Annotated[
         list[str], typer.Argument(metavar="[N]xRESOURCES...", help="Such as 3xcpu=8,memory=32Gi,nvidia.com/gpu=1.")
