@@ -10,15 +10,49 @@ from typing import Any
 import pytest
 
 from rayrig.apiserver.server import ApiServerSettings, KubeRayApiServer
+from rayrig_backends.kubernetes_requests import KubernetesRequests
 from rayrig_backends.memory import MemoryWorld
 from rayrig_backends.world import NodeSpec, WorldSpec
 from rayrig_core.http import HttpRequest, HttpResponse
 from rayrig_core.objects import JsonObject
 from rayrig_core.ports import HttpClient
 from rayrig_core.resource_types import ResourceType
+from rayrig_core.resources.crds import ray_job_definition
 from rayrig_core.timestamps import NS
 
 CALLER = "kuberay-apiserver"
+
+#: The example of the references: template and cluster.
+TEMPLATE: JsonObject = {"name": "default-template", "namespace": "default", "cpu": 2, "memory": 4}
+CLUSTER: JsonObject = {
+    "name": "test-cluster",
+    "namespace": "default",
+    "user": "boris",
+    "annotations": {"ray.io/enable-serve-service": "true"},
+    "clusterSpec": {
+        "headGroupSpec": {
+            "computeTemplate": "default-template",
+            "image": "rayproject/ray:2.8.0-py310",
+            "serviceType": "ClusterIP",
+            "rayStartParams": {
+                "dashboard-host": "0.0.0.0",
+                "metrics-export-port": "8080",
+                "dashboard-agent-listen-port": "52365",
+            },
+        },
+        "workerGroupSpec": [
+            {
+                "groupName": "small-wg",
+                "computeTemplate": "default-template",
+                "image": "rayproject/ray:2.8.0-py310",
+                "replicas": 1,
+                "minReplicas": 0,
+                "maxReplicas": 5,
+                "rayStartParams": {"node-ip-address": "$MY_POD_IP"},
+            }
+        ],
+    },
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,9 +91,12 @@ class Upstream:
 class Site:
     """A world and the server in front of it. Until `start` nothing acts in the world: it is an API server alone."""
 
-    def __init__(self, settings: ApiServerSettings | None = None) -> None:
-        self.world = world = MemoryWorld(WorldSpec(nodes=(NodeSpec(cpu="8"),)))
-        self.upstream = Upstream(world.http(CALLER))
+    def __init__(self, settings: ApiServerSettings | None = None, *, profile: str = "v1.7.0") -> None:
+        """`profile`: whose behaviour the operator has."""
+        self.world = world = MemoryWorld(WorldSpec(nodes=(NodeSpec(),), profile=profile))
+        world.api.add_definitions((ray_job_definition(),))
+        http = KubernetesRequests(world.api, world.runtime, world.http(CALLER), world.http("kube-apiserver"))
+        self.upstream = Upstream(http)
         self.server = KubeRayApiServer(world.runtime, world.client(CALLER), self.upstream, settings)
 
     def start(self) -> Site:
@@ -122,6 +159,17 @@ class Site:
         status, reply = self.send(method, target, body)
         assert status == 200, reply
         return reply
+
+    def create_cluster(self, **changes: Any) -> JsonObject:
+        """The example's template and cluster; the reply."""
+        self.ok("POST", "/apis/v1/namespaces/default/compute_templates", TEMPLATE)
+        reply: JsonObject = self.ok("POST", "/apis/v1/namespaces/default/clusters", {**CLUSTER, **changes})
+        return reply
+
+    def is_ready(self) -> bool:
+        """The example's cluster."""
+        reply = self.ok("GET", "/apis/v1/namespaces/default/clusters/test-cluster")
+        return bool(reply.get("clusterState") == "ready")
 
     # Kubernetes
 

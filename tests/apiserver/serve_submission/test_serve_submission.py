@@ -16,35 +16,9 @@ from rayrig_core.resource_types import RAY_CLUSTER
 
 Site = Any
 
-CLUSTERS = "/apis/v1/namespaces/default/clusters"
 APPLICATIONS = "/apis/v1/namespaces/default/serveapplication/test-cluster"
 AGENT = "http://test-cluster-head-svc.default.svc.cluster.local:52365/api/serve/applications/"
 WORKING_DIR = "https://github.com/ray-project/test_dag/archive/41d09119cbdf8450599f993f51318e9e27c59098.zip"
-
-TEMPLATE = {"name": "default-template", "namespace": "default", "cpu": 2, "memory": 4}
-CLUSTER = {
-    "name": "test-cluster",
-    "namespace": "default",
-    "user": "boris",
-    "annotations": {"ray.io/enable-serve-service": "true"},
-    "clusterSpec": {
-        "headGroupSpec": {
-            "computeTemplate": "default-template",
-            "image": "rayproject/ray:2.8.0-py310",
-            "serviceType": "ClusterIP",
-            "rayStartParams": {"dashboard-host": "0.0.0.0", "dashboard-agent-listen-port": "52365"},
-        },
-        "workerGroupSpec": [
-            {
-                "groupName": "small-wg",
-                "computeTemplate": "default-template",
-                "image": "rayproject/ray:2.8.0-py310",
-                "replicas": 1,
-                "maxReplicas": 5,
-            }
-        ],
-    },
-}
 
 
 def deployment(name: str, **options: Any) -> JsonObject:
@@ -96,17 +70,15 @@ def all_run(site: Site, *names: str) -> Callable[[], bool]:
 def running(new_site: Callable[[], Site]) -> Site:
     """A cluster that is ready, with everything that runs in it."""
     site = new_site().start()
-    site.ok("POST", "/apis/v1/namespaces/default/compute_templates", TEMPLATE)
-    site.ok("POST", CLUSTERS, CLUSTER)
-    site.until(lambda: site.ok("GET", f"{CLUSTERS}/test-cluster").get("clusterState") == "ready")
+    site.create_cluster()
+    site.until(site.is_ready)
     return site
 
 
 @pytest.fixture
 def scripted(site: Site) -> Site:
     """A cluster that is said to be ready; `site.upstream.answer` is its agent."""
-    site.ok("POST", "/apis/v1/namespaces/default/compute_templates", TEMPLATE)
-    site.ok("POST", CLUSTERS, CLUSTER)
+    site.create_cluster()
     site.write_status(RAY_CLUSTER, "test-cluster", {"state": "ready"})
     return site
 
@@ -278,12 +250,11 @@ def test_details_are_told_in_the_replys_form(scripted: Site) -> None:
 @pytest.mark.accepts("AS-054")
 @pytest.mark.parametrize("state", ["", "suspended", "failed"])
 def test_a_cluster_that_is_not_ready_is_left_alone(site: Site, state: str) -> None:
-    site.ok("POST", "/apis/v1/namespaces/default/compute_templates", TEMPLATE)
     for method in ("POST", "GET", "DELETE"):
         status, refused = site.send(method, APPLICATIONS, submission(FRUIT) if method == "POST" else None)
         assert (status, refused["code"]) == (404, 5)
         assert refused["message"].startswith("Cluster test-cluster not found: Get cluster failed.")
-    site.ok("POST", CLUSTERS, CLUSTER)
+    site.create_cluster()
     if state:
         site.write_status(RAY_CLUSTER, "test-cluster", {"state": state})
     for method in ("POST", "GET", "DELETE"):
