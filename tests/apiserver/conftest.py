@@ -13,7 +13,7 @@ from rayrig.apiserver.server import ApiServerSettings, KubeRayApiServer
 from rayrig_backends.kubernetes_requests import KubernetesRequests
 from rayrig_backends.memory import MemoryWorld
 from rayrig_backends.world import NodeSpec, WorldSpec
-from rayrig_core.http import HttpRequest, HttpResponse
+from rayrig_core.http import HttpFailure, HttpRequest, HttpResponse
 from rayrig_core.objects import JsonObject
 from rayrig_core.ports import HttpClient
 from rayrig_core.resource_types import ResourceType
@@ -159,6 +159,20 @@ class Site:
         status, reply = self.send(method, target, body)
         assert status == 200, reply
         return reply
+
+    def post(self, url: str, content: Any) -> bytes:
+        """What somebody in the cluster is answered; empty when nobody answers, or not with 200."""
+        http = self.world.http("shopper")
+
+        async def post() -> bytes:
+            try:
+                answer = await http.request("POST", url, body=json.dumps(content).encode())
+            except HttpFailure:
+                return b""
+            return answer.body if answer.status == 200 else b""
+
+        body: bytes = self.run(post())
+        return body
 
     def create_cluster(self, **changes: Any) -> JsonObject:
         """The example's template and cluster; the reply."""
