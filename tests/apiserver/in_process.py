@@ -12,6 +12,7 @@ from rayrig.apiserver.server import ApiServerSettings, KubeRayApiServer
 from rayrig_backends.kubernetes_requests import KubernetesRequests
 from rayrig_core.http import Failure, HttpFailure, HttpRequest, HttpResponse
 from rayrig_core.objects import JsonObject
+from rayrig_core.ports import HttpClient
 from rayrig_core.resource_types import NAMESPACE, ResourceType
 from rayrig_core.resources.crds import custom_resource_definitions, ray_job_definition
 from rayrig_fakes.kubernetes.calls import ApiCall
@@ -58,17 +59,22 @@ class Elsewhere:
 
 
 class Stage:
-    """`elsewhere` is what is neither Kubernetes nor this server; `kubernetes`, when given, comes before Kubernetes for what v2
-    hands on."""
+    """`elsewhere` is what is neither Kubernetes nor this server. `between`, when given, is put between this server's HTTP and all
+    that it reaches."""
 
-    def __init__(self, settings: ApiServerSettings | None = None, *, hands_on: bool = True) -> None:
+    def __init__(
+        self,
+        settings: ApiServerSettings | None = None,
+        *,
+        between: Callable[[Kernel, HttpClient], HttpClient] | None = None,
+    ) -> None:
         self.kernel = Kernel(seed=1)
         self.api = ApiServer(self.kernel.unix_ns, self.kernel.streams.stream("api-server"))
         self.api.add_definitions((*custom_resource_definitions(), ray_job_definition()))
         self.elsewhere = Elsewhere(self.kernel)
         client = InProcessClient(self.api, self.kernel, actor="apiserver")
-        http = KubernetesRequests(self.api, self.kernel, self.elsewhere, self.elsewhere)
-        self.server = KubeRayApiServer(self.kernel, client, http if hands_on else self.elsewhere, settings)
+        http: HttpClient = KubernetesRequests(self.api, self.kernel, self.elsewhere, self.elsewhere)
+        self.server = KubeRayApiServer(self.kernel, client, between(self.kernel, http) if between else http, settings)
         self.kube("create", NAMESPACE, {"metadata": {"name": "team-b"}}, namespace="")
 
     def kube(

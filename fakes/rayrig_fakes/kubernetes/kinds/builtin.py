@@ -41,16 +41,11 @@ _POD_FIELDS = selectable(
 )
 
 
-_EVENT_FIELDS = selectable(
-    *(
-        f"involvedObject.{part}"
-        for part in ("kind", "namespace", "name", "uid", "apiVersion", "resourceVersion", "fieldPath")
-    ),
-    "reason",
-    "reportingComponent",
-    "source",
-    "type",
+_REFERENCE = ("kind", "namespace", "name", "uid", "apiVersion", "resourceVersion", "fieldPath")
+_CORE_EVENT_FIELDS = selectable(
+    *(f"involvedObject.{part}" for part in _REFERENCE), "reason", "reportingComponent", "source", "type"
 )
+_EVENT_FIELDS = selectable(*(f"regarding.{part}" for part in _REFERENCE), "reason", "reportingController", "type")
 
 
 def install(state: ServerState) -> None:
@@ -218,14 +213,8 @@ def install(state: ServerState) -> None:
         "crds",
         categories=("api-extensions",),
     )
-    add(rt.CORE_EVENT, later("events", "CoreEventRules"), "ev", fields=_EVENT_FIELDS)
-    add(
-        rt.EVENT,
-        later("events", "EventRules"),
-        "ev",
-        storage="events",
-        fields=selectable("reason", "type", "regarding.kind", "regarding.name"),
-    )
+    add(rt.CORE_EVENT, later("events", "CoreEventRules"), "ev", fields=_CORE_EVENT_FIELDS)
+    add(rt.EVENT, later("events", "EventRules"), "ev", storage="events", fields=_EVENT_FIELDS)
     for kind in FURTHER:
         add(
             kind.type,
