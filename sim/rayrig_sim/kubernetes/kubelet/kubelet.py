@@ -317,6 +317,7 @@ class Kubelet:
         if worker.is_gone:
             self._workers.pop(worker.uid, None)
             self._records.pop(worker.uid, None)
+            worker.let_go()
             self._recorder.forget_about({"kind": "Pod", "metadata": worker.pod["metadata"]})
 
     async def _clean_up(self) -> None:

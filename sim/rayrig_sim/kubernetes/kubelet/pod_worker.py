@@ -145,6 +145,11 @@ class PodWorker:
         self._is_to_end = True
         self.wake(cause=cause)
 
+    def let_go(self) -> None:
+        """Nothing is left to do: its parts, which know each other, are not to wait for the collector of cycles."""
+        self.record.on_exit = None
+        self.probes.let_go()
+
     def _on_exit(self, record: ContainerRecord) -> int:
         runtime = self._agent.runtime
         now_ns = runtime.monotonic_ns()

@@ -359,6 +359,10 @@ class PodProbes:
                 if worker.task is not None:
                     worker.task.cancel()
 
+    def let_go(self) -> None:
+        """The pod is gone, and its workers have been stopped."""
+        self._workers.clear()
+
     def flags(self, name: str, container_id: str, had_started: bool) -> tuple[bool, bool]:
         """`started` and `ready` of a container that runs. A readiness worker without a success is woken."""
         beliefs, workers = self._beliefs, self._workers
