@@ -279,6 +279,13 @@ class AsyncioRuntime:
             signal.forget(waiter)
         return signal.is_set
 
+    async def do_between(self, before_s: float, action: Callable[[], T], after_s: float) -> T:
+        await self.sleep(before_s)
+        try:
+            return action()
+        finally:
+            await self.sleep(after_s)
+
     def rest(self, duration_s: float, recurrence: Recurrence, wake: Signal[Any] | None = None) -> Awaitable[object]:
         """Real time passes over nothing."""
         return self.sleep(duration_s) if wake is None else self.wait(wake, duration_s)

@@ -93,6 +93,11 @@ class Runtime(Clock, Protocol):
         """True when the signal happened within `timeout_s`, False when the time passed first."""
         ...
 
+    def do_between(self, before_s: float, action: Callable[[], T], after_s: float) -> Awaitable[T]:
+        """Continue after `before_s` and then `after_s` seconds, with what `action` gave or raised, which the current actor does in
+        between; not at all, when it is cancelled before."""
+        ...
+
     def rest(self, duration_s: float, recurrence: Recurrence, wake: Signal[Any] | None = None) -> Awaitable[object]:
         """Continue after `duration_s` seconds, or when `wake` happens, to take a turn as `recurrence` describes it. Turns that it
         lets be passed over may be: then this ends later."""

@@ -255,6 +255,45 @@ class _Either(_Awaitable):
                 alarm.callbacks.clear()
 
 
+class _Deed(_Awaitable):
+    """What an actor does in the midst of a wait, without going on in between. Happens at the end of the wait."""
+
+    #: Whoever waits is told of an error; nobody is, when the actor was cancelled meanwhile.
+    _defused = True
+
+    def __init__(self, kernel: Kernel, before_ns: int, action: Callable[[], Any], after_ns: int) -> None:
+        self.env = kernel.env
+        self.callbacks = []
+        self._kernel = kernel
+        self._actor = kernel.current
+        self._action = action
+        self._after_ns = after_ns
+        Sleep(kernel.env, before_ns).callbacks.append(self._do)
+
+    def __await__(self) -> Generator[Any, Any, Any]:
+        return (yield self)
+
+    def _do(self, _: Event) -> None:
+        if not self.callbacks:
+            return  # cancelled
+        kernel, env = self._kernel, self.env
+        kernel.current = self._actor
+        try:
+            self._value = self._action()
+            self._ok = True
+        except (Exception, Cancelled) as error:
+            self._value = error
+            self._ok = False
+        finally:
+            kernel.current = None
+        heappush(env._queue, (env._now + self._after_ns, NORMAL, next(env._eid), self))
+
+    def abandon(self) -> None:
+        """Close the actor."""
+        if self.callbacks and self._actor is not None:
+            self._actor.abandon()
+
+
 class _Wait:
     """True when an event happens, has happened perhaps, within a time; False when that passes first."""
 
@@ -311,9 +350,9 @@ class Kernel:
                 agenda.clear()
             for event in (*events, *self._resting.events()):
                 for callback in event.callbacks or ():
-                    actor = getattr(callback, "__self__", None)
-                    if isinstance(actor, Actor):
-                        actor.abandon()
+                    waiting = getattr(callback, "__self__", None)
+                    if isinstance(waiting, Actor | _Deed):
+                        waiting.abandon()
 
     # Clock
 
@@ -380,6 +419,9 @@ class Kernel:
         queue[:] = left
         heapify(queue)
         self._withdrawn = 0
+
+    def do_between(self, before_s: float, action: Callable[[], T], after_s: float) -> Awaitable[T]:
+        return _Deed(self, round(before_s * NS), action, round(after_s * NS))
 
     def rest(self, duration_s: float, recurrence: Recurrence, wake: Signal[Any] | None = None) -> Awaitable[object]:
         if not self.elide_idle:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from functools import partial
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from rayrig_core import faultpoints
 from rayrig_core.faultpoints import Faults, Reaction
@@ -71,30 +71,37 @@ class InProcessClient:
 
     # Passing the port
 
-    async def _before(self, verb: str, target: str) -> tuple[float, Reaction | None]:
-        """Wait half the latency and let a fault strike. Returns what is left to wait, and what to do afterwards."""
-        half = self._latency(verb) / 2 if self._latency is not None else -1.0
-        reaction = self._faults.pass_through(self.actor, verb, target) if self._faults is not None else None
+    def _half_s(self, verb: str) -> float:
+        """Half the latency of a call; negative when it takes no time at all."""
+        return self._latency(verb) / 2 if self._latency is not None else -1.0
+
+    def _strike(self, verb: str, target: str) -> Reaction | None:
+        """Let a fault strike."""
+        if self._faults is None:
+            return None
+        reaction = self._faults.pass_through(self.actor, verb, target)
         if reaction is not None:
             self._report(verb, target, reaction)
-            if isinstance(reaction, faultpoints.Delay):
-                await self._runtime.sleep(reaction.delay_s)
-            elif isinstance(reaction, faultpoints.CrashBefore):
-                self._crash()
-        if half >= 0.0:
-            await self._runtime.sleep(half)
-        if isinstance(reaction, faultpoints.ErrorBefore):
-            if half >= 0.0:
-                await self._runtime.sleep(half)
-            raise struck(reaction)
-        return half, reaction
+        return reaction
 
-    async def _after(self, half: float, reaction: Reaction | None) -> None:
-        if reaction is not None and isinstance(reaction, faultpoints.CrashAfter):
+    async def _before(self, half_s: float, reaction: Reaction | None) -> None:
+        if isinstance(reaction, faultpoints.Delay):
+            await self._runtime.sleep(reaction.delay_s)
+        elif isinstance(reaction, faultpoints.CrashBefore):
             self._crash()
-        if half >= 0.0:
-            await self._runtime.sleep(half)
-        if reaction is not None and isinstance(reaction, faultpoints.LostReply):
+        if half_s >= 0.0:
+            await self._runtime.sleep(half_s)
+        if isinstance(reaction, faultpoints.ErrorBefore):
+            if half_s >= 0.0:
+                await self._runtime.sleep(half_s)
+            raise struck(reaction)
+
+    async def _after(self, half_s: float, reaction: Reaction | None) -> None:
+        if isinstance(reaction, faultpoints.CrashAfter):
+            self._crash()
+        if half_s >= 0.0:
+            await self._runtime.sleep(half_s)
+        if isinstance(reaction, faultpoints.LostReply):
             raise status.error(reaction.code, reaction.reason, reaction.message)
 
     def _crash(self) -> NoReturn:
@@ -115,31 +122,25 @@ class InProcessClient:
             target += f"/{name}"
         return f"{target}/{subresource}" if subresource else target
 
-    async def _call(self, call: ApiCall) -> JsonObject:
-        if self._faults is None:
-            # Nothing can strike: only time passes.
-            if self._latency is None:
-                return self._given(self.server.call(call), call.body)
-            half_s = self._latency(call.verb) / 2
-            sleep = self._runtime.sleep
-            await sleep(half_s)
-            try:
-                answer = self.server.call(call)
-            except status.ApiError:
-                await sleep(half_s)
-                raise
-            await sleep(half_s)
+    async def _call(self, call: ApiCall, sent_name: str = "") -> JsonObject:
+        """`sent_name` is that of an object which the call does not name."""
+        half_s = self._half_s(call.verb)
+        reaction: Reaction | None = None
+        if self._faults is not None:
+            target = self._target(call.resource, call.namespace, call.name or sent_name, call.subresource)
+            reaction = self._strike(call.verb, target)
+        if reaction is None and half_s >= 0.0:
+            answer = await self._runtime.do_between(half_s, partial(self.server.call, call), half_s)
             return self._given(answer, call.body)
-        target = self._target(call.resource, call.namespace, call.name, call.subresource)
-        half, reaction = await self._before(call.verb, target)
+        await self._before(half_s, reaction)
         if isinstance(reaction, faultpoints.StaleRead):
             call = call._replace(stale=reaction)
         try:
             answer = self.server.call(call)
         except status.ApiError:
-            await self._after(half, reaction)
+            await self._after(half_s, reaction)
             raise
-        await self._after(half, reaction)
+        await self._after(half_s, reaction)
         return self._given(answer, call.body)
 
     def _given(self, answer: Answer, body: Json) -> JsonObject:
@@ -148,8 +149,8 @@ class InProcessClient:
 
     # Verbs
 
-    async def get(self, resource: ResourceType, name: str, namespace: str = "") -> JsonObject:
-        return await self._call(ApiCall("get", resource, namespace, name))
+    def get(self, resource: ResourceType, name: str, namespace: str = "") -> Coroutine[Any, Any, JsonObject]:
+        return self._call(ApiCall("get", resource, namespace, name))
 
     async def list(
         self,
@@ -170,41 +171,31 @@ class InProcessClient:
             limit=limit,
             continue_token=continue_token,
         )
-        half, reaction = await self._before("list", self._target(resource, namespace, ""))
+        half_s, reaction = self._half_s("list"), self._strike("list", self._target(resource, namespace, ""))
+        await self._before(half_s, reaction)
         if isinstance(reaction, faultpoints.StaleRead):
             call = call._replace(stale=reaction)
         page = self.server.list(call)
         items = [stored.copy() for stored in page.items]
-        await self._after(half, reaction)
+        await self._after(half_s, reaction)
         return ObjectList(items, str(page.revision), page.continue_token)
 
-    async def create(
+    def create(
         self, resource: ResourceType, obj: JsonObject, namespace: str = "", *, dry_run: bool = False
-    ) -> JsonObject:
+    ) -> Coroutine[Any, Any, JsonObject]:
         meta = obj.get("metadata") or {}
         namespace = namespace or str(meta.get("namespace") or "")
-        if self._faults is None:
-            return await self._call(ApiCall("create", resource, namespace, body=obj, dry_run=dry_run))
-        target = self._target(resource, namespace, str(meta.get("name") or meta.get("generateName") or ""))
-        half, reaction = await self._before("create", target)
-        try:
-            answer = self.server.call(ApiCall("create", resource, namespace, body=obj, dry_run=dry_run))
-        except status.ApiError:
-            await self._after(half, reaction)
-            raise
-        await self._after(half, reaction)
-        return self._given(answer, obj)
+        sent_name = str(meta.get("name") or meta.get("generateName") or "")
+        return self._call(ApiCall("create", resource, namespace, body=obj, dry_run=dry_run), sent_name)
 
-    async def update(
+    def update(
         self, resource: ResourceType, obj: JsonObject, *, subresource: str = "", dry_run: bool = False
-    ) -> JsonObject:
+    ) -> Coroutine[Any, Any, JsonObject]:
         meta = obj["metadata"]
         namespace = meta.get("namespace", "") if resource.namespaced else ""
-        return await self._call(
-            ApiCall("update", resource, namespace, meta["name"], subresource, body=obj, dry_run=dry_run)
-        )
+        return self._call(ApiCall("update", resource, namespace, meta["name"], subresource, body=obj, dry_run=dry_run))
 
-    async def patch(
+    def patch(
         self,
         resource: ResourceType,
         name: str,
@@ -216,8 +207,8 @@ class InProcessClient:
         field_manager: str = "",
         force: bool = False,
         dry_run: bool = False,
-    ) -> JsonObject:
-        return await self._call(
+    ) -> Coroutine[Any, Any, JsonObject]:
+        return self._call(
             ApiCall(
                 "patch",
                 resource,
@@ -232,7 +223,7 @@ class InProcessClient:
             )
         )
 
-    async def delete(
+    def delete(
         self,
         resource: ResourceType,
         name: str,
@@ -241,8 +232,8 @@ class InProcessClient:
         propagation_policy: PropagationPolicy | None = None,
         grace_period_seconds: int | None = None,
         preconditions: Preconditions | None = None,
-    ) -> JsonObject:
-        return await self._call(
+    ) -> Coroutine[Any, Any, JsonObject]:
+        return self._call(
             ApiCall(
                 "delete",
                 resource,
@@ -265,14 +256,16 @@ class InProcessClient:
         call = ApiCall(
             "deletecollection", resource, namespace, label_selector=label_selector, field_selector=field_selector
         )
-        half, reaction = await self._before("deletecollection", self._target(resource, namespace, ""))
+        half_s = self._half_s("deletecollection")
+        reaction = self._strike("deletecollection", self._target(resource, namespace, ""))
+        await self._before(half_s, reaction)
         self.server.delete_collection(call)
-        await self._after(half, reaction)
+        await self._after(half_s, reaction)
 
-    async def create_subresource(
+    def create_subresource(
         self, resource: ResourceType, name: str, subresource: str, body: JsonObject, namespace: str = ""
-    ) -> JsonObject:
-        return await self._call(ApiCall("create", resource, namespace, name, subresource, body=body))
+    ) -> Coroutine[Any, Any, JsonObject]:
+        return self._call(ApiCall("create", resource, namespace, name, subresource, body=body))
 
     async def watch(
         self,
@@ -291,23 +284,18 @@ class InProcessClient:
             field_selector=field_selector,
             resource_version=resource_version,
         )
-        half, reaction = await self._before("watch", self._target(resource, namespace, ""))
+        half_s, reaction = self._half_s("watch"), self._strike("watch", self._target(resource, namespace, ""))
+        await self._before(half_s, reaction)
         cursor = self.server.watch(call)
         if isinstance(reaction, faultpoints.ExpireWatch):
             cursor.fail(status.expired("too old resource version: injected fault"))
-        await self._after(half, reaction)
+        await self._after(half_s, reaction)
         return InProcessWatch(cursor, self._runtime, self, resource, self._watch_lag_ns)
 
     def strike_delivery(self, resource: ResourceType, obj: JsonObject) -> Reaction | None:
         """Fault point of one watch event."""
-        if self._faults is None:
-            return None
         meta = obj["metadata"]
-        target = self._target(resource, meta.get("namespace", ""), meta.get("name", ""))
-        reaction = self._faults.pass_through(self.actor, "deliver", target)
-        if reaction is not None:
-            self._report("deliver", target, reaction)
-        return reaction
+        return self._strike("deliver", self._target(resource, meta.get("namespace", ""), meta.get("name", "")))
 
 
 class InProcessWatch:
