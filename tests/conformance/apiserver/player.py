@@ -18,24 +18,27 @@ from rayrig_core.resources.crds import custom_resource_definitions, ray_job_defi
 from rayrig_fakes.kubernetes.client import InProcessClient
 from rayrig_fakes.kubernetes.identity import ADMIN
 from rayrig_fakes.kubernetes.rest.handler import ApiResponse, handle
+from rayrig_fakes.kubernetes.server import ApiServer
+from rayrig_sim.kernel import Kernel
 from tests.conformance.apiserver.job_dashboard import JobDashboard
-from tests.conformance.kubernetes.cluster import Cluster
 
 _LETTERS = "bcdfghjklmnpqrstvwxz"
 _PLACEHOLDER = re.compile(r"\$\{(\w+)\}")
 
 
 class Player:
-    """A cluster for one case."""
+    """A Kubernetes for one case."""
 
     def __init__(self, seed: int = 0) -> None:
         self._random = Random(seed)
-        definitions = [*custom_resource_definitions(), ray_job_definition()]
-        self._cluster = cluster = Cluster(definitions, seed)
+        self._kernel = kernel = Kernel(seed)
+        self._api = api = ApiServer(kernel.unix_ns, Random(seed + 1))
+        api.add_definitions([*custom_resource_definitions(), ray_job_definition()])
         self._dashboard = JobDashboard()
-        client = InProcessClient(cluster.server, cluster.kernel, actor="kuberay-apiserver")
-        http = KubernetesRequests(cluster.server, cluster.kernel, self._dashboard, self._dashboard)
-        self._server = KubeRayApiServer(cluster.kernel, client, http)
+        client = InProcessClient(api, kernel, actor="kuberay-apiserver")
+        self._server = KubeRayApiServer(
+            kernel, client, KubernetesRequests(api, kernel, self._dashboard, self._dashboard)
+        )
 
     def play(self, case: dict[str, Any]) -> tuple[list[dict[str, Any]], list[dict[str, Any]], dict[str, str]]:
         """What was answered to each step, what reached the dashboard, and the namespaces' names by placeholder."""
@@ -61,17 +64,16 @@ class Player:
         return found
 
     def _ask(self, request: HttpRequest) -> HttpResponse:
-        kernel = self._cluster.kernel
         answers: list[HttpResponse] = []
 
         async def client() -> None:
             answers.append(await self._server.handle(request))
 
-        kernel.run(until=kernel.spawn("client", client()))
+        self._kernel.run(until=self._kernel.spawn("client", client()))
         return answers[0]
 
     def _kubernetes(self, request: HttpRequest) -> HttpResponse:
-        answer = handle(self._cluster.server, request, ADMIN)
+        answer = handle(self._api, request, ADMIN)
         assert isinstance(answer, ApiResponse)
         return HttpResponse(answer.status, answer.body, dict(answer.headers))
 

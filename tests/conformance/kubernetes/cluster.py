@@ -22,7 +22,7 @@ class Cluster:
     """Time stands still but for `advance`."""
 
     def __init__(self, definitions: list[dict[str, Any]], seed: int = 0) -> None:
-        self.kernel = kernel = Kernel(seed)
+        self._kernel = kernel = Kernel(seed)
         self.server = ApiServer(kernel.unix_ns, Random(seed + 1), trace=kernel.trace)
         self.server.add_definitions(definitions)
         add_own_objects(self.server, 6443)
@@ -43,7 +43,7 @@ class Cluster:
         self.advance(1.0)
 
     def _connect(self, actor: str) -> InProcessClient:
-        return InProcessClient(self.server, self.kernel, actor=actor)
+        return InProcessClient(self.server, self._kernel, actor=actor)
 
     def _ownable(self) -> list[ResourceType]:
         """Everything that is served, each resource in one version."""
@@ -55,5 +55,5 @@ class Cluster:
 
     def advance(self, seconds: float) -> None:
         """Let everyone work for so long."""
-        kernel = self.kernel
+        kernel = self._kernel
         kernel.run(until_s=(kernel.monotonic_ns() + round(seconds * NS)) / NS)
