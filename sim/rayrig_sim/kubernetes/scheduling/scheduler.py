@@ -7,7 +7,7 @@ the next one, as the real scheduler does. Nothing is tried periodically. Source:
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from random import Random
 
 from rayrig_core.errors import ApiError, NotFound
@@ -344,13 +344,16 @@ class Scheduler:
     # Watching
 
     def _on_pod(self, type_: WatchType, old: JsonObject | None, new: JsonObject, cause: int | None) -> None:
-        uid = uid_of(new)
-        spec = new.get("spec") or {}
-        if type_ is WatchType.DELETED or (new.get("status") or {}).get("phase") in _TERMINAL:
-            self._forget(uid, cause)
+        spec: JsonObject = new.get("spec") or {}
+        node = spec.get("nodeName")
+        is_over = type_ is WatchType.DELETED or _is_terminal(new)
+        if node and not is_over and old is not None and _is_of_status(old, new) and not _is_terminal(old):
             return
-        if spec.get("nodeName"):
-            self._on_assigned(uid, old, new, spec["nodeName"], cause)
+        uid = uid_of(new)
+        if is_over:
+            self._forget(uid, cause)
+        elif node:
+            self._on_assigned(uid, old, new, node, cause)
         elif spec.get("schedulerName", DEFAULT_SCHEDULER) == self.name:
             self._on_pending(uid, old, new, spec, cause)
 
@@ -375,7 +378,7 @@ class Scheduler:
         self._nominated.pop(uid, None)
         had = self._needs.get(uid)
         if had is not None and old is not None and old["spec"] is new["spec"] and labels_of(old) == labels_of(new):
-            needs = replace(had, is_terminating=is_being_deleted(new))
+            needs = had.of(new)
         else:
             needs = self._parser.needs(new)
         self._needs[uid] = needs
@@ -439,6 +442,15 @@ class Scheduler:
     def _wake_pods(self, helps: Callable[[QueuedPod], bool], cause: int | None) -> None:
         if self._queue.wake(helps, self._runtime.monotonic_ns(), cause):
             self._wake.set(None)
+
+
+def _is_terminal(pod: JsonObject) -> bool:
+    return (pod.get("status") or {}).get("phase") in _TERMINAL
+
+
+def _is_of_status(old: JsonObject, new: JsonObject) -> bool:
+    """As most changes are: the spec was not even touched."""
+    return old.get("spec") is new.get("spec") and not _differs(old, new)
 
 
 def _differs(old: JsonObject, new: JsonObject) -> bool:
