@@ -87,12 +87,15 @@ class GarbageCollector:
             for dependent in list(node.dependents.values()):
                 self._look_at(dependent)
             self._look_at(node)
-        elif node.orphans_dependents or any(self._needs_look(node, reference) for reference in node.owners):
+        elif node.orphans_dependents or self._needs_look(node):
             self._look_at(node)
 
-    def _needs_look(self, node: OwnedObject, reference: OwnerReference) -> bool:
-        owner = self._ownership.owner_of(node, reference)
-        return owner is None or owner.waits_for_dependents
+    def _needs_look(self, node: OwnedObject) -> bool:
+        for reference in node.owners:
+            owner = self._ownership.owner_of(node, reference)
+            if owner is None or owner.waits_for_dependents:
+                return True
+        return False
 
     def _on_gone(self, uid: str) -> None:
         node = self._ownership.get(uid)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from enum import IntFlag, auto
-from typing import TypeAlias, TypeVar, cast
+from typing import NamedTuple, TypeAlias, TypeVar, cast
 
 from rayrig_core.errors import ApiError, Gone
 from rayrig_core.objects import JsonObject, labels_of
@@ -44,6 +44,20 @@ _FIRST_RETRY_S = 0.8
 _LAST_RETRY_S = 30.0
 
 
+class _Handler(NamedTuple):
+    handler: ChangeHandler
+    #: Of `Part`s and of the two bits below.
+    mask: int
+    controlled_by: str
+
+    def is_concerned(self, changed: int, kind: str) -> bool:
+        return bool(self.mask & changed) and (not kind or self.controlled_by in ("", kind))
+
+
+#: An object comes or goes; it changes, in whatever part.
+_COMES_OR_GOES, _CHANGES = 1 << 16, 1 << 17
+
+
 class ObjectCache:
     """The objects of one resource as last seen. They are shared: change nothing, `copy_json` first."""
 
@@ -63,11 +77,10 @@ class ObjectCache:
         self._namespace = namespace
         self._selectors = (label_selector, field_selector)
         self._objects: dict[Key, JsonObject] = {}
-        #: Each with the parts it asks for; None for every change.
-        self._handlers: list[tuple[ChangeHandler, Part | None]] = []
-        self._everybody: tuple[ChangeHandler, ...] = ()
-        #: By the parts that changed, once there is a handler that asks for some.
-        self._concerned: dict[int, tuple[ChangeHandler, ...]] | None = None
+        self._handlers: list[_Handler] = []
+        #: Who is told of a change, by what changes and the kind that controls the object.
+        self._told: dict[tuple[int, str], tuple[ChangeHandler, ...]] = {}
+        self._is_choosy = False
         #: By label and value, for the labels somebody selects by.
         self._by_label: dict[str, dict[str, dict[Key, int]]] = {}
         self._numbers: dict[Key, int] = {}
@@ -76,15 +89,17 @@ class ObjectCache:
         #: Happens after the first complete list.
         self.synced: Signal[None] = runtime.signal()
 
-    def on_change(self, handler: ChangeHandler, parts: Part | None = None) -> None:
+    def on_change(self, handler: ChangeHandler, parts: Part | None = None, *, controlled_by: str = "") -> None:
         """Register a handler. Objects already here are handed to it as ADDED at once.
 
         With `parts` a change of an object (MODIFIED) is told only when one of them differs, or when it is another object by uid.
+        With `controlled_by` nothing is told of objects whose one owner, before and after, is a controller of another kind.
         """
-        self._handlers.append((handler, parts))
-        self._everybody = (*self._everybody, handler)
-        if parts is not None or self._concerned is not None:
-            self._concerned = {}
+        mask = int(parts) | _COMES_OR_GOES if parts is not None else _COMES_OR_GOES | _CHANGES
+        self._handlers.append(_Handler(handler, mask, controlled_by))
+        self._told.clear()
+        if parts is not None or controlled_by:
+            self._is_choosy = True
         for obj in list(self._objects.values()):
             handler(WatchType.ADDED, None, obj, None)
 
@@ -135,6 +150,8 @@ class ObjectCache:
 
     def _keep_labels(self, key: Key, old: JsonObject | None, new: JsonObject | None) -> None:
         """An object is another now, new (`old` is None) or gone (`new` is None)."""
+        if old is not None and new is not None and labels_of(old) is labels_of(new):
+            return
         if old is None:
             self._numbers[key] = self._next_number
             self._next_number += 1
@@ -242,17 +259,27 @@ class ObjectCache:
             stream.close()
 
     def _notify(self, type_: WatchType, old: JsonObject | None, new: JsonObject, cause: int | None) -> None:
-        handlers = self._everybody
-        if self._concerned is not None and type_ is WatchType.MODIFIED and old is not None:
-            changed = changed_parts(old, new)
-            found = self._concerned.get(changed)
-            if found is None:
-                found = self._concerned[changed] = tuple(
-                    handler for handler, parts in self._handlers if parts is None or parts & changed
-                )
-            handlers = found
+        changed, kind = _COMES_OR_GOES, ""
+        if self._is_choosy:
+            kind = _controlling_kind(old, new)
+            if old is not None and type_ is WatchType.MODIFIED:
+                changed = _CHANGES | changed_parts(old, new)
+        handlers = self._told.get((changed, kind))
+        if handlers is None:
+            handlers = self._told[changed, kind] = tuple(
+                each.handler for each in self._handlers if each.is_concerned(changed, kind)
+            )
         for handler in handlers:
             handler(type_, old, new, cause)
+
+
+def _controlling_kind(old: JsonObject | None, new: JsonObject) -> str:
+    """Of what alone owns an object and controls it, before a change and after it; empty when there is no such thing."""
+    references = new["metadata"].get("ownerReferences")
+    if not references or len(references) > 1 or not references[0].get("controller"):
+        return ""
+    before = old["metadata"].get("ownerReferences") if old is not None else references
+    return str(references[0]["kind"]) if before is references or before == references else ""
 
 
 def changed_parts(old: JsonObject, new: JsonObject) -> int:
@@ -323,4 +350,5 @@ class ObjectCaches:
     async def wait_synced(self) -> None:
         """Continue when every cache asked for so far has its first list."""
         for cache in list(self._caches.values()):
-            await cache.synced
+            if not cache.synced.is_set:
+                await cache.synced

@@ -56,14 +56,18 @@ class PodStates:
         """The state of that revision."""
         if pod is self._new and self._has is not None:
             return self._has
-        if pod is self._old and self._had is not None:
-            return self._had
         return state_of(pod)
+
+    def before_and_after(self, old: JsonObject | None, new: JsonObject) -> tuple[PodState | None, PodState]:
+        """The states of a pod that changed from the one revision to the other."""
+        if new is self._new and old is self._old and self._has is not None:
+            return self._had, self._has
+        return state_of(old) if old is not None else None, state_of(new)
 
     def _on_change(self, type_: WatchType, old: JsonObject | None, new: JsonObject, cause: int | None) -> None:
         key = key_of(new)
         self._old, self._new = old, new
-        self._had, self._has = self._states.get(key), state_of(new)
+        self._had, self._has = self._states.get(key) if old is not None else None, state_of(new)
         if type_ is WatchType.DELETED:
             self._states.pop(key, None)
         else:

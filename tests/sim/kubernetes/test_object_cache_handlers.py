@@ -66,3 +66,46 @@ def test_a_new_object_of_the_same_name_is_a_change_of_every_part() -> None:
     old: JsonObject = {"metadata": {"uid": "1"}, "spec": {}}
     assert changed_parts(old, {**old, "metadata": {"uid": "2"}}) == sum(Part)
     assert changed_parts(old, {**old, "metadata": {"uid": "1", "ownerReferences": []}}) == Part.OWNERS
+
+
+def test_a_handler_is_told_of_objects_that_a_kind_controls_and_of_those_that_nothing_does() -> None:
+    kernel = Kernel(0)
+    client = InProcessClient(ApiServer(kernel.unix_ns, Random(1)), kernel, actor="test")
+    cache = ObjectCache(kernel, client, POD)
+    told: list[tuple[str, str]] = []
+    cache.on_change(
+        lambda type_, old, new, cause: told.append((str(type_), new["metadata"]["name"])), controlled_by="Job"
+    )
+
+    def owner(kind: str, *, controls: bool = True) -> JsonObject:
+        return {"apiVersion": "v1", "kind": kind, "name": "o", "uid": f"of-{kind}", "controller": controls}
+
+    async def change() -> None:
+        spec = {"containers": [{"name": "main", "image": "main"}]}
+        owners = {
+            "free": [],
+            "job": [owner("Job")],
+            "set": [owner("ReplicaSet")],
+            "owned": [owner("ReplicaSet", controls=False)],
+            "two": [owner("ReplicaSet"), owner("Job", controls=False)],
+        }
+        for name, references in owners.items():
+            pod = {"metadata": {"name": name, "ownerReferences": references}, "spec": spec}
+            await client.create(POD, pod, "default")
+        await kernel.sleep(1)
+        assert told == [("ADDED", name) for name in ("free", "job", "owned", "two")]
+        told.clear()
+        # From one to the other concerns both.
+        for name, kind in (("job", "ReplicaSet"), ("set", "Job")):
+            await client.patch(POD, name, {"metadata": {"ownerReferences": [owner(kind)]}}, "default")
+        await kernel.sleep(1)
+        assert told == [("MODIFIED", "job"), ("MODIFIED", "set")]
+        told.clear()
+        await client.delete(POD, "job", "default", grace_period_seconds=0)
+        await kernel.sleep(1)
+        assert told == []
+
+    kernel.spawn("cache", cache.run())
+    task = kernel.spawn("change", change())
+    kernel.run(until_s=60)
+    assert task.is_done

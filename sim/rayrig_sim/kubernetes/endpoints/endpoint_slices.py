@@ -180,9 +180,9 @@ class EndpointSliceController:
                     del followed.members[key]
                     self._touch(followed, cause, key)
             return
-        had, has = self._states.of(old) if old is not None else None, self._states.of(new)
+        had, has = self._states.before_and_after(old, new)
         relabelled = had is None or had.labels != has.labels
-        visible = had is None or _shown(had) != _shown(has)
+        visible = had is None or (had != has and _shown(had) != _shown(has))
         if not relabelled and not visible:
             if has.is_over:
                 # Nobody is woken by that, but who looks next sees it.

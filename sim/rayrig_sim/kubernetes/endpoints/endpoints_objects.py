@@ -167,7 +167,7 @@ class EndpointsController:
     def _on_pod(self, type_: WatchType, old: JsonObject | None, new: JsonObject, cause: int | None) -> None:
         if not self._followed:
             return
-        had, has = self._states.of(old) if old is not None else None, self._states.of(new)
+        had, has = self._states.before_and_after(old, new)
         if type_ is WatchType.MODIFIED and had == has:
             return
         pod = key_of(new)

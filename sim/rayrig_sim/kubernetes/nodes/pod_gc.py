@@ -37,6 +37,7 @@ class PodGarbageCollector:
         self._phase_ns = rng.randrange(PASS_NS)
         self._nodes = caches.of(NODE)
         self._pods = caches.shared(PodsByNode)
+        self._out_of_service: dict[str, None] = {}
         #: Missing nodes: the pass from which on their pods are collected.
         self._due_ns: dict[str, int] = {}
         #: Pods being deleted that the pass at that moment collects.
@@ -72,9 +73,11 @@ class PodGarbageCollector:
 
     def _on_node(self, type_: WatchType, old: JsonObject | None, new: JsonObject, cause: int | None) -> None:
         name = name_of(new)
+        self._out_of_service.pop(name, None)
         if type_ is not WatchType.DELETED:
             self._due_ns.pop(name, None)
             if _is_out_of_service(new):
+                self._out_of_service[name] = None
                 for pod in self._pods.on(name):
                     self._look_for_stuck(pod)
         elif self._pods.on(name):
@@ -83,7 +86,7 @@ class PodGarbageCollector:
     def _on_pod(self, type_: WatchType, old: JsonObject | None, new: JsonObject, cause: int | None) -> None:
         if type_ is WatchType.DELETED:
             self._stuck.pop(key_of(new), None)
-        elif is_being_deleted(new):
+        else:
             self._look_for_stuck(new)
         was, spec = old.get("spec") if old is not None else None, new.get("spec")
         if was is spec:
@@ -93,21 +96,17 @@ class PodGarbageCollector:
             self._suspect(node)
 
     def _look_for_stuck(self, pod: JsonObject) -> None:
-        if key_of(pod) not in self._stuck and self._is_stuck(pod):
+        if self._is_stuck(pod) and key_of(pod) not in self._stuck:
             now = self._runtime.monotonic_ns()
             self._stuck[key_of(pod)] = now + (self._phase_ns - now) % PASS_NS
             self._wake.set(None)
 
     def _is_stuck(self, pod: JsonObject) -> bool:
         """It is being deleted, and no kubelet will see to that. Once it is failed with no grace left, nothing more can be done."""
-        metadata = pod["metadata"]
-        if not is_being_deleted(pod) or (_has_ended(pod) and metadata.get("deletionGracePeriodSeconds") == 0):
+        node = (pod.get("spec") or {}).get("nodeName")
+        if (node and node not in self._out_of_service) or not is_being_deleted(pod):
             return False
-        node_name = (pod.get("spec") or {}).get("nodeName")
-        if not node_name:
-            return True
-        node = self._nodes.get(node_name)
-        return node is not None and _is_out_of_service(node)
+        return not _has_ended(pod) or pod["metadata"].get("deletionGracePeriodSeconds") != 0
 
     async def _remove(self, pod: JsonObject) -> None:
         name, namespace = name_of(pod), namespace_of(pod)

@@ -53,7 +53,7 @@ class JobController:
         self._latest: dict[str, JsonObject] = {}
         self._backoffs: dict[str, Backoff] = {}
         self._jobs.on_change(self._on_job)
-        caches.of(POD).on_change(self._on_pod)
+        caches.of(POD).on_change(self._on_pod, controlled_by=JOB.kind)
 
     def _on_job(self, type_: WatchType, old: JsonObject | None, new: JsonObject, cause: int | None) -> None:
         if type_ is WatchType.DELETED:

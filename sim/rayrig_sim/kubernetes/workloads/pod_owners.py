@@ -26,7 +26,7 @@ class PodOwners:
         self._touch = touch
         self._selectors: dict[str, dict[Key, LabelSelector]] = {}
         caches.of(owner_type).on_change(self._on_owner)
-        caches.of(dependents).on_change(self._on_dependent)
+        caches.of(dependents).on_change(self._on_dependent, controlled_by=owner_type.kind)
 
     def _on_owner(self, type_: WatchType, old: JsonObject | None, new: JsonObject, cause: int | None) -> None:
         key = key_of(new)
