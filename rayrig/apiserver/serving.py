@@ -66,10 +66,10 @@ class ApiServerProcess:
         kubernetes = HttpKubernetesClient(settings.connection, self._rng, user_agent="rayrig-apiserver")
         http = ClusterHttp(kubernetes)
         if not is_in_cluster():
-            http.names = ServiceNames(_AsTheyAre(kubernetes))
+            http.names = ServiceNames(LiveObjects(kubernetes))
         try:
             await _require_answers(kubernetes, settings.connection.server)
-            reach = _ThroughKubernetes(http) if settings.use_kubernetes_proxy else http
+            reach = ThroughKubernetes(http) if settings.use_kubernetes_proxy else http
             self._api = KubeRayApiServer(runtime, kubernetes, reach, settings.server)
             await self._server.serve()
         finally:
@@ -96,7 +96,7 @@ async def _require_answers(kubernetes: KubernetesClient, server: str) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class _AsTheyAre:
+class LiveObjects:
     """Objects asked for each time."""
 
     kubernetes: KubernetesClient
@@ -115,7 +115,7 @@ class _AsTheyAre:
 
 
 @dataclass(frozen=True, slots=True)
-class _ThroughKubernetes:
+class ThroughKubernetes:
     """Services by the API server's proxy (port `HttpClient`)."""
 
     http: HttpClient
