@@ -171,7 +171,9 @@ def test_a_watch_is_read_to_its_end() -> None:
 
 
 @pytest.mark.accepts("AS-061")
-@pytest.mark.parametrize("content_type", ["application/json", "application/yaml", "application/yaml; charset=utf-8"])
+@pytest.mark.parametrize(
+    "content_type", ["application/json", "", "application/yaml", "application/yaml; charset=utf-8"]
+)
 def test_a_template_decides_about_resources(content_type: str) -> None:
     stage = Stage()
     stage.has_template(
@@ -216,7 +218,7 @@ def test_templates_that_cannot_be_applied() -> None:
     )
     for content_type, raw in (
         ("text/plain", b"{}"),
-        ("", b"{}"),
+        ("application/merge-patch+json", b"{}"),
         ("application/json", b"{"),
         ("application/json", b"[]"),
     ):
