@@ -28,6 +28,7 @@ from rayrig_sim.calibration import Distribution
 from rayrig_sim.kubernetes.endpoints.endpoints import (
     SERVICE_NAME_LABEL,
     SLICE_CAPACITY,
+    PortResolver,
     Ports,
     SlicePlan,
     endpoint_of,
@@ -35,7 +36,6 @@ from rayrig_sim.kubernetes.endpoints.endpoints import (
     plan_slices,
     ports_json,
     ports_of_slice,
-    resolve_ports,
 )
 from rayrig_sim.kubernetes.endpoints.services_by_label import ServicesByLabel
 from rayrig_sim.kubernetes.object_cache import Key, ObjectCaches, Part
@@ -68,6 +68,7 @@ class _Followed:
         "places",
         "ports",
         "ready",
+        "resolver",
         "selector",
         "service",
         "slices",
@@ -96,6 +97,7 @@ class _Followed:
         self.listed: dict[Key, JsonObject] = {}
         self.places: dict[Key, str] = {}
         self.ports: Ports | None = None
+        self.resolver = PortResolver()
         self.ready = 0
         #: Endpoints that are being written: whoever sees them sees nothing new.
         self.writing: list[JsonObject] | None = None
@@ -364,7 +366,7 @@ class EndpointSliceController:
                 self._waiting_for_node.setdefault(node_name, {})[(namespace, service_name)] = None
                 skipped.append((pod_name, node_name))
                 continue
-            groups.setdefault(resolve_ports(service, pod), []).append(endpoint_of(service, pod, node))
+            groups.setdefault(followed.resolver.ports(service, pod), []).append(endpoint_of(service, pod, node))
         return groups, skipped
 
     # Members that changed, when nothing else did
@@ -402,7 +404,7 @@ class EndpointSliceController:
             pod = self._pods.get(key[1], key[0]) if key in followed.members else None
             if pod is not None and is_listed(pod):
                 node = self._nodes.get((pod.get("spec") or {}).get("nodeName") or "")
-                if node is None or resolve_ports(service, pod) != ports:
+                if node is None or followed.resolver.ports(service, pod) != ports:
                     return None
                 endpoint = endpoint_of(service, pod, node)
             before = followed.listed.get(key)
@@ -417,7 +419,7 @@ class EndpointSliceController:
             draft = drafts.get(place)
             if draft is None:
                 draft = drafts[place] = list(slices[place].get("endpoints") or ())
-            index = next((n for n, each in enumerate(draft) if each["targetRef"]["name"] == key[1]), None)
+            index = _index(draft, before)
             if index is None or (endpoint is not None and _identity(draft[index]) != _identity(endpoint)):
                 return None
             if endpoint is None:
@@ -490,6 +492,15 @@ class EndpointSliceController:
         self._runtime.cause = self._runtime.trace.emit(
             Kind.ENDPOINTS, f"services/{namespace}/{name}", ready, ", ".join(changes)
         )
+
+
+def _index(endpoints: list[JsonObject], wanted: JsonObject) -> int | None:
+    """Where the endpoint of that pod is: as it was written itself, or as a server has read it."""
+    for index, each in enumerate(endpoints):
+        if each is wanted:
+            return index
+    name = wanted["targetRef"]["name"]
+    return next((n for n, each in enumerate(endpoints) if each["targetRef"]["name"] == name), None)
 
 
 def _number(entry: tuple[int, Key, JsonObject]) -> int:

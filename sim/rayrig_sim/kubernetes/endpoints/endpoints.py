@@ -67,6 +67,25 @@ def resolve_ports(service: JsonObject, pod: JsonObject) -> Ports:
     return tuple(found)
 
 
+class PortResolver:
+    """`resolve_ports`, resolved once for pods that come one after another and share their containers, as those of a template do."""
+
+    __slots__ = ("_asked", "_ports")
+
+    def __init__(self) -> None:
+        self._asked: tuple[object, object, object] = (None, None, None)
+        self._ports: Ports = ()
+
+    def ports(self, service: JsonObject, pod: JsonObject) -> Ports:
+        spec = pod.get("spec") or {}
+        containers, init_containers = spec.get("containers"), spec.get("initContainers")
+        asked = self._asked
+        if service is not asked[0] or containers is not asked[1] or init_containers is not asked[2]:
+            self._asked = service, containers, init_containers
+            self._ports = resolve_ports(service, pod)
+        return self._ports
+
+
 def target_port(port: JsonObject, pod: JsonObject) -> int | None:
     """The number of a Service's port on this pod; None when the port has a name that the pod doesn't know."""
     target = port.get("targetPort", port["port"])

@@ -27,7 +27,7 @@ from rayrig_core.resource_types import ENDPOINTS, POD, SERVICE
 from rayrig_core.timestamps import parse_rfc3339, rfc3339
 from rayrig_sim.kubernetes.controlled_objects import ControlledObjects
 from rayrig_sim.kubernetes.endpoints.endpoint_slices import HEADLESS_LABEL
-from rayrig_sim.kubernetes.endpoints.endpoints import is_terminal, pod_ip, target_port
+from rayrig_sim.kubernetes.endpoints.endpoints import PortResolver, is_terminal, pod_ip, resolve_ports
 from rayrig_sim.kubernetes.endpoints.services_by_label import ServicesByLabel
 from rayrig_sim.kubernetes.keyed_work import KeyedWork
 from rayrig_sim.kubernetes.object_cache import Key, ObjectCaches, Part
@@ -37,8 +37,8 @@ from rayrig_sim.kubernetes.selectors import equality_selector
 MANAGED_BY = "endpoints.kubernetes.io/managed-by"
 _MANAGER = "endpoint-controller"
 _CHANGED = "endpoints.kubernetes.io/last-change-trigger-time"
-#: (name, number, protocol, application protocol).
-_Port = tuple[str, int, str, str]
+#: (name, protocol, number, application protocol), as in `Ports`.
+_Port = tuple[str, str, int, str]
 #: (address, uid).
 _Place = tuple[str, str]
 
@@ -69,7 +69,18 @@ class _Addresses:
 class _Followed:
     """A Service with a selector: its pods, and when it and they last changed, in nanoseconds, by uid."""
 
-    __slots__ = ("addresses", "changed", "is_whole", "members", "ports", "ready", "seen", "service", "unready")
+    __slots__ = (
+        "addresses",
+        "changed",
+        "is_whole",
+        "members",
+        "ports",
+        "ready",
+        "resolver",
+        "seen",
+        "service",
+        "unready",
+    )
 
     def __init__(self, service: JsonObject) -> None:
         self.service = service
@@ -82,23 +93,30 @@ class _Followed:
         self.ports: tuple[_Port, ...] = ()
         self.ready = _Addresses()
         self.unready = _Addresses()
-        self.addresses: dict[Key, tuple[bool, _Place]] = {}
+        self.addresses: dict[Key, tuple[bool, _Place, JsonObject]] = {}
+        self.resolver = PortResolver()
 
     def take(self, key: Key, pod: JsonObject | None) -> bool:
         """Look at a member, or at one that went. False when its ports are not those of the others."""
         had = self.addresses.pop(key, None)
         if had is not None:
             (self.ready if had[0] else self.unready).remove(had[1])
-        entry = _entry(self.service, pod) if pod is not None else None
-        if entry is None:
+        if pod is None:
             return True
-        ports, is_ready, place, address = entry
+        service = self.service
+        always = bool(service["spec"].get("publishNotReadyAddresses"))
+        if not _is_listed(pod, always):
+            return True
+        ports = self.resolver.ports(service, pod)
         if not self.addresses:
             self.ports = ports
         elif ports != self.ports:
             return False
+        is_ready, place = always or has_condition(pod, "Ready"), (pod_ip(pod), uid_of(pod))
+        # What is shown of an address stays as it is.
+        address = had[2] if had is not None and had[1] == place else _address(service, pod)
         (self.ready if is_ready else self.unready).put(place, address)
-        self.addresses[key] = (is_ready, place)
+        self.addresses[key] = (is_ready, place, address)
         return True
 
     def subsets(self) -> list[JsonObject]:
@@ -113,19 +131,8 @@ class _Followed:
         return [subset] if subset else []
 
 
-def _entry(service: JsonObject, pod: JsonObject) -> tuple[tuple[_Port, ...], bool, _Place, JsonObject] | None:
-    """Ports, readiness and address of a pod that is to be listed."""
-    spec = service["spec"]
-    always = bool(spec.get("publishNotReadyAddresses"))
-    ip = pod_ip(pod)
-    if not ip or is_terminal(pod) or (is_being_deleted(pod) and not always):
-        return None
-    ports = []
-    for port in spec.get("ports") or ():
-        number = target_port(port, pod)
-        if number is not None:
-            ports.append((port.get("name") or "", number, port.get("protocol") or "TCP", port.get("appProtocol") or ""))
-    return tuple(ports), always or has_condition(pod, "Ready"), (ip, uid_of(pod)), _address(service, pod)
+def _is_listed(pod: JsonObject, always: bool) -> bool:
+    return bool(pod_ip(pod)) and not is_terminal(pod) and (always or not is_being_deleted(pod))
 
 
 class EndpointsController:
@@ -277,16 +284,13 @@ def subsets_of(service: JsonObject, pods: Sequence[JsonObject]) -> list[JsonObje
     always = bool(spec.get("publishNotReadyAddresses"))
     by_port: dict[_Port | None, dict[tuple[str, str], tuple[JsonObject, bool]]] = {}
     for pod in pods:
-        if not pod_ip(pod) or is_terminal(pod) or (is_being_deleted(pod) and not always):
+        if not _is_listed(pod, always):
             continue
         entry = _address(service, pod), always or has_condition(pod, "Ready")
         if not spec.get("ports"):
             by_port.setdefault(None, {})[pod_ip(pod), uid_of(pod)] = entry
-        for port in spec.get("ports") or ():
-            number = target_port(port, pod)
-            if number is not None:
-                shown = port.get("name") or "", number, port.get("protocol") or "TCP", port.get("appProtocol") or ""
-                by_port.setdefault(shown, {})[pod_ip(pod), uid_of(pod)] = entry
+        for port in resolve_ports(service, pod):
+            by_port.setdefault(port, {})[pod_ip(pod), uid_of(pod)] = entry
     groups: dict[tuple[tuple[tuple[str, str], bool], ...], list[_Port | None]] = {}
     for shown_port, addresses in by_port.items():
         members = tuple((key, addresses[key][1]) for key in sorted(addresses))
@@ -323,7 +327,7 @@ def _address(service: JsonObject, pod: JsonObject) -> JsonObject:
 
 
 def _port_json(port: _Port) -> JsonObject:
-    name, number, protocol, application = port
+    name, protocol, number, application = port
     shown: JsonObject = {"name": name} if name else {}
     shown |= {"port": number, "protocol": protocol}
     if application:
