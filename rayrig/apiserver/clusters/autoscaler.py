@@ -34,7 +34,7 @@ def autoscaler_options_of(options: JsonObject) -> JsonObject:
             "cpu": _amount(options.get("cpu") or _DEFAULT_CPU, "cpu"),
             "memory": _amount(options.get("memory") or _DEFAULT_MEMORY, "memory"),
         }
-        made["resources"] = {"limits": amounts, "requests": dict(amounts)}
+        made["resources"] = {"limits": amounts, "requests": amounts}
     return made
 
 

@@ -16,7 +16,7 @@ from rayrig.apiserver.clusters.unconvertible import Unconvertible
 from rayrig.apiserver.clusters.volumes import mounts_of, pod_volumes_of, volumes_of
 from rayrig.apiserver.compute_templates.pods import cpu_and_memory, devices, tolerations
 from rayrig.apiserver.stored import COMPUTE_IMAGE, COMPUTE_TEMPLATE
-from rayrig_core.objects import JsonObject, copy_json
+from rayrig_core.objects import JsonObject
 
 _IMAGES = "rayproject/ray"
 _BOTH_RESERVED = ("MY_POD_IP", "RAY_CLUSTER_NAME", "RAY_PORT", "RAY_ADDRESS", "RAY_USAGE_STATS_KUBERAY_IN_USE")
@@ -104,19 +104,19 @@ def pod_template_of(
     envs: JsonObject | None,
     serves: bool = False,
 ) -> JsonObject:
-    """The pod template of a group. `envs` are those of the whole cluster; `serves` opens the ports of Serve. Raises
-    `Unconvertible`.
+    """The pod template of a group. `envs` are those of the whole cluster; `serves` opens the ports of Serve. Parts
+    are shared with what is given. Raises `Unconvertible`.
     """
     container = {
         "name": kind.container,
         "image": group.get("image") or f"{_IMAGES}:{version}",
         "imagePullPolicy": "Always" if group.get("imagePullPolicy", "").lower() == "always" else "IfNotPresent",
-        **copy_json(kind.fixed),
-        "env": [*copy_json({"env": list(kind.env)})["env"], *env_of(envs), *env_of(group.get("environment"))],
+        **kind.fixed,
+        "env": [*kind.env, *env_of(envs), *env_of(group.get("environment"))],
         "resources": _resources(template),
     }
     if serves:
-        container["ports"] += copy_json({"ports": _SERVE_PORTS})["ports"]
+        container["ports"] = [*container["ports"], *_SERVE_PORTS]
     if "securityContext" in group:
         container["securityContext"] = _security_context(group["securityContext"])
     spec: JsonObject = {"containers": [container]}
@@ -133,7 +133,7 @@ def pod_template_of(
     annotations = {COMPUTE_TEMPLATE: template["name"], COMPUTE_IMAGE: group.get("image", "")}
     metadata: JsonObject = {"annotations": annotations | group.get("annotations", {})}
     if labels := group.get("labels"):
-        metadata["labels"] = dict(labels)
+        metadata["labels"] = labels
     return {"metadata": metadata, "spec": spec}
 
 
@@ -142,13 +142,13 @@ def _resources(template: JsonObject) -> JsonObject:
         amounts = cpu_and_memory(template) | devices(template)
     except ValueError as error:
         raise Unconvertible(f"memory of compute template {template['name']}: {error}") from None
-    return {"limits": amounts, "requests": dict(amounts)}
+    return {"limits": amounts, "requests": amounts}
 
 
 def _security_context(given: JsonObject) -> JsonObject:
     capabilities = given.get("capabilities", {})
     context: JsonObject = {
-        "capabilities": {field: list(capabilities[field]) for field in ("add", "drop") if capabilities.get(field)}
+        "capabilities": {field: capabilities[field] for field in ("add", "drop") if capabilities.get(field)}
     }
     if "privileged" in given:
         context["privileged"] = given["privileged"]

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 
 from rayrig.apiserver.clusters.autoscaler import autoscaler_options_of, options_of
 from rayrig.apiserver.clusters.pods import HEAD, WORKER, group_of, pod_template_of
-from rayrig_core.objects import JsonObject
+from rayrig_core.objects import JsonObject, copy_json
 
 
 def template_names(spec: JsonObject) -> Iterator[str]:
@@ -31,7 +31,7 @@ def raycluster_spec_of(
     """
     head = spec["headGroupSpec"]
     head_group: JsonObject = {
-        "rayStartParams": dict(head["rayStartParams"]),
+        "rayStartParams": head["rayStartParams"],
         "template": pod_template_of(
             head, HEAD, templates[head["computeTemplate"]], version=version, envs=envs, serves=serves
         ),
@@ -46,12 +46,13 @@ def raycluster_spec_of(
     if groups := spec.get("workerGroupSpec"):
         made["workerGroupSpecs"] = [_worker_group_of(group, templates, version, envs) for group in groups]
     if annotations := spec.get("headServiceAnnotations"):
-        made["headServiceAnnotations"] = dict(annotations)
+        made["headServiceAnnotations"] = annotations
     if spec.get("enableInTreeAutoscaling"):
         made["enableInTreeAutoscaling"] = True
         if "autoscalerOptions" in spec:
             made["autoscalerOptions"] = autoscaler_options_of(spec["autoscalerOptions"])
-    return made
+    # Whoever takes it may change it: nothing in it is the request's, or that of other pods.
+    return copy_json(made)
 
 
 def _worker_group_of(
@@ -69,7 +70,7 @@ def _worker_group_of(
         "template": pod_template_of(group, WORKER, template, version=version, envs=envs),
     }
     if params := group.get("rayStartParams"):
-        made["rayStartParams"] = dict(params)
+        made["rayStartParams"] = params
     return made
 
 
