@@ -311,12 +311,14 @@ Finding = tuple[bool, str, str]
 
 _TRUE: Finding = (True, "", "")
 _FALSE: Finding = (False, "", "")
+_WORDS = ("False", "True")
 
 
 @lru_cache(maxsize=4096)
-def _condition(kind: str, is_true: bool, reason: str, message: str, generation: int | None, since: str) -> JsonObject:
+def _condition(kind: str, finding: Finding, generation: int | None, since: str) -> JsonObject:
     """Pods in the same condition share it: it is read only."""
-    result: JsonObject = {"type": kind, "status": "True" if is_true else "False"}
+    is_true, reason, message = finding
+    result: JsonObject = {"type": kind, "status": _WORDS[is_true]}
     if generation is not None:
         result["observedGeneration"] = generation
     if reason:
@@ -327,13 +329,11 @@ def _condition(kind: str, is_true: bool, reason: str, message: str, generation: 
     return result
 
 
-def made_condition(kind: str, finding: Finding, generation: int | None, was: JsonObject | None, now: str) -> JsonObject:
+def condition(kind: str, finding: Finding, generation: int | None, was: JsonObject | None, now: str) -> JsonObject:
     """A condition, which keeps the time of its last transition if its status is what it `was`. Shared: it is read only."""
-    is_true, reason, message = finding
-    since = None
-    if was is not None and was["status"] == ("True" if is_true else "False"):
-        since = was.get("lastTransitionTime")
-    return _condition(kind, is_true, reason, message, generation, since or now)
+    if was is not None and was["status"] == _WORDS[finding[0]]:
+        now = was.get("lastTransitionTime") or now
+    return _condition(kind, finding, generation, now)
 
 
 def _listing(names: Iterable[str]) -> str:
@@ -411,16 +411,17 @@ def conditions(
     """The kubelet's own conditions, in its order. `present`: those in the API; `former`: those of the status before."""
     generation = pod["metadata"].get("generation")
     of_containers = _containers_ready(pod, phase_now, init, main)
-    was = {c["type"]: c for c in former}.get
+    findings = (
+        _TRUE if sandbox_is_ready else _FALSE,
+        _initialized(pod, phase_now, init, main),
+        _ready(pod, of_containers, present),
+        of_containers,
+        _TRUE,
+    )
+    was = {c["type"]: c for c in former}
     return [
-        made_condition(kind, finding, generation, was(kind), now)
-        for kind, finding in (
-            ("PodReadyToStartContainers", _TRUE if sandbox_is_ready else _FALSE),
-            ("Initialized", _initialized(pod, phase_now, init, main)),
-            ("Ready", _ready(pod, of_containers, present)),
-            ("ContainersReady", of_containers),
-            ("PodScheduled", _TRUE),
-        )
+        condition(kind, finding, generation, was.get(kind), now)
+        for kind, finding in zip(KUBELET_CONDITIONS, findings, strict=True)
     ]
 
 

@@ -16,7 +16,7 @@ from rayrig_core.objects import JsonObject, Vouched, name_of, namespace_of, uid_
 from rayrig_core.ports import KubernetesClient, Preconditions, Runtime
 from rayrig_core.resource_types import POD
 from rayrig_core.timestamps import rfc3339
-from rayrig_sim.kubernetes.kubelet.pod_status import KUBELET_CONDITIONS, is_terminal, made_condition, readiness
+from rayrig_sim.kubernetes.kubelet.pod_status import KUBELET_CONDITIONS, condition, is_terminal, readiness
 
 FULL_PASS_S = 10.0
 #: Not told of a pod that has ended before all its containers have.
@@ -129,7 +129,7 @@ class StatusManager:
         for n, was in enumerate(conditions):
             if was["type"] == "PodReadyToStartContainers" and was["status"] != "True":
                 now = rfc3339(self._runtime.unix_ns())
-                told = made_condition(was["type"], (True, "", ""), was.get("observedGeneration"), was, now)
+                told = condition(was["type"], (True, "", ""), was.get("observedGeneration"), was, now)
                 entry.status = {**entry.status, "conditions": [*conditions[:n], told, *conditions[n + 1 :]]}
                 self._mark(uid, entry)
                 return
@@ -159,7 +159,7 @@ class StatusManager:
             findings = readiness(entry.pod, status, entry.api_status.get("conditions") or ())
             generation, now = entry.pod["metadata"].get("generation"), rfc3339(self._runtime.unix_ns())
             status["conditions"] = [
-                made_condition(c["type"], findings[c["type"]], generation, c, now) if c["type"] in findings else c
+                condition(c["type"], findings[c["type"]], generation, c, now) if c["type"] in findings else c
                 for c in status.get("conditions") or ()
             ]
         self.set_status(entry.pod, status)
@@ -273,26 +273,23 @@ def _revision(pod: JsonObject) -> int:
 
 def _conditions_news(shown: Sequence[JsonObject], conditions: Sequence[JsonObject], *, is_alone: bool) -> JsonObject:
     """The kubelet's conditions that differ from those shown, as parts of a patch. A wrong order alone is no reason to write."""
-    by_type = {c["type"]: c for c in shown}
-    own: list[JsonObject] = []
-    differ: list[JsonObject] = []
-    for condition in conditions:
-        kind = condition["type"]
-        if kind in KUBELET_CONDITIONS:
-            own.append(condition)
-            there = by_type.get(kind)
-            if there is not condition and (there is None or not _says(there, condition)):
-                differ.append(condition)
-    if not differ and is_alone:
-        return {}
-    order = [kind for kind in by_type if kind not in KUBELET_CONDITIONS]
-    order += [condition["type"] for condition in own]
-    if not differ and order == list(by_type):
-        return {}
-    return {
-        "conditions": [_over(by_type.get(condition["type"]), condition) for condition in differ or own],
-        "$setElementOrder/conditions": _in_order(tuple(order)),
-    }
+    there = tuple([each["type"] for each in shown])
+    own = tuple([each["type"] for each in conditions])
+    pairs: list[tuple[JsonObject | None, JsonObject]]
+    if there == own == KUBELET_CONDITIONS:
+        order = there
+        pairs = list(zip(shown, conditions, strict=True))
+    else:
+        others = [kind for kind in there if kind not in KUBELET_CONDITIONS]
+        order = (*others, *[kind for kind in own if kind in KUBELET_CONDITIONS])
+        by_type = dict(zip(there, shown, strict=True))
+        pairs = [(by_type.get(each["type"]), each) for each in conditions if each["type"] in KUBELET_CONDITIONS]
+    told = [_over(was, each) for was, each in pairs if was is not each and (was is None or not _says(was, each))]
+    if not told:
+        if is_alone or order == there:
+            return {}
+        told = [_over(was, each) for was, each in pairs]
+    return {"conditions": told, "$setElementOrder/conditions": _in_order(order)}
 
 
 def _says(there: JsonObject, own: JsonObject) -> bool:
