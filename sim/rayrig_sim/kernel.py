@@ -271,7 +271,11 @@ class _Deed(_Awaitable):
         Sleep(kernel.env, before_ns).callbacks.append(self._do)
 
     def __await__(self) -> Generator[Any, Any, Any]:
-        return (yield self)
+        try:
+            return (yield self)
+        finally:
+            # An error knows the frame it left, which knows this.
+            self._value = None
 
     def _do(self, _: Event) -> None:
         if not self.callbacks:
