@@ -21,6 +21,7 @@ _NOT_PASSED_ON = frozenset(
         "connection",
         "content-encoding",
         "content-length",
+        "date",
         "host",
         "keep-alive",
         "proxy-authenticate",
