@@ -6,11 +6,12 @@ from rayrig.apiserver.clusters import messages
 from rayrig.apiserver.clusters.raycluster import cluster_of, raycluster_of
 from rayrig.apiserver.clusters.spec import template_names
 from rayrig.apiserver.clusters.unconvertible import Unconvertible
-from rayrig.apiserver.clusters.validation import NO_NAME, NO_NAMESPACE, check_cluster
+from rayrig.apiserver.clusters.validation import NO_NAME, check_cluster
 from rayrig.apiserver.compute_templates.service import ComputeTemplates
 from rayrig.apiserver.events import events_about
+from rayrig.apiserver.requests import name_and_namespace_in, namespace_in
 from rayrig.apiserver.stored import KUBERNETES_FAILED, OURS, managed_object
-from rayrig.apiserver.wire.errors import CallError, internal_error, invalid_input, invalid_input_because, plain
+from rayrig.apiserver.wire.errors import CallError, internal_error, invalid_input_because, plain
 from rayrig.apiserver.wire.messages import EMPTY
 from rayrig.apiserver.wire.routes import Route
 from rayrig_core.objects import JsonObject, name_of, namespace_of
@@ -82,7 +83,7 @@ class Clusters:
             raise internal_error(f"Failed to create a cluster for {which}", error) from None
 
     async def get(self, request: JsonObject) -> JsonObject:
-        name, namespace = _named(request)
+        name, namespace = name_and_namespace_in(request, NO_NAME)
         try:
             raycluster = await self.read(name, namespace)
         except CallError as error:
@@ -103,8 +104,7 @@ class Clusters:
             return []
 
     async def list(self, request: JsonObject) -> JsonObject:
-        if not request.get("namespace"):
-            raise invalid_input(NO_NAMESPACE)
+        namespace_in(request)
         return await self._page(request, "List clusters failed.")
 
     async def list_all(self, request: JsonObject) -> JsonObject:
@@ -128,7 +128,7 @@ class Clusters:
         return {"clusters": clusters, "continue": page.continue_token}
 
     async def delete(self, request: JsonObject) -> JsonObject:
-        name, namespace = _named(request)
+        name, namespace = name_and_namespace_in(request, NO_NAME)
         try:
             await self.read(name, namespace)
         except CallError as error:
@@ -138,12 +138,3 @@ class Clusters:
         except KUBERNETES_FAILED as error:
             raise internal_error(f"Failed to delete cluster {name}.", error) from None
         return {}
-
-
-def _named(request: JsonObject) -> tuple[str, str]:
-    name, namespace = request.get("name", ""), request.get("namespace", "")
-    if not name:
-        raise invalid_input(NO_NAME)
-    if not namespace:
-        raise invalid_input(NO_NAMESPACE)
-    return name, namespace

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from rayrig.apiserver.requests import NO_NAMESPACE
 from rayrig.apiserver.wire.errors import invalid_input
 from rayrig_core.objects import JsonObject
 
-NO_NAMESPACE = "Namespace is empty. Please specify a valid value."
 NO_NAME = "Cluster name is empty. Please specify a valid value."
 _PULL_POLICIES = ("", "Always", "IfNotPresent")
 _PULL_POLICY = "unsupported value for Image pull policy. Please specify Always or IfNotPresent"

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from rayrig.apiserver.compute_templates import messages
 from rayrig.apiserver.compute_templates.config_map import TEMPLATES, InvalidMemory, config_map_of, template_of
+from rayrig.apiserver.requests import NO_NAMESPACE, name_and_namespace_in, namespace_in
 from rayrig.apiserver.stored import KUBERNETES_FAILED
 from rayrig.apiserver.wire.errors import CallError, already_exists, internal_error, invalid_input, not_found, plain
 from rayrig.apiserver.wire.messages import EMPTY
@@ -16,7 +17,6 @@ from rayrig_core.ports import KubernetesClient
 from rayrig_core.resource_types import CONFIG_MAP, NAMESPACE
 
 _COLLECTION = "/apis/v1/namespaces/{namespace}/compute_templates"
-_NO_NAMESPACE = "Namespace is empty. Please specify a valid value."
 _NO_NAME = "Compute template name is empty. Please specify a valid value."
 
 
@@ -98,7 +98,7 @@ class ComputeTemplates:
         return True
 
     async def get(self, request: JsonObject) -> JsonObject:
-        name, namespace = _named(request)
+        name, namespace = name_and_namespace_in(request, _NO_NAME)
         try:
             return await self.read(name, namespace)
         except CallError as error:
@@ -129,9 +129,7 @@ class ComputeTemplates:
             raise plain(f"Get compute template failed: {error}") from None
 
     async def list(self, request: JsonObject) -> JsonObject:
-        namespace = request.get("namespace", "")
-        if not namespace:
-            raise invalid_input(_NO_NAMESPACE)
+        namespace = namespace_in(request)
         try:
             found = await self._kubernetes.list(CONFIG_MAP, namespace, label_selector=TEMPLATES)
         except KUBERNETES_FAILED as error:
@@ -158,7 +156,7 @@ class ComputeTemplates:
         return {"computeTemplates": templates}
 
     async def delete(self, request: JsonObject) -> JsonObject:
-        name, namespace = _named(request)
+        name, namespace = name_and_namespace_in(request, _NO_NAME)
         try:
             await self._config_map(name, namespace)
         except CallError as error:
@@ -170,18 +168,9 @@ class ComputeTemplates:
         return {}
 
 
-def _named(request: JsonObject) -> tuple[str, str]:
-    name, namespace = request.get("name", ""), request.get("namespace", "")
-    if not name:
-        raise invalid_input(_NO_NAME)
-    if not namespace:
-        raise invalid_input(_NO_NAMESPACE)
-    return name, namespace
-
-
 def _validate(template: JsonObject, namespace: str) -> None:
     if not namespace:
-        raise invalid_input(_NO_NAMESPACE)
+        raise invalid_input(NO_NAMESPACE)
     if namespace != template.get("namespace", ""):
         raise invalid_input(
             "The namespace in the request is different from the namespace defined in the compute template."

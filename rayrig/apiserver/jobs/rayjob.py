@@ -8,7 +8,7 @@ from rayrig.apiserver.clusters.spec import cluster_spec_of, raycluster_spec_of
 from rayrig.apiserver.clusters.unconvertible import Unconvertible
 from rayrig.apiserver.quantities import quantity
 from rayrig.apiserver.stored import APP_NAME, APPLICATION, CLUSTER_NAME, MANAGED_BY, MANAGER, USER
-from rayrig.apiserver.wire.json_numbers import json_number
+from rayrig.apiserver.wire.floats import json_number
 from rayrig_core.objects import JsonObject, labels_of, metadata, name_of, namespace_of
 from rayrig_core.resource_types import RAY_JOB
 from rayrig_core.resources.quantities import canonical

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from rayrig.apiserver.clusters.spec import template_names
 from rayrig.apiserver.clusters.unconvertible import Unconvertible
-from rayrig.apiserver.clusters.validation import NO_NAMESPACE, check_cluster_spec
+from rayrig.apiserver.clusters.validation import check_cluster_spec
 from rayrig.apiserver.compute_templates.service import ComputeTemplates
 from rayrig.apiserver.jobs import messages
 from rayrig.apiserver.jobs.rayjob import job_of, rayjob_of
+from rayrig.apiserver.requests import NO_NAMESPACE, name_and_namespace_in, namespace_in
 from rayrig.apiserver.stored import KUBERNETES_FAILED, OURS, managed_object
 from rayrig.apiserver.wire.errors import CallError, internal_error, invalid_input, invalid_input_because, plain
 from rayrig.apiserver.wire.messages import EMPTY
@@ -17,6 +18,8 @@ from rayrig_core.ports import KubernetesClient
 from rayrig_core.resource_types import RAY_JOB
 
 _COLLECTION = "/apis/v1/namespaces/{namespace}/jobs"
+_NO_JOB_NAME = "job name is empty. Please specify a valid value."
+_NO_JOB_NAMESPACE = "job namespace is empty. Please specify a valid value."
 
 
 class Jobs:
@@ -80,7 +83,7 @@ class Jobs:
             raise internal_error(f"Failed to create a job for {which}", error) from None
 
     async def get(self, request: JsonObject) -> JsonObject:
-        name, namespace = _named(request)
+        name, namespace = name_and_namespace_in(request, _NO_JOB_NAME, _NO_JOB_NAMESPACE)
         try:
             return job_of(await self._read(name, namespace))
         except CallError as error:
@@ -90,8 +93,7 @@ class Jobs:
         return await managed_object(self._kubernetes, RAY_JOB, name, namespace, noun="Job", failed="Get Job failed")
 
     async def list(self, request: JsonObject) -> JsonObject:
-        if not request.get("namespace"):
-            raise invalid_input(_NO_JOB_NAMESPACE)
+        namespace_in(request, _NO_JOB_NAMESPACE)
         return await self.list_all(request)
 
     async def list_all(self, request: JsonObject) -> JsonObject:
@@ -107,7 +109,7 @@ class Jobs:
         return {"jobs": [job_of(each) for each in page.items], "continue": page.continue_token}
 
     async def delete(self, request: JsonObject) -> JsonObject:
-        name, namespace = _named(request)
+        name, namespace = name_and_namespace_in(request, _NO_JOB_NAME, _NO_JOB_NAMESPACE)
         try:
             await self._read(name, namespace)
         except CallError as error:
@@ -117,18 +119,6 @@ class Jobs:
         except KUBERNETES_FAILED as error:
             raise internal_error(f"Failed to delete cluster {name}.", error) from None
         return {}
-
-
-_NO_JOB_NAMESPACE = "job namespace is empty. Please specify a valid value."
-
-
-def _named(request: JsonObject) -> tuple[str, str]:
-    name, namespace = request.get("name", ""), request.get("namespace", "")
-    if not name:
-        raise invalid_input("job name is empty. Please specify a valid value.")
-    if not namespace:
-        raise invalid_input(_NO_JOB_NAMESPACE)
-    return name, namespace
 
 
 def _check(job: JsonObject, namespace: str) -> None:

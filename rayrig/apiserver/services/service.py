@@ -7,9 +7,10 @@ from rayrig.apiserver.clusters.spec import template_names
 from rayrig.apiserver.clusters.unconvertible import Unconvertible
 from rayrig.apiserver.compute_templates.service import ComputeTemplates
 from rayrig.apiserver.events import events_about
+from rayrig.apiserver.requests import name_and_namespace_in, namespace_in
 from rayrig.apiserver.services import messages
 from rayrig.apiserver.services.rayservice import active_cluster, rayservice_of, service_of
-from rayrig.apiserver.services.validation import check_create, check_named, check_namespace, check_update
+from rayrig.apiserver.services.validation import NO_SERVICE_NAME, NO_SERVICE_NAMESPACE, check_create, check_update
 from rayrig.apiserver.stored import CREATED, KUBERNETES_FAILED, OURS, managed_object, time_text
 from rayrig.apiserver.wire.errors import CallError, internal_error, invalid_input_because, plain
 from rayrig.apiserver.wire.messages import EMPTY
@@ -131,7 +132,7 @@ class Services:
             raise internal_error(f"Failed to populate compute template for {which}", error.internal) from None
 
     async def get(self, request: JsonObject) -> JsonObject:
-        name, namespace = check_named(request)
+        name, namespace = name_and_namespace_in(request, NO_SERVICE_NAME, NO_SERVICE_NAMESPACE)
         try:
             rayservice = await self._read(name, namespace)
         except CallError as error:
@@ -168,7 +169,7 @@ class Services:
         return events
 
     async def list(self, request: JsonObject) -> JsonObject:
-        return await self._page(check_namespace(request), request, "failed to list rayservice.")
+        return await self._page(namespace_in(request, NO_SERVICE_NAMESPACE), request, "failed to list rayservice.")
 
     async def list_all(self, request: JsonObject) -> JsonObject:
         return await self._page("", request, "list all services failed.")
@@ -192,7 +193,7 @@ class Services:
         return {"services": services, "nextPageToken": page.continue_token}
 
     async def delete(self, request: JsonObject) -> JsonObject:
-        name, namespace = check_named(request)
+        name, namespace = name_and_namespace_in(request, NO_SERVICE_NAME, NO_SERVICE_NAMESPACE)
         try:
             await self._read(name, namespace)
         except CallError as error:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from rayrig.apiserver.clusters.validation import NO_NAMESPACE, check_cluster_spec
+from rayrig.apiserver.clusters.validation import check_cluster_spec
+from rayrig.apiserver.requests import NO_NAMESPACE
 from rayrig.apiserver.wire.errors import invalid_input
 from rayrig_core.objects import JsonObject
 
@@ -36,18 +37,3 @@ def _check_service(request: JsonObject, *, done: str) -> None:
     if not service.get("user"):
         raise invalid_input(f"User who {done} the Service is empty. Please specify a valid value.")
     check_cluster_spec(service.get("clusterSpec"))
-
-
-def check_named(request: JsonObject) -> tuple[str, str]:
-    """Name and namespace of a get or delete."""
-    name = request.get("name", "")
-    if not name:
-        raise invalid_input(NO_SERVICE_NAME)
-    return name, check_namespace(request)
-
-
-def check_namespace(request: JsonObject) -> str:
-    namespace: str = request.get("namespace", "")
-    if not namespace:
-        raise invalid_input(NO_SERVICE_NAMESPACE)
-    return namespace
