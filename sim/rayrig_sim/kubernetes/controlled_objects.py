@@ -26,7 +26,8 @@ class ControlledObjects:
     def __init__(self, caches: ObjectCaches, resource: ResourceType) -> None:
         self.resource = resource
         self._cache: ObjectCache = caches.of(resource)
-        self._by_namespace: dict[str, dict[Key, JsonObject]] = {}
+        #: Objects as this process wrote them, which the cache has not seen yet.
+        self._ahead: dict[Key, JsonObject] = {}
         self._by_owner: dict[str, dict[Key, None]] = {}
         self._orphans: dict[str, dict[Key, None]] = {}
         #: Objects whose removal was answered and not seen yet.
@@ -39,12 +40,18 @@ class ControlledObjects:
         self._observers.append(observer)
 
     def get(self, key: Key) -> JsonObject | None:
-        within = self._by_namespace.get(key[0])
-        return within.get(key) if within is not None else None
+        found = self._ahead.get(key) if self._ahead else None
+        if found is None:
+            found = self._cache.get(key[1], key[0])
+            if found is not None and self._removed and uid_of(found) in self._removed:
+                return None
+        return found
 
     def within(self, namespace: str) -> list[JsonObject]:
-        """All of a namespace, in the order in which they came."""
-        return list(self._by_namespace.get(namespace, {}).values())
+        """All of a namespace, in the order in which they were seen, then those not seen yet."""
+        keys = {key_of(obj): None for obj in self._cache if namespace_of(obj) == namespace}
+        keys |= {key: None for key in self._ahead if key[0] == namespace}
+        return self._found(keys)
 
     def of(self, owner_uid: str) -> list[JsonObject]:
         """What is controlled by that object, in the order in which it came."""
@@ -59,36 +66,49 @@ class ControlledObjects:
         return namespace in self._orphans
 
     def _found(self, keys: dict[Key, None] | None) -> list[JsonObject]:
-        return [self._by_namespace[key[0]][key] for key in keys or ()]
+        return [obj for key in keys or () if (obj := self.get(key)) is not None]
 
     def wrote(self, obj: JsonObject) -> None:
         """A write of this process answered so."""
         version, key = _version(obj), key_of(obj)
         current = self.get(key)
         if version > self._cache.version and (current is None or _version(current) <= version):
+            self._ahead[key] = obj
             self._put(key, current, obj)
 
     def removed(self, obj: JsonObject) -> None:
         """A deletion of this process answered that the object is gone."""
-        cached = self._cache.get(obj["metadata"]["name"], namespace_of(obj))
-        if cached is not None and uid_of(cached) == uid_of(obj):
-            self._removed[uid_of(obj)] = None
-        self._drop(obj)
+        key, uid = key_of(obj), uid_of(obj)
+        known, cached = self.get(key), self._cache.get(key[1], key[0])
+        if cached is not None and uid_of(cached) == uid:
+            self._removed[uid] = None
+        if known is not None and uid_of(known) == uid:
+            self._ahead.pop(key, None)
+            self._drop(key, known)
 
     def _on_change(self, type_: WatchType, old: JsonObject | None, new: JsonObject, cause: int | None) -> None:
         key = key_of(new)
-        current = self.get(key)
+        current = self._ahead.get(key) if self._ahead else None
+        if current is None:
+            current = old
+            if old is not None and self._removed and uid_of(old) in self._removed:
+                # It was dropped when the removal was answered.
+                current = None
         if type_ is WatchType.DELETED:
             self._removed.pop(uid_of(new), None)
-            if current is None or uid_of(current) == uid_of(new):
-                self._drop(new)
+            if current is not None and uid_of(current) == uid_of(new):
+                self._ahead.pop(key, None)
+                self._drop(key, current)
         elif self._removed and uid_of(new) in self._removed:
             return
-        elif current is None or current is old or _version(current) < _version(new):
+        elif current is None or current is old:
             self._put(key, current, new)
+        elif _version(current) <= _version(new):
+            del self._ahead[key]
+            if _version(current) < _version(new):
+                self._put(key, current, new)
 
     def _put(self, key: Key, before: JsonObject | None, obj: JsonObject) -> None:
-        self._by_namespace.setdefault(key[0], {})[key] = obj
         for observer in self._observers:
             observer(key, before, obj)
         if before is not None and same_owners(before, obj):
@@ -104,13 +124,10 @@ class ControlledObjects:
         else:
             self._by_owner.setdefault(owner["uid"], {})[key] = None
 
-    def _drop(self, obj: JsonObject) -> None:
-        key = key_of(obj)
-        known = self._by_namespace.get(key[0], {}).pop(key, None)
-        if known is not None:
-            self._unlink(key, controller_of(known))
-            for observer in self._observers:
-                observer(key, known, None)
+    def _drop(self, key: Key, known: JsonObject) -> None:
+        self._unlink(key, controller_of(known))
+        for observer in self._observers:
+            observer(key, known, None)
 
     def _unlink(self, key: Key, owner: JsonObject | None) -> None:
         index, group = (self._orphans, key[0]) if owner is None else (self._by_owner, owner["uid"])
