@@ -83,6 +83,11 @@ class _SyncOutcome:
         self.retry_ns = after_ns if self.retry_ns is None else min(self.retry_ns, after_ns)
 
 
+def _depends_on_no_more(spec: JsonObject) -> bool:
+    """Whether a pod's status follows from its main containers' alone, and from what a worker keeps as its basis."""
+    return not (spec.get("initContainers") or spec.get("readinessGates") or spec.get("activeDeadlineSeconds"))
+
+
 class PodWorker:
     """Runs one pod (by uid) until it has ended. `pod` is the newest object seen."""
 
@@ -116,6 +121,8 @@ class PodWorker:
         self._is_probing = False
         self._is_to_end = False
         self._waiting: dict[str, Waiting] = {}
+        #: What the last status was computed from, besides its containers'.
+        self._basis: tuple[int | None, bool, str, str, bool] | None = None
         self._cause: int | None = None
         self._wake_ns: int | None = None
         self._not_before_ns = 0
@@ -208,10 +215,16 @@ class PodWorker:
 
     def _compute_status(self, seen_ns: int, *, ends: bool = False) -> JsonObject:
         pod, agent, record = self.pod, self._agent, self.record
+        spec, generation = pod["spec"], pod["metadata"].get("generation")
         agent.look_up_node()
         api_status = pod.get("status") or {}
-        former = self._statuses.computed(self.uid) or api_status
+        computed = self._statuses.computed(self.uid)
+        former = computed or api_status
         init, main = container_statuses(pod, record, seen_ns, self._waiting, former, self.probes.flags)
+        basis = (generation, record.sandbox_is_ready, record.ip, agent.host_ip, ends)
+        if basis == self._basis and computed and _depends_on_no_more(spec) and main == computed["containerStatuses"]:
+            return computed
+        self._basis = basis
         now_phase = phase(pod, init, main, ends=ends)
         if is_terminal(former):
             now_phase = former["phase"]
@@ -226,11 +239,10 @@ class PodWorker:
             status["reason"] = reason
         if message:
             status["message"] = message
-        generation = pod["metadata"].get("generation")
         if generation is not None:
             status["observedGeneration"] = generation
         present: list[JsonObject] = []
-        if pod["spec"].get("readinessGates"):
+        if spec.get("readinessGates"):
             present = [c for c in api_status.get("conditions") or () if c["type"] not in KUBELET_CONDITIONS]
         status["conditions"] = conditions(
             pod,
@@ -245,7 +257,7 @@ class PodWorker:
         if agent.host_ip:
             status["hostIP"] = agent.host_ip
             status["hostIPs"] = addresses(agent.host_ip)
-        ip = record.ip or (agent.host_ip if pod["spec"].get("hostNetwork") else "") or former.get("podIP", "")
+        ip = record.ip or (agent.host_ip if spec.get("hostNetwork") else "") or former.get("podIP", "")
         if ip:
             status["podIP"] = ip
             status["podIPs"] = former["podIPs"] if former.get("podIP") == ip and "podIPs" in former else [{"ip": ip}]

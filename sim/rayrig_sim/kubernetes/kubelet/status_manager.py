@@ -102,20 +102,20 @@ class StatusManager:
 
     # What is computed
 
-    def set_status(self, pod: JsonObject, status: JsonObject, *, finished: bool = False, force: bool = False) -> None:
+    def set_status(self, pod: JsonObject, status: JsonObject, *, finished: bool = False) -> None:
         """Take a computed status.
 
         `finished`: nothing of the pod is left on the node, so its object may go.
         """
         uid = uid_of(pod)
         entry = self._entries.get(uid)
-        if entry is None:
+        if entry is None or (status is entry.status and not finished):
             return
         former = entry.status if entry.status is not None else (entry.pod.get("status") or {})
         status["startTime"] = former.get("startTime") or rfc3339(self._runtime.unix_ns())
         newly_finished = finished and not entry.is_finished
         entry.is_finished = entry.is_finished or finished
-        if status == entry.status and not newly_finished and not force:
+        if status == entry.status and not newly_finished:
             return
         entry.status = status
         self._mark(uid, entry)
