@@ -63,6 +63,8 @@ class KubeRayApiServer:
         self._gateway = Gateway(runtime, routes, timeout_s=settings.call_timeout_s)
         self._proxy = KubernetesProxy(kubernetes, http, runtime) if settings.v2 else None
         self._descriptions = Descriptions(documents)
+        #: What is only something with a slash at its end.
+        self._folders = ("/swagger", "/swagger-ui", *(("/apis/ray.io/v1",) if settings.v2 else ()))
         self._cross_origin = CrossOrigin(settings.cors_origin) if settings.cors_origin else None
 
     async def handle(self, request: HttpRequest) -> HttpResponse:
@@ -71,8 +73,10 @@ class KubeRayApiServer:
         if settings.token and request.headers.get("authorization") != settings.token:
             return plain_error(401, "Unauthorized")
         path = clean_path(request.path)
-        if path != request.path or path in ("/swagger", "/swagger-ui"):
-            return redirect(request, path + "/" if path in ("/swagger", "/swagger-ui") else path)
+        if path != request.path:
+            return redirect(request, path)
+        if path in self._folders:
+            return redirect(request, f"{path}/")
         if path == "/healthz":
             return HttpResponse(200)
         if path == "/metrics":

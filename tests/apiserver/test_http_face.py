@@ -75,6 +75,7 @@ def test_a_slash_at_the_end_asks_for_an_object_without_a_name(site: Any) -> None
         ("/apis/v1/namespaces//clusters?limit=1", "/apis/v1/namespaces/clusters?limit=1"),
         ("//apis/v1/./x/../clusters/", "/apis/v1/clusters/"),
         ("/swagger", "/swagger/"),
+        ("/apis/ray.io/v1?limit=1", "/apis/ray.io/v1/?limit=1"),
     ],
 )
 def test_a_path_is_cleaned_first(site: Any, path: str, leads_to: str) -> None:

@@ -8,7 +8,7 @@ import re
 
 from rayrig.apiserver.job_submission.go_kinds import go_kind
 from rayrig.apiserver.wire.errors import plain
-from rayrig.apiserver.wire.json_numbers import json_number
+from rayrig.apiserver.wire.floats import json_number
 from rayrig_core.objects import JsonObject
 from rayrig_core.resources.go_yaml import YamlError, yaml_to_json
 

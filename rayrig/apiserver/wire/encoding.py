@@ -6,7 +6,7 @@ import json
 import math
 from typing import Any
 
-from rayrig.apiserver.wire.json_numbers import json_number
+from rayrig.apiserver.wire.floats import json_number
 from rayrig.apiserver.wire.messages import Field, Message, Scalar
 from rayrig_core.objects import JsonObject
 

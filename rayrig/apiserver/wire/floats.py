@@ -17,3 +17,9 @@ def single(value: float) -> float:
         if struct.pack("<f", shorter) == packed:
             return shorter
     return float(f"{nearest:.9g}")
+
+
+def json_number(value: float) -> int | float:
+    """The same as JSON has it: a whole number is an integer. Raises `OverflowError`."""
+    short = single(value)
+    return int(short) if short.is_integer() and abs(short) < 1e21 else short
