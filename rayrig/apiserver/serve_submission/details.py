@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from rayrig.apiserver.serve_submission.messages import BUNDLE, GET_REPLY
+from rayrig.apiserver.wire.floats import single
 from rayrig.apiserver.wire.go_text import go_text
 from rayrig.apiserver.wire.messages import Field, Message, Scalar
 from rayrig_core.objects import Json, JsonObject
@@ -54,10 +55,17 @@ def _one(field: Field, value: Json) -> Json:
             return value
     elif isinstance(value, (int, float)) and not isinstance(value, bool):
         if kind is Scalar.FLOAT:
-            return float(value)
-        if float(value).is_integer():
+            return _single(value)
+        if isinstance(value, int) or value.is_integer():
             return int(value)
     raise ValueError(f"{field.name}: {value!r}")
+
+
+def _single(value: float) -> float:
+    try:
+        return single(value)
+    except OverflowError as error:
+        raise ValueError(f"not a number of 32 bits: {value!r}") from error
 
 
 def _object(value: Json) -> JsonObject:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
-
 from rayrig.apiserver.head_dashboard import HeadDashboard, head_dashboard, is_success, status_line
 from rayrig.apiserver.serve_submission import messages
 from rayrig.apiserver.serve_submission.details import reply_of
+from rayrig.apiserver.wire import gojson
 from rayrig.apiserver.wire.errors import plain
 from rayrig.apiserver.wire.messages import EMPTY
 from rayrig.apiserver.wire.routes import Handler, Route
@@ -76,7 +75,7 @@ class ServeSubmission:
         if not is_success(answer):
             raise plain(f"GetServeDetails fail: {status_line(answer)} {text}")
         try:
-            return reply_of(json.loads(text))
+            return reply_of(gojson.parse(answer.body))
         except ValueError as error:
             raise plain(f"GetServeDetails failed. Failed to unmarshal bytes: {text}") from error
 

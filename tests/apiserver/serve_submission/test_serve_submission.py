@@ -263,6 +263,12 @@ def test_a_cluster_that_is_not_ready_is_left_alone(site: Site, state: str) -> No
     assert site.upstream.sent == []
 
 
+def test_a_cluster_without_a_name_is_asked_for_its_name(site: Site) -> None:
+    status, refused = site.send("GET", "/apis/v1/namespaces/default/serveapplication/")
+    assert (status, refused["code"]) == (400, 3)
+    assert refused["message"].startswith("Cluster name is empty. Please specify a valid value.")
+
+
 @pytest.mark.accepts("AS-056")
 def test_what_is_no_yaml_is_not_sent(scripted: Site) -> None:
     status, refused = scripted.send("POST", APPLICATIONS, {"configyaml": "a: [b"})
