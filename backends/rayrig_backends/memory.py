@@ -180,6 +180,16 @@ class MemoryWorld:
     def http(self, source: str) -> HttpClient:
         return NetworkClient(self.network, source)
 
+    def http_and_kubernetes(self, actor: str) -> HttpClient:
+        """That takes URLs of the scheme `kubernetes` to the API server, too, as an actor's calls."""
+        # Heavy, and rarely asked for.
+        from rayrig_backends.kubernetes_requests import KubernetesRequests
+
+        http, from_server = self.http(actor), self.http("kube-apiserver")
+        return KubernetesRequests(
+            self.api, self.kernel, http, from_server, actor=actor, latency=self._latency(actor), faults=self._faults
+        )
+
     # Nodes
 
     def add_nodes(self, nodes: NodeSpec) -> tuple[str, ...]:

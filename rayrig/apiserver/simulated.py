@@ -7,7 +7,6 @@ from contextlib import suppress
 from json import dumps
 
 from rayrig.apiserver.server import ApiServerSettings, KubeRayApiServer
-from rayrig_backends.kubernetes_requests import KubernetesRequests
 from rayrig_backends.memory import MemoryWorld
 from rayrig_backends.world import World
 from rayrig_core.errors import AlreadyExists, InputError
@@ -29,7 +28,7 @@ class SimulatedApiServer:
         self._world = world
         with suppress(AlreadyExists):
             world.api.add_definitions((ray_job_definition(),))
-        http = KubernetesRequests(world.api, world.runtime, world.http(ACTOR), world.http("kube-apiserver"))
+        http = world.http_and_kubernetes(ACTOR)
         self._server = KubeRayApiServer(world.runtime, world.client(ACTOR), http, settings)
 
     def request(

@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 
 from rayrig.apiserver.server import ApiServerSettings, KubeRayApiServer
-from rayrig_backends.kubernetes_requests import KubernetesRequests
 from rayrig_backends.memory import MemoryWorld
 from rayrig_backends.world import NodeSpec, WorldSpec
 from rayrig_core.http import HttpFailure, HttpRequest, HttpResponse
@@ -95,8 +94,7 @@ class Site:
         """`profile`: whose behaviour the operator has."""
         self.world = world = MemoryWorld(WorldSpec(nodes=(NodeSpec(),), profile=profile))
         world.api.add_definitions((ray_job_definition(),))
-        http = KubernetesRequests(world.api, world.runtime, world.http(CALLER), world.http("kube-apiserver"))
-        self.upstream = Upstream(http)
+        self.upstream = Upstream(world.http_and_kubernetes(CALLER))
         self.server = KubeRayApiServer(world.runtime, world.client(CALLER), self.upstream, settings)
 
     def start(self) -> Site:

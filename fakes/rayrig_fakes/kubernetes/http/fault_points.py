@@ -42,10 +42,7 @@ class FaultPoints:
         return reaction
 
     def request(self, actor: str, info: RequestInfo, request: HttpRequest) -> Reaction | None:
-        target = info.target
-        if info.verb == "create" and info.resource and not info.name:
-            target = f"{target}/{_name_in(request.body)}".rstrip("/")
-        return self._strike(actor, info.verb, target)
+        return self._strike(actor, info.verb, target_of(info, request.body))
 
     def watched(self, actor: str, info: RequestInfo, cursor: WatchCursor) -> StruckCursor:
         """The cursor with faults between it and the wire."""
@@ -55,6 +52,13 @@ class FaultPoints:
         meta = obj["metadata"]
         parts = (info.resource, meta.get("namespace", ""), meta.get("name", ""))
         return self._strike(actor, "deliver", "/".join(part for part in parts if part))
+
+
+def target_of(info: RequestInfo, body: bytes) -> str:
+    """Target of the fault point of a request: what is created has its name in the body."""
+    if info.verb == "create" and info.resource and not info.name:
+        return f"{info.target}/{_name_in(body)}".rstrip("/")
+    return info.target
 
 
 def _name_in(body: bytes) -> str:
