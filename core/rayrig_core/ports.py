@@ -136,8 +136,21 @@ class WatchType(StrEnum):
     BOOKMARK = "BOOKMARK"
 
 
-class WatchEvent(NamedTuple):
+class Watched(Protocol):
     """One event of a watch. `object` is shared and must not be changed; `cause` is the trace event of the write."""
+
+    @property
+    def type(self) -> WatchType: ...
+
+    @property
+    def object(self) -> JsonObject: ...
+
+    @property
+    def cause(self) -> int | None: ...
+
+
+class WatchEvent(NamedTuple):
+    """An event of a watch that is nothing else."""
 
     type: WatchType
     object: JsonObject
@@ -147,7 +160,7 @@ class WatchEvent(NamedTuple):
 class WatchStream(Protocol):
     """An open watch."""
 
-    async def next(self) -> WatchEvent:
+    async def next(self) -> Watched:
         """The next event. Raises `Gone` when the history is lost and `StopAsyncIteration` when the server closed the watch."""
         ...
 

@@ -2,18 +2,32 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
+from typing import Any
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class ResourceType:
-    """One served resource. `group` is empty for the core group; `plural` is the path segment."""
+    """One served resource. `group` is empty for the core group; `plural` is the path segment.
+
+    Equal ones are one object: every call of an API looks something up by its resource, and identity is hashed at no cost.
+    """
 
     group: str
     version: str
     plural: str
     kind: str
     namespaced: bool = True
+
+    def __new__(cls, group: str, version: str, plural: str, kind: str, namespaced: bool = True) -> ResourceType:
+        fields = (group, version, plural, kind, namespaced)
+        found = _KNOWN.get(fields)
+        if found is None:
+            found = _KNOWN[fields] = object.__new__(cls)
+        return found
+
+    def __reduce__(self) -> tuple[type[ResourceType], tuple[Any, ...]]:
+        return ResourceType, astuple(self)
 
     @property
     def api_version(self) -> str:
@@ -39,6 +53,8 @@ class ResourceType:
     def __str__(self) -> str:
         return self.group_resource
 
+
+_KNOWN: dict[tuple[str, str, str, str, bool], ResourceType] = {}
 
 NAMESPACE = ResourceType("", "v1", "namespaces", "Namespace", namespaced=False)
 NODE = ResourceType("", "v1", "nodes", "Node", namespaced=False)

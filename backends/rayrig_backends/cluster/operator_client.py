@@ -19,7 +19,7 @@ from rayrig_backends.cluster.connection import Connection
 from rayrig_backends.cluster.kubernetes_client import HttpKubernetesClient
 from rayrig_core.errors import ApiError
 from rayrig_core.objects import Json, JsonObject, is_being_deleted, key_of, namespace_of
-from rayrig_core.ports import WatchEvent, WatchStream, WatchType
+from rayrig_core.ports import Watched, WatchStream, WatchType
 from rayrig_core.resource_types import ENDPOINT_SLICE, POD, RAY_CLUSTER, RAY_SERVICE, ResourceType
 
 #: A write takes at least so long (recorded: most take 0.01 to 0.02 s), and waits at most so long for its own watch event.
@@ -89,7 +89,7 @@ class OperatorClient(HttpKubernetesClient):
 
 @dataclass(slots=True)
 class _Arrived:
-    event: WatchEvent
+    event: Watched
     at_s: float
     looks: int = 0
     may_go: bool = False
@@ -111,7 +111,7 @@ class PacedWatch:
         self._news = asyncio.Event()
         self._reader = self._loop.create_task(self._read())
 
-    async def next(self) -> WatchEvent:
+    async def next(self) -> Watched:
         while True:
             event = self._take()
             if event is not None:
@@ -166,7 +166,7 @@ class PacedWatch:
             self._end = end
             self._news.set()
 
-    def _take(self) -> WatchEvent | None:
+    def _take(self) -> Watched | None:
         """The first event that may go, with its revision noted."""
         # One time for all: or of two that came together the later one could be old enough just when the earlier was not.
         now_s = self._loop.time()
@@ -199,7 +199,7 @@ class PacedWatch:
         # At once: what the operator did itself, and pods that go; with what came of the same object before.
         return any(self._hurries(each.event) and key_of(each.event.object) == key for each in self._arrived)
 
-    def _hurries(self, event: WatchEvent) -> bool:
+    def _hurries(self, event: Watched) -> bool:
         if event.type is WatchType.BOOKMARK:
             return False
         return is_being_deleted(event.object) or _revision(event.object) in self._awaited

@@ -16,7 +16,6 @@ from rayrig_core.ports import (
     Preconditions,
     PropagationPolicy,
     Runtime,
-    WatchEvent,
     WatchType,
 )
 from rayrig_core.resource_types import ResourceType
@@ -314,38 +313,39 @@ class InProcessWatch:
         #: A fault delivers it twice.
         self._again: Change | None = None
 
-    async def next(self) -> WatchEvent:
+    async def next(self) -> Change:
         if self._again is not None:
             again, self._again = self._again, None
-            return WatchEvent(again.type, again.object, again.cause)
+            return again
+        cursor = self._cursor
         while True:
-            delivery = self._cursor.take()
-            if delivery is None:
-                if self._cursor.closed:
+            change = cursor.take()
+            if change is None:
+                if cursor.closed:
                     raise StopAsyncIteration
                 signal = self._runtime.signal()
-                self._cursor.call_when_ready(partial(signal.set, None))
+                cursor.call_when_ready(partial(signal.set, None))
                 await signal
                 continue
             if self._lag_ns:
-                await self._wait_for(delivery)
+                await self._wait_for(change)
             if not self._client.has_faults:
-                return WatchEvent(delivery.type, delivery.object, delivery.cause)
-            reaction = self._client.strike_delivery(self._resource, delivery.object)
+                return change
+            reaction = self._client.strike_delivery(self._resource, change.object)
             if reaction is not None:
                 if isinstance(reaction, faultpoints.DropWatchEvent):
                     continue
                 if isinstance(reaction, faultpoints.CutWatch):
-                    self._cursor.close()
+                    cursor.close()
                     raise StopAsyncIteration
                 if isinstance(reaction, faultpoints.DuplicateWatchEvent):
-                    self._again = delivery
+                    self._again = change
                 if isinstance(reaction, faultpoints.ExpireWatch):
-                    self._cursor.close()
+                    cursor.close()
                     raise status.expired("too old resource version: injected fault")
                 if isinstance(reaction, faultpoints.Delay):
                     await self._runtime.sleep(reaction.delay_s)
-            return WatchEvent(delivery.type, delivery.object, delivery.cause)
+            return change
 
     async def _wait_for(self, delivery: Change) -> None:
         """Events arrive `lag` after their write; those of the first list at once."""

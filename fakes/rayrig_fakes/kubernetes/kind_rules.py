@@ -53,6 +53,8 @@ class KindRules:
     """Rules of one kind. Hooks change `obj`, which is theirs; `old` is shared and must not be changed."""
 
     is_custom: ClassVar[bool] = False
+    #: What its maker vouches for may be taken without a look.
+    takes_vouched: bool = True
     #: Writes to the main path leave `status` alone; writes to `/status` change nothing else.
     has_status: bool = False
     #: `metadata.generation` is kept.

@@ -48,7 +48,7 @@ class Served:
         return f"{namespace}/{name}" if self.type.namespaced else name
 
     def subject_of(self, namespace: str, name: str) -> str:
-        return f"{self.subject}/{namespace}/{name}" if self.type.namespaced else f"{self.subject}/{name}"
+        return f"{self.subject}/{self.key(namespace, name)}"
 
     def unsupported_field(self, name: str) -> str:
         if self.rules.is_custom:

@@ -71,9 +71,9 @@ class ServerState:
     def admission(self, dry_run: bool = False) -> Admission:
         return Admission(self.now_unix_ns(), self.rng, self.lookup, dry_run)
 
-    def emit_write(self, verb: str, served: Served, namespace: str, name: str, detail: str = "") -> int | None:
+    def emit_write(self, verb: str, served: Served, key: str, detail: str = "") -> int | None:
         """Trace event of the write that is about to take the next revision."""
         if self.trace is None:
             return None
-        subject = served.subject_of(namespace, name)
-        return self.trace.emit(Kind.API_WRITE, subject, verb, served.subject, self.store.revision + 1, detail)
+        of = served.subject
+        return self.trace.emit(Kind.API_WRITE, f"{of}/{key}", verb, of, self.store.revision + 1, detail)

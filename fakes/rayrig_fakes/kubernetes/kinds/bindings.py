@@ -58,7 +58,7 @@ def _bind(state: ServerState, served: Served, call: ApiCall, binding: JsonObject
     if not call.dry_run:
         obj = _bound(state, old, str(node), binding.get("metadata") or {})
         now = state.now_unix_ns()
-        cause_seq = state.emit_write("create", served, call.namespace, call.name, "binding")
+        cause_seq = state.emit_write("create", served, key, "binding")
         state.collection(served).put(key, obj, now, cause_seq)
     body = status.success()
     body["code"] = 201

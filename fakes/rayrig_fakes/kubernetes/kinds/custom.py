@@ -35,6 +35,7 @@ _UNCHECKED = (
 
 class CustomRules(KindRules):
     is_custom = True
+    takes_vouched = False
     has_generation = True
     unconditional_update = False
     status_metadata = ()

@@ -23,6 +23,8 @@ _SUBJECTS = ("ServiceAccount", "User", "Group")
 
 
 class RoleRules(KindRules):
+    #: Who may give what it gives is looked at.
+    takes_vouched = False
     looks = Looks(2, 2, 2)
     name_rule = staticmethod(path_segment)
     #: Rules may speak of paths that name no resource.
@@ -122,6 +124,7 @@ class ClusterRoleRules(RoleRules):
 
 
 class BindingRules(KindRules):
+    takes_vouched = False
     looks = Looks(2, 2, 2)
     name_rule = staticmethod(path_segment)
 

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 
 class ReviewRules(KindRules):
+    takes_vouched = False
+
     def __init__(self, state: ServerState) -> None:
         self._state = state
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Callable, Hashable, Iterator
 from itertools import count
+from operator import attrgetter
 from typing import NamedTuple
 from weakref import WeakSet
 
@@ -19,6 +20,7 @@ from rayrig_fakes.kubernetes.storage.revisions import ADDED, DELETED, MODIFIED, 
 from rayrig_fakes.kubernetes.storage.stored import Stored
 
 _TRIM_AT = 256
+_TICKET = attrgetter("ticket")
 
 
 class Selection(NamedTuple):
@@ -38,6 +40,8 @@ class Selection(NamedTuple):
     label: tuple[str, str] | None = None
     #: What `identity` names by its address, kept as long as there are watchers.
     owner: object = None
+    #: Everything with the value of `field`, and nothing else.
+    is_by_field_alone: bool = False
 
     @property
     def is_everything(self) -> bool:
@@ -259,7 +263,7 @@ class Feed:
                     view.waiting = []
             self._fresh.clear()
             if is_mixed:
-                woken.sort(key=_ticket)
+                woken.sort(key=_TICKET)
         return woken
 
     def route(self) -> None:
@@ -268,8 +272,8 @@ class Feed:
         entries, begin = log.entries, log.begin
         for index in range(self._routed - begin, len(entries)):
             change = entries[index]
-            for view in self._candidates(change):
-                seen = view.of(change)
+            for view, is_sure in self._candidates(change):
+                seen = change if is_sure else view.of(change)
                 if seen is not None:
                     view.add(seen)
                     self._fresh[view] = None
@@ -277,8 +281,8 @@ class Feed:
                         self._drop(view)
         self._routed = begin + len(entries)
 
-    def _candidates(self, change: Change) -> list[View]:
-        """Views that the change can concern, each once."""
+    def _candidates(self, change: Change) -> Iterator[tuple[View, bool]]:
+        """Views that the change can concern, each once, and whether it is known to be for them as it is."""
         found = self._unindexed[:]
         if self._by_key:
             found += self._by_key.get(change.key, ())
@@ -295,12 +299,16 @@ class Feed:
                 for label in before.items():
                     if labels.get(label[0]) != label[1]:
                         found += by_label.get(label, ())
+        for view in found:
+            yield view, False
         for reader, views in self._by_field.values():
             value = reader(change.object)
-            found += views.get(value, ())
-            if previous is not None and (was := reader(previous)) != value:
-                found += views.get(was, ())
-        return found
+            was = reader(previous) if previous is not None else value
+            for view in views.get(value, ()):
+                yield view, was == value and view.selection.is_by_field_alone
+            if was != value:
+                for view in views.get(was, ()):
+                    yield view, False
 
     def before_forgetting(self) -> None:
         """The log is about to forget: what the views have not seen yet is handed to them."""
@@ -319,10 +327,6 @@ class Feed:
         for view in self._views.values():
             view.changes.lose()
             self._fresh[view] = None
-
-
-def _ticket(cursor: Cursor) -> int:
-    return cursor.ticket
 
 
 def _revision(change: Change) -> int:

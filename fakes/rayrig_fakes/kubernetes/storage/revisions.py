@@ -74,10 +74,6 @@ class RevisionLog(Changes):
         #: At most this many changes are kept (the older half goes when it is passed).
         self.limit = limit
 
-    @property
-    def is_full(self) -> bool:
-        return len(self.entries) >= self.limit
-
     def forget_half(self) -> list[Change]:
         """Forget the older half, which is returned."""
         count = len(self.entries) // 2 or 1

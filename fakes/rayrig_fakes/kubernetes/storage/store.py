@@ -33,7 +33,7 @@ _SUPERSEDED_ENCODED = 1_000
 class Collection:
     """The objects of one resource, whatever version they are asked for in. Keys are `namespace/name` or `name`."""
 
-    __slots__ = ("_gone", "_items", "_keys", "_late", "_listeners", "_store", "feed", "log", "resource")
+    __slots__ = ("_gone", "_items", "_keys", "_late", "_listeners", "_store", "feed", "get", "log", "resource")
 
     def __init__(self, store: Store, resource: str, history_limit: int) -> None:
         self.resource = resource
@@ -41,6 +41,8 @@ class Collection:
         self.feed = Feed(self.log)
         self._store = store
         self._items: dict[str, Stored] = {}
+        #: The object of a key, or None.
+        self.get: Callable[[str], Stored | None] = self._items.get
         self._keys: list[str] = []
         #: Keys that came and are not in their place yet: many may come before somebody reads in order.
         self._late: list[str] = []
@@ -55,9 +57,6 @@ class Collection:
     def revision(self) -> int:
         """The store's, not that of the last change here."""
         return self._store.revision
-
-    def get(self, key: str) -> Stored | None:
-        return self._items.get(key)
 
     def scan(self, namespace: str = "", *, after: str = "") -> Iterator[Stored]:
         """Objects in key order, of one namespace or all, with keys greater than `after`."""
@@ -122,7 +121,9 @@ class Collection:
     def replace(self, objects: Iterable[tuple[str, JsonObject]]) -> None:
         """Hold these objects, by key, with the versions they have, in place of all that is there. Open watches lose their
         place."""
-        self._items = {key: Stored(obj, int(obj["metadata"]["resourceVersion"])) for key, obj in objects}
+        present = {key: Stored(obj, int(obj["metadata"]["resourceVersion"])) for key, obj in objects}
+        self._items.clear()
+        self._items.update(present)
         self._keys, self._late, self._gone = sorted(self._items), [], []
         self.log.lose()
         self.feed.lose()
@@ -172,7 +173,7 @@ class Collection:
     ) -> None:
         change = Change(stored.revision, kind, key, stored.obj, stored, previous, unix_ns, cause)
         log, feed = self.log, self.feed
-        if log.is_full:
+        if len(log.entries) >= log.limit:
             feed.before_forgetting()
             forgotten = log.forget_half()
             feed.forget()
@@ -200,15 +201,28 @@ def wake_at_once(feed: Feed) -> None:
         cursor.wake()
 
 
+class _Collections(dict[str, Collection]):
+    """By resource; one that is missing is made."""
+
+    def __init__(self, store: Store, history_limit: int) -> None:
+        self._store = store
+        self._history_limit = history_limit
+
+    def __missing__(self, resource: str) -> Collection:
+        found = self[resource] = Collection(self._store, resource, self._history_limit)
+        found.log.compact(self._store.compacted)
+        return found
+
+
 class Store:
     """All collections and the revision counter."""
 
     __slots__ = (
         "_collections",
-        "_compacted",
-        "_history_limit",
         "_superseded",
         "awaited",
+        "collection",
+        "compacted",
         "event_chunks",
         "on_change",
         "revision",
@@ -216,23 +230,16 @@ class Store:
 
     def __init__(self, history_limit: int = 100_000) -> None:
         self.revision = 1
-        self._history_limit = history_limit
-        self._compacted = 0
-        self._collections: dict[str, Collection] = {}
+        self.compacted = 0
+        self._collections = _Collections(self, history_limit)
+        #: The collection of a group-qualified plural, made when first asked for.
+        self.collection: Callable[[str], Collection] = self._collections.__getitem__
         self.event_chunks = EventChunks()
         #: Called after each write to a collection that is watched. It, or somebody it tells, is to `publish` and wake.
         self.on_change: Callable[[Feed], None] = wake_at_once
         self._superseded: deque[Stored] = deque()
         #: Revisions that somebody waits for, and whom to call.
         self.awaited: list[tuple[int, Callable[[], None]]] = []
-
-    def collection(self, resource: str) -> Collection:
-        """The collection of a group-qualified plural, made when first asked for."""
-        found = self._collections.get(resource)
-        if found is None:
-            found = self._collections[resource] = Collection(self, resource, self._history_limit)
-            found.log.compact(self._compacted)
-        return found
 
     def supersede(self, stored: Stored) -> None:
         """No longer an object's present revision: watchers may ask for its encodings for a while yet."""
@@ -265,7 +272,7 @@ class Store:
 
     def compact(self, revision: int) -> None:
         """Forget history up to `revision`: watches and reads from before it answer 410 (K8-058)."""
-        self._compacted = max(self._compacted, revision)
+        self.compacted = max(self.compacted, revision)
         for collection in self._collections.values():
             collection.feed.before_forgetting()
             collection.log.compact(revision)

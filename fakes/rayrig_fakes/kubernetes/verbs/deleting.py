@@ -76,7 +76,6 @@ class Deleter:
         state, rules = self._state, served.rules
         old = stored.obj
         old_meta = old["metadata"]
-        namespace, name = old_meta.get("namespace", ""), old_meta["name"]
         now = state.now_unix_ns()
         finalizers = _with_policy(old_meta.get("finalizers") or [], call.propagation_policy)
         holders = rules.holds_deletion(old)
@@ -111,15 +110,15 @@ class Deleter:
         gone = not finalizers and not holders and period == 0
         if call.dry_run:
             return gone, Stored(obj, stored.revision)
-        key, collection = served.key(namespace, name), state.collection(served)
+        key, collection = served.key(old_meta.get("namespace", ""), old_meta["name"]), state.collection(served)
         if marks and obj != old:
-            cause = state.emit_write("delete", served, namespace, name, "terminating")
+            cause = state.emit_write("delete", served, key, "terminating")
             stored = collection.put(key, obj, now, cause)
             rules.after_commit(obj, old)
         if gone:
             last = dict(stored.obj)
             last["metadata"] = dict(last["metadata"])
-            cause = state.emit_write("delete", served, namespace, name)
+            cause = state.emit_write("delete", served, key)
             stored = collection.remove(key, last, now, cause)
             rules.after_removal(last)
         return gone, stored

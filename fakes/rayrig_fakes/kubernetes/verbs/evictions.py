@@ -80,8 +80,9 @@ def _spend_budget(state: ServerState, pod: JsonObject, call: ApiCall) -> None:
     obj = {**budget, "metadata": dict(budget["metadata"])}
     obj["status"] = {**kept, "disruptionsAllowed": allowed - 1, "disruptedPods": disrupted}
     served = state.registry.find(POD_DISRUPTION_BUDGET)
-    cause = state.emit_write("update", served, call.namespace, name, "status") if served is not None else None
-    collection.put(f"{call.namespace}/{name}", obj, now, cause)
+    key = f"{call.namespace}/{name}"
+    cause = state.emit_write("update", served, key, "status") if served is not None else None
+    collection.put(key, obj, now, cause)
 
 
 def _mark_disrupted(state: ServerState, served: Served, old: JsonObject) -> None:
@@ -101,8 +102,9 @@ def _mark_disrupted(state: ServerState, served: Served, old: JsonObject) -> None
         "message": "Eviction API: evicting",
     }
     obj["status"] = {**old["status"], "conditions": [condition, *kept]}
-    cause = state.emit_write("create", served, meta["namespace"], meta["name"], "eviction")
-    state.collection(served).put(served.key(meta["namespace"], meta["name"]), obj, now, cause)
+    key = served.key(meta["namespace"], meta["name"])
+    cause = state.emit_write("create", served, key, "eviction")
+    state.collection(served).put(key, obj, now, cause)
 
 
 def _is_ready(pod: JsonObject) -> bool:

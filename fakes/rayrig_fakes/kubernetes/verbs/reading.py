@@ -187,7 +187,8 @@ class Reader:
         if matches is None and present is None and not namespace:
             return EVERYTHING
         key, field, label = "", None, None
-        for path, operator, value in parse_field_selector(call.field_selector):
+        wanted = parse_field_selector(call.field_selector)
+        for path, operator, value in wanted:
             if operator != "=":
                 continue
             if path == "metadata.name" and (namespace or not served.type.namespaced):
@@ -198,7 +199,11 @@ class Reader:
             label = equal_label(call.label_selector)
         # The resource as it is served now: a definition that changes makes another.
         identity = (id(served), namespace, call.label_selector, call.field_selector)
-        return Selection(identity, namespace, matches, present, key, None if key else field, label, served)
+        field = None if key else field
+        is_by_field_alone = (
+            field is not None and len(wanted) == 1 and not (namespace or call.label_selector) and present is None
+        )
+        return Selection(identity, namespace, matches, present, key, field, label, served, is_by_field_alone)
 
 
 def too_large(asked: int, now: int, *, waits: bool = True) -> ApiError:

@@ -52,13 +52,18 @@ class VouchedWriter:
     @staticmethod
     def takes(served: Served, call: ApiCall) -> bool:
         """Whether a vouched body may be taken as it is at all."""
-        return not (call.dry_run or call.field_manager or served.rules.is_custom or call.field_validation != "Ignore")
+        return (
+            served.rules.takes_vouched
+            and not call.dry_run
+            and not call.field_manager
+            and call.field_validation == "Ignore"
+        )
 
     # Create
 
     def create(self, served: Served, call: ApiCall) -> Answer | None:
         state, rules, body = self._state, served.rules, call.body
-        is_pod = served.type is POD or served.type == POD
+        is_pod = served.type is POD
         known = self._specs.get(id(body.get("spec"))) if is_pod else None
         if is_pod and known is None:
             return None
@@ -97,7 +102,7 @@ class VouchedWriter:
             obj["apiVersion"], obj["kind"] = served.type.api_version, served.type.kind
             rules.before_create(obj, self._admission(call, now))
             obj = rules.stored_form(obj)
-        cause = state.emit_write("create", served, namespace, name)
+        cause = state.emit_write("create", served, key)
         stored = collection.put(key, obj, now, cause)
         rules.after_commit(obj, None)
         return self._answer(served, 201, stored)
@@ -105,7 +110,7 @@ class VouchedWriter:
     def created(self, served: Served, call: ApiCall, answer: Answer) -> None:
         """A vouched pod was created by the one who looks through everything: what became of its spec holds for the next."""
         spec: JsonObject | None = call.body.get("spec")
-        if served.type != POD or answer.stored is None or not isinstance(spec, dict) or spec.get("schedulingGates"):
+        if served.type is not POD or answer.stored is None or not isinstance(spec, dict) or spec.get("schedulingGates"):
             return
         obj = answer.stored.obj
         if spec.get("priorityClassName") or spec.get("runtimeClassName") or obj["spec"].get("priorityClassName"):
@@ -160,7 +165,7 @@ class VouchedWriter:
         if obj == old:
             return Answer(200, old, current)
         now = state.now_unix_ns()
-        cause = state.emit_write("update", served, namespace, name, call.subresource)
+        cause = state.emit_write("update", served, key, call.subresource)
         stored = collection.put(key, obj, now, cause)
         rules.after_commit(obj, old)
         return Answer(200, obj, stored)
@@ -170,7 +175,7 @@ class VouchedWriter:
     def patch(self, served: Served, call: ApiCall) -> Answer | None:
         """A strategic patch of a pod's status by its kubelet."""
         state, body = self._state, call.body
-        if call.subresource != "status" or call.patch_type != "strategic" or served.type != POD:
+        if call.subresource != "status" or call.patch_type != "strategic" or served.type is not POD:
             return None
         key = f"{call.namespace}/{call.name}"
         collection = state.collection(served)
@@ -194,7 +199,7 @@ class VouchedWriter:
             return Answer(200, old, current)
         now = state.now_unix_ns()
         obj = {**old, "metadata": dict(old_meta), "status": after}
-        cause = state.emit_write("patch", served, call.namespace, call.name, "status")
+        cause = state.emit_write("patch", served, key, "status")
         stored = collection.put(key, obj, now, cause)
         return Answer(200, obj, stored)
 

@@ -110,7 +110,7 @@ class Writer:
             if sent_version:
                 obj["metadata"]["resourceVersion"] = sent_version
             return Answer(201, rules.served_form(obj), warnings=tuple(admission.warnings))
-        cause = state.emit_write("create", served, namespace, name)
+        cause = state.emit_write("create", served, key)
         stored = collection.put(key, obj, now, cause)
         rules.after_commit(obj, None)
         return self._answer(served, 201, stored, admission)
@@ -342,19 +342,18 @@ class Writer:
         obj = rules.stored_form(obj)
         if dry_run:
             return Answer(200, rules.served_form(obj), warnings=tuple(admission.warnings))
-        detail = subresource
         key = served.key(namespace, name)
         collection = state.collection(served)
         now = admission.unix_ns
         if _is_finished(obj):
-            cause = state.emit_write(verb, served, namespace, name, "removed")
+            cause = state.emit_write(verb, served, key, "removed")
             # The event carries the state before this write, finalizer and all; the caller sees what it wrote.
             last = {**current.obj, "metadata": dict(current.obj["metadata"])}
             stored = collection.remove(key, last, now, cause)
             rules.after_removal(last)
             obj["metadata"]["resourceVersion"] = last["metadata"]["resourceVersion"]
             return Answer(200, rules.served_form(obj), warnings=tuple(admission.warnings))
-        cause = state.emit_write(verb, served, namespace, name, detail)
+        cause = state.emit_write(verb, served, key, subresource)
         stored = collection.put(key, obj, now, cause)
         rules.after_commit(obj, current.obj)
         return self._answer(served, 200, stored, admission)
