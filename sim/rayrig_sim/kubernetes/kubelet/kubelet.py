@@ -209,7 +209,7 @@ class Kubelet:
     def _observe(self, pod: JsonObject, cause: int | None) -> bool:
         """The object of a pod of this node, new or changed. True when the pod is to be taken."""
         uid = uid_of(pod)
-        self._statuses.observe(pod)
+        self._statuses.observe(uid, pod)
         worker = self._workers.get(uid)
         is_to_go = bool(pod["metadata"].get("deletionTimestamp"))
         if worker is None:
@@ -221,7 +221,7 @@ class Kubelet:
             if is_terminal(told) and uid not in self._records:
                 # It ended in a former life of this kubelet, or was never let in.
                 if is_to_go:
-                    self._statuses.set_status(pod, dict(told), finished=True)
+                    self._statuses.set_status(uid, dict(told), finished=True)
                 return False
             self._uids[key] = uid
             return True
@@ -249,7 +249,7 @@ class Kubelet:
                     "reason": rejection.reason,
                     "message": f"Pod was rejected: {rejection.message}",
                 }
-                self._statuses.set_status(pod, status, finished=True)
+                self._statuses.set_status(uid, status, finished=True)
                 return
         else:
             self._room.keep(pod_needs(pod))
@@ -350,19 +350,14 @@ class Kubelet:
     def pod_event(self, pod: JsonObject, type_: EventType, reason: str, note: str, field_path: str = "") -> None:
         self._agent.pod_event(pod, type_, reason, note, field_path)
 
-    def belief_changed(
-        self, pod: JsonObject, container_id: str, kind: ProbeKind, belief: Belief, cause: int | None
-    ) -> None:
-        uid = uid_of(pod)
+    def belief_changed(self, uid: str, container_id: str, kind: ProbeKind, belief: Belief, cause: int | None) -> None:
         worker = self._workers.get(uid)
         if worker is None:
             return
-        before, self.runtime.cause = self.runtime.cause, cause
         if kind is ProbeKind.READINESS:
-            self._statuses.set_readiness(uid, container_id, belief is Belief.SUCCESS)
+            self._statuses.set_readiness(uid, container_id, belief is Belief.SUCCESS, cause)
         elif kind is ProbeKind.STARTUP:
-            self._statuses.set_started(uid, container_id, belief is Belief.SUCCESS)
-        self.runtime.cause = before
+            self._statuses.set_started(uid, container_id, belief is Belief.SUCCESS, cause)
         if kind is not ProbeKind.LIVENESS or belief is Belief.FAILURE:
             worker.wake(cause=cause)
 

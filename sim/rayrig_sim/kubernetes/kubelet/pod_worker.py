@@ -111,7 +111,7 @@ class PodWorker:
         #: The object is no more: nobody is to be told how the pod ends.
         self.is_gone = False
         self.task: Task[None] | None = None
-        self.probes = PodProbes(host, pod, record, lambda: record.ip)
+        self.probes = PodProbes(host, pod, record)
         self._agent = agent
         self._statuses = statuses
         self._on_stopped = on_stopped
@@ -134,10 +134,8 @@ class PodWorker:
 
     # Being woken
 
-    def wake(self, at_ns: int | None = None, cause: int | None = None) -> None:
+    def wake(self, at_ns: int = 0, cause: int | None = None) -> None:
         """There is something to do, now or at that moment of the run."""
-        if at_ns is None:
-            at_ns = self._agent.runtime.monotonic_ns()
         if cause is not None:
             self._cause = cause
         before_ns = self._wake_ns
@@ -285,7 +283,7 @@ class PodWorker:
         agent, record, pod = self._agent, self.record, self.pod
         seen_ns = agent.runtime.unix_ns()
         status = self._compute_status(seen_ns)
-        self._statuses.set_status(pod, status)
+        self._statuses.set_status(self.uid, status)
         if is_terminal(status):
             return True
         if not self._is_probing:
@@ -429,7 +427,7 @@ class PodWorker:
 
     async def _terminate(self) -> None:
         pod, runtime = self.pod, self._agent.runtime
-        self._statuses.set_status(pod, self._compute_status(runtime.unix_ns()))
+        self._statuses.set_status(self.uid, self._compute_status(runtime.unix_ns()))
         self.probes.stop(readiness=False)
         await self._lifecycle.stop_all(pod, max(_LEAST_POD_GRACE_S, grace_s(pod)))
         self.probes.stop()
@@ -439,13 +437,13 @@ class PodWorker:
         if self._lifecycle.last_seq is not None:
             runtime.cause = self._cause = self._lifecycle.last_seq
         pod = self.pod
-        self._statuses.set_status(pod, self._compute_status(runtime.unix_ns(), ends=True))
+        self._statuses.set_status(self.uid, self._compute_status(runtime.unix_ns(), ends=True))
 
     def _conclude(self) -> None:
         pod = self.pod
         status = self._compute_status(self._agent.runtime.unix_ns(), ends=True)
-        self._statuses.set_status(pod, status)
-        self._statuses.set_status(pod, with_lost_containers(pod, status), finished=True)
+        self._statuses.set_status(self.uid, status)
+        self._statuses.set_status(self.uid, with_lost_containers(pod, status), finished=True)
         self._agent.images.forget(pod)
         for attempts in self.record.containers.values():
             for record in attempts:

@@ -7,7 +7,6 @@ kept by container id, so a new attempt begins with the start values.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from enum import StrEnum
 from random import Random
 from typing import Protocol
@@ -68,9 +67,7 @@ class ProbeHost(Protocol):
 
     def pod_event(self, pod: JsonObject, type_: EventType, reason: str, note: str, field_path: str = "") -> None: ...
 
-    def belief_changed(
-        self, pod: JsonObject, container_id: str, kind: ProbeKind, belief: Belief, cause: int | None
-    ) -> None:
+    def belief_changed(self, uid: str, container_id: str, kind: ProbeKind, belief: Belief, cause: int | None) -> None:
         """Another belief is held than before; `cause` is the trace event of the probe, if one was made."""
         ...
 
@@ -230,18 +227,18 @@ class _Worker:
             self._container_id = container_id
             self._target = None
             self._is_on_hold = False
-            probes.begin(self._pod, container_id, self._kind)
+            probes.begin(container_id, self._kind)
         if self._is_on_hold:
             return self._stay_calm(status)
         running = state["state"].get("running")
         if running is None:
             if probes.belief(container_id, self._kind) is Belief.FAILURE:
                 self._stay_calm(status)
-            probes.set_belief(self._pod, container_id, self._kind, Belief.FAILURE, None)
+            probes.set_belief(container_id, self._kind, Belief.FAILURE, None)
             end = state["state"].get("terminated")
             return end is None or restarts_after(self._pod, self._spec, end["exitCode"])
         if self._kind is not ProbeKind.READINESS and probes.is_ending:
-            probes.set_belief(self._pod, container_id, self._kind, Belief.SUCCESS, None)
+            probes.set_belief(container_id, self._kind, Belief.SUCCESS, None)
             return False
         settings = self._settings
         if settings.initial_delay_s:
@@ -306,7 +303,7 @@ class _Worker:
             subject = f"pods/{probes.key[0]}/{probes.key[1]}"
             seq = runtime.trace.emit(Kind.PROBE, subject, self._name, self._kind.word.lower(), belief.value, told[1])
             if changed:
-                probes.set_belief(self._pod, self._container_id, self._kind, belief, seq)
+                probes.set_belief(self._container_id, self._kind, belief, seq)
             return True
         return False
 
@@ -325,14 +322,13 @@ def _find(status: JsonObject, container: str) -> JsonObject | None:
 class PodProbes:
     """The probe workers of one pod and what they believe."""
 
-    def __init__(self, host: ProbeHost, pod: JsonObject, record: PodRecord, ip: Callable[[], str]) -> None:
+    def __init__(self, host: ProbeHost, pod: JsonObject, record: PodRecord) -> None:
         self.host = host
         self.uid = uid_of(pod)
         self.key = (namespace_of(pod), name_of(pod))
         self.is_ending = False
         self._has_begun = False
         self._record = record
-        self._ip = ip
         self._beliefs: dict[tuple[str, ProbeKind], Belief] = {}
         self._workers: dict[tuple[str, ProbeKind], _Worker] = {}
         self._history: ProbeHistory | None = None
@@ -389,10 +385,10 @@ class PodProbes:
     def belief(self, container_id: str, kind: ProbeKind) -> Belief | None:
         return self._beliefs.get((container_id, kind))
 
-    def begin(self, pod: JsonObject, container_id: str, kind: ProbeKind) -> None:
+    def begin(self, container_id: str, kind: ProbeKind) -> None:
         """A new container: the start value, unless something is believed of it already (it was adopted)."""
         if (container_id, kind) not in self._beliefs:
-            self.set_belief(pod, container_id, kind, _AT_START[kind], None)
+            self.set_belief(container_id, kind, _AT_START[kind], None)
 
     def adopt(self, container_id: str, kind: ProbeKind, belief: Belief) -> None:
         """Take over what a former life of the kubelet believed."""
@@ -401,13 +397,11 @@ class PodProbes:
     def forget(self, container_id: str, kind: ProbeKind) -> None:
         self._beliefs.pop((container_id, kind), None)
 
-    def set_belief(
-        self, pod: JsonObject, container_id: str, kind: ProbeKind, belief: Belief, cause: int | None
-    ) -> None:
+    def set_belief(self, container_id: str, kind: ProbeKind, belief: Belief, cause: int | None) -> None:
         """Nothing happens when that is believed already."""
         if self._beliefs.get((container_id, kind)) is not belief:
             self._beliefs[container_id, kind] = belief
-            self.host.belief_changed(pod, container_id, kind, belief, cause)
+            self.host.belief_changed(self.uid, container_id, kind, belief, cause)
 
     # Reaching containers
 
@@ -416,7 +410,7 @@ class PodProbes:
         newest = self._record.newest(name)
         if newest is None or newest.container_id != container_id or newest.container is None:
             return None
-        return Target(newest.container, spec, self._ip(), self.reachable)
+        return Target(newest.container, spec, self._record.ip, self.reachable)
 
     def reachable(self) -> list[Container]:
         return [r.container for r in self._record.running() if r.container is not None]

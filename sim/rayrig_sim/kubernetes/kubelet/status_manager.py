@@ -73,9 +73,8 @@ class StatusManager:
 
     # What comes from the API
 
-    def observe(self, pod: JsonObject) -> None:
+    def observe(self, uid: str, pod: JsonObject) -> None:
         """A pod as the API shows it now."""
-        uid = uid_of(pod)
         entry = self._entries.get(uid)
         if entry is None:
             self._entries[uid] = _Entry(pod, api_status=pod.get("status") or {})
@@ -83,7 +82,7 @@ class StatusManager:
         if pod is entry.pod:
             # What a write of our own was answered.
             return
-        if _revision(pod) < _revision(entry.pod):
+        if _is_older(pod, entry.pod):
             # The answer to a write of our own was newer than this.
             return
         entry.pod = pod
@@ -92,7 +91,7 @@ class StatusManager:
         if entry.is_dirty or entry.status is None:
             return
         if entry.is_finished and pod["metadata"].get("deletionTimestamp") and not entry.is_deleted:
-            self._mark(uid, entry)
+            self._mark(uid, entry, self._runtime.cause)
         elif entry.api_status is not before and not entry.is_sent and self._was_overwritten(entry):
             self._pass_soon()
 
@@ -102,12 +101,11 @@ class StatusManager:
 
     # What is computed
 
-    def set_status(self, pod: JsonObject, status: JsonObject, *, finished: bool = False) -> None:
+    def set_status(self, uid: str, status: JsonObject, *, finished: bool = False) -> None:
         """Take a computed status.
 
         `finished`: nothing of the pod is left on the node, so its object may go.
         """
-        uid = uid_of(pod)
         entry = self._entries.get(uid)
         if entry is None or (status is entry.status and not finished):
             return
@@ -118,7 +116,7 @@ class StatusManager:
         if status == entry.status and not newly_finished:
             return
         entry.status = status
-        self._mark(uid, entry)
+        self._mark(uid, entry, self._runtime.cause)
 
     def set_sandbox_ready(self, uid: str) -> None:
         """The sandbox stands: the condition is told before the containers start."""
@@ -131,17 +129,17 @@ class StatusManager:
                 now = rfc3339(self._runtime.unix_ns())
                 told = condition(was["type"], (True, "", ""), was.get("observedGeneration"), was, now)
                 entry.status = {**entry.status, "conditions": [*conditions[:n], told, *conditions[n + 1 :]]}
-                self._mark(uid, entry)
+                self._mark(uid, entry, self._runtime.cause)
                 return
 
-    def set_readiness(self, uid: str, container_id: str, is_ready: bool) -> None:
+    def set_readiness(self, uid: str, container_id: str, is_ready: bool, cause: int | None) -> None:
         """A readiness probe changed its mind: the status follows at once, whatever the pod worker is doing."""
-        self._set_flag(uid, container_id, "ready", is_ready)
+        self._set_flag(uid, container_id, "ready", is_ready, cause)
 
-    def set_started(self, uid: str, container_id: str, is_started: bool) -> None:
-        self._set_flag(uid, container_id, "started", is_started)
+    def set_started(self, uid: str, container_id: str, is_started: bool, cause: int | None) -> None:
+        self._set_flag(uid, container_id, "started", is_started, cause)
 
-    def _set_flag(self, uid: str, container_id: str, flag: str, value: bool) -> None:
+    def _set_flag(self, uid: str, container_id: str, flag: str, value: bool, cause: int | None) -> None:
         entry = self._entries.get(uid)
         if entry is None or entry.status is None:
             return
@@ -162,11 +160,12 @@ class StatusManager:
                 condition(c["type"], findings[c["type"]], generation, c, now) if c["type"] in findings else c
                 for c in status.get("conditions") or ()
             ]
-        self.set_status(entry.pod, status)
+        entry.status = status
+        self._mark(uid, entry, cause)
 
-    def _mark(self, uid: str, entry: _Entry) -> None:
+    def _mark(self, uid: str, entry: _Entry, cause: int | None) -> None:
         entry.is_dirty = True
-        entry.cause = self._runtime.cause
+        entry.cause = cause
         self._dirty.pop(uid, None)
         self._dirty[uid] = None
         if not self._is_writing and not self.is_stopped:
@@ -262,13 +261,14 @@ class StatusManager:
             return
         for uid, entry in list(self._entries.items()):
             if entry.status is not None and uid not in self._dirty and (entry.is_dirty or self._was_overwritten(entry)):
-                self._mark(uid, entry)
+                self._mark(uid, entry, self._runtime.cause)
 
 
-def _revision(pod: JsonObject) -> int:
+def _is_older(pod: JsonObject, known: JsonObject) -> bool:
     """Resource versions of one object grow; one that is no number is taken as the newest."""
-    text = pod["metadata"].get("resourceVersion") or ""
-    return int(text) if text.isdecimal() else 1 << 62
+    now: str = pod["metadata"].get("resourceVersion") or ""
+    before: str = known["metadata"].get("resourceVersion") or ""
+    return now.isdecimal() and (not before.isdecimal() or int(now) < int(before))
 
 
 def _conditions_news(shown: Sequence[JsonObject], conditions: Sequence[JsonObject], *, is_alone: bool) -> JsonObject:
