@@ -294,7 +294,7 @@ class _Deed(_Awaitable):
 
     def abandon(self) -> None:
         """Close the actor."""
-        if self.callbacks and self._actor is not None:
+        if self.callbacks and isinstance(self._actor, Actor):
             self._actor.abandon()
 
 
