@@ -30,6 +30,7 @@ _NOT_FINITE = ("NaN", "Infinity", "-Infinity")
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?:Z|[+-]\d\d:\d\d)")
 #: No number that a field takes has more digits.
 _LONGEST_EXPONENT = 4
+_HALF = re.compile("[\ud800-\udfff]")
 _OPENING = (Kind.OPEN_OBJECT, Kind.OPEN_ARRAY)
 _CLOSING = (Kind.CLOSE_OBJECT, Kind.CLOSE_ARRAY)
 
@@ -55,18 +56,16 @@ class _Reader:
     def _read(self) -> Token:
         token = self._document.tokens[self._next]
         self._next += 1
-        if token.kind in (Kind.NAME, Kind.STRING):
+        if not token.raw.isascii() or "\\u" in token.raw:
             self._check_text(token)
         return token
 
     def _check_text(self, token: Token) -> None:
-        if any("\ud800" <= character <= "\udfff" for character in token.raw):
+        """Neither bytes that aren't UTF-8 nor halves of characters are text."""
+        if _HALF.search(token.raw):
             self._fail(token, "syntax error %s: invalid UTF-8 in string")
-        text = json.loads(token.raw)
-        if any("\ud800" <= character <= "\udfff" for character in text):
-            escape = re.search(r"\\u[dD][89a-fA-F]..", token.raw)
-            assert escape is not None
-            self._fail(token, f'syntax error %s: invalid escape code "\\{escape.group()}" in string')
+        if _HALF.search(json.loads(token.raw)):
+            self._fail(token, "syntax error %s: invalid escape code in string")
 
     def _peek(self) -> Token:
         return self._document.tokens[self._next]

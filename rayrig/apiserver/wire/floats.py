@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import struct
+from contextlib import suppress
 
 
 def single(value: float) -> float:
@@ -14,8 +15,10 @@ def single(value: float) -> float:
     (nearest,) = struct.unpack("<f", packed)
     for digits in range(1, 9):
         shorter = float(f"{nearest:.{digits}g}")
-        if struct.pack("<f", shorter) == packed:
-            return shorter
+        # Fewer digits may say more than the largest number there is.
+        with suppress(OverflowError):
+            if struct.pack("<f", shorter) == packed:
+                return shorter
     return float(f"{nearest:.9g}")
 
 
