@@ -150,7 +150,7 @@ class ObjectCache:
 
     def _keep_labels(self, key: Key, old: JsonObject | None, new: JsonObject | None) -> None:
         """An object is another now, new (`old` is None) or gone (`new` is None)."""
-        if old is not None and new is not None and labels_of(old) is labels_of(new):
+        if old is not None and new is not None and old["metadata"].get("labels") is new["metadata"].get("labels"):
             return
         if old is None:
             self._numbers[key] = self._next_number

@@ -13,6 +13,8 @@ from rayrig_sim.kubernetes.object_cache import Key, ObjectCaches, Part
 class PodState(NamedTuple):
     """Equal states make no difference to Endpoints, EndpointSlices and the counts of workloads."""
 
+    #: The same tuple in all states of a pod: what is kept by it is found without a look at it.
+    key: Key
     labels: dict[str, str]
     #: Empty while there is none; so is `node`.
     ip: str
@@ -23,7 +25,7 @@ class PodState(NamedTuple):
     is_over: bool
 
 
-def state_of(pod: JsonObject) -> PodState:
+def state_of(pod: JsonObject, key: Key | None = None) -> PodState:
     meta, spec, status = pod["metadata"], pod.get("spec") or {}, pod.get("status") or {}
     is_ready = False
     for condition in status.get("conditions") or ():
@@ -31,6 +33,7 @@ def state_of(pod: JsonObject) -> PodState:
             is_ready = condition.get("status") == "True"
             break
     return PodState(
+        key or (meta.get("namespace", ""), meta["name"]),
         meta.get("labels") or {},
         status.get("podIP") or "",
         spec.get("nodeName") or "",
@@ -67,8 +70,10 @@ class PodStates:
     def _on_change(self, type_: WatchType, old: JsonObject | None, new: JsonObject, cause: int | None) -> None:
         key = key_of(new)
         self._old, self._new = old, new
-        self._had, self._has = self._states.get(key) if old is not None else None, state_of(new)
+        had = self._states.get(key) if old is not None else None
+        has = state_of(new, had.key if had is not None else key)
+        self._had, self._has = had, has
         if type_ is WatchType.DELETED:
             self._states.pop(key, None)
         else:
-            self._states[key] = self._has
+            self._states[has.key] = has

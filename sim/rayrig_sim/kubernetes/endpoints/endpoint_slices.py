@@ -171,19 +171,19 @@ class EndpointSliceController:
         self._touch(followed, cause)
 
     def _on_pod(self, type_: WatchType, old: JsonObject | None, new: JsonObject, cause: int | None) -> None:
-        key = key_of(new)
+        had, has = self._states.before_and_after(old, new)
+        key = has.key
         services = self._services.get(key[0])
         if not services:
             return
         if type_ is WatchType.DELETED:
-            for name in self._selected.of(key[0], labels_of(old or new)):
+            for name in self._selected.of(key[0], (had or has).labels):
                 followed = services[name]
                 if key in followed.members:
                     del followed.members[key]
                     self._touch(followed, cause, key)
             return
-        had, has = self._states.before_and_after(old, new)
-        relabelled = had is None or had.labels != has.labels
+        relabelled = had is None or (had.labels is not has.labels and had.labels != has.labels)
         visible = had is None or (had != has and _shown(had) != _shown(has))
         if not relabelled and not visible:
             if has.is_over:
@@ -521,7 +521,7 @@ def _word(conditions: JsonObject) -> str:
 
 def _shown(state: PodState) -> tuple[str, str, bool, bool, bool]:
     """What an endpoint shows of a pod. That it is over counts only with a deletion: see the module's text."""
-    _, ip, node, is_ready, is_deleting, is_over = state
+    _, _, ip, node, is_ready, is_deleting, is_over = state
     return ip, node, is_ready, is_deleting, is_deleting and is_over
 
 

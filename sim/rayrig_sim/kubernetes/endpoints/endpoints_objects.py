@@ -177,9 +177,11 @@ class EndpointsController:
         had, has = self._states.before_and_after(old, new)
         if type_ is WatchType.MODIFIED and had == has:
             return
-        pod = key_of(new)
+        pod = has.key
         names = self._selected.of(pod[0], has.labels)
-        before = names if had is None else self._selected.of(pod[0], had.labels)
+        before = names
+        if had is not None and had.labels is not has.labels:
+            before = self._selected.of(pod[0], had.labels)
         for name in sorted({*names, *before}) if before != names else names:
             key = (pod[0], name)
             followed = self._followed[key]

@@ -86,7 +86,7 @@ class PodGarbageCollector:
     def _on_pod(self, type_: WatchType, old: JsonObject | None, new: JsonObject, cause: int | None) -> None:
         if type_ is WatchType.DELETED:
             self._stuck.pop(key_of(new), None)
-        else:
+        elif "deletionTimestamp" in new["metadata"]:
             self._look_for_stuck(new)
         was, spec = old.get("spec") if old is not None else None, new.get("spec")
         if was is spec:

@@ -86,7 +86,7 @@ class DisruptionController:
         self._work.touch(key, cause)
 
     def _on_pod(self, type_: WatchType, old: JsonObject | None, new: JsonObject, cause: int | None) -> None:
-        budgets = self._selectors.get(namespace_of(new))
+        budgets = self._selectors.get(namespace_of(new)) if self._selectors else None
         if not budgets:
             return
         found = [key for key, selector in budgets.items() if selector.matches(labels_of(new))]
