@@ -77,7 +77,8 @@ def _request_of(match: Match, request: HttpRequest) -> JsonObject:
     if route.body:
         field = fields[route.body]
         assert isinstance(field.kind, Message)
-        bound[field.json_name] = decode(field.kind, request.body)
+        # What was read as a form is gone.
+        bound[field.json_name] = decode(field.kind, b"" if match.takes_form else request.body)
     query = request.query
     if match.takes_form:
         # The form's values of a name come before the query's.
