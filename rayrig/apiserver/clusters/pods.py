@@ -104,13 +104,13 @@ def pod_template_of(
     envs: JsonObject | None,
     serves: bool = False,
 ) -> JsonObject:
-    """The pod template of a group. `envs` are those of the whole cluster; `serves` opens the ports of Serve. Parts
+    """The pod template of a valid group. `envs` are those of the whole cluster; `serves` opens the ports of Serve. Parts
     are shared with what is given. Raises `Unconvertible`.
     """
     container = {
         "name": kind.container,
         "image": group.get("image") or f"{_IMAGES}:{version}",
-        "imagePullPolicy": "Always" if group.get("imagePullPolicy", "").lower() == "always" else "IfNotPresent",
+        "imagePullPolicy": group.get("imagePullPolicy") or "IfNotPresent",
         **kind.fixed,
         "env": [*kind.env, *env_of(envs), *env_of(group.get("environment"))],
         "resources": _resources(template),

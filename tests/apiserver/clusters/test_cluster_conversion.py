@@ -64,6 +64,18 @@ def test_labels_ports_resources_and_the_end_of_workers(site: Site) -> None:
         "app.kubernetes.io/managed-by": "kuberay-apiserver",
     }
     head, worker = container(spec), container(spec, 0)
+    assert (head["name"], worker["name"]) == ("ray-head", "ray-worker")
+    amount = {"containerName": "ray-worker", "divisor": "0"}
+    assert worker["env"] == [
+        {"name": "RAY_DISABLE_DOCKER_CPU_WARNING", "value": "1"},
+        {"name": "TYPE", "value": "worker"},
+        {"name": "CPU_REQUEST", "valueFrom": {"resourceFieldRef": amount | {"resource": "requests.cpu"}}},
+        {"name": "CPU_LIMITS", "valueFrom": {"resourceFieldRef": amount | {"resource": "limits.cpu"}}},
+        {"name": "MEMORY_REQUESTS", "valueFrom": {"resourceFieldRef": amount | {"resource": "requests.memory"}}},
+        {"name": "MEMORY_LIMITS", "valueFrom": {"resourceFieldRef": amount | {"resource": "limits.memory"}}},
+        {"name": "MY_POD_NAME", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}},
+        {"name": "MY_POD_IP", "valueFrom": {"fieldRef": {"fieldPath": "status.podIP"}}},
+    ]
     assert {port["name"]: port["containerPort"] for port in head["ports"]} == PORTS | SERVE_PORTS
     assert [port["containerPort"] for port in worker["ports"]] == [80]
     amounts = {"cpu": "2", "memory": "4Gi"}
@@ -282,6 +294,13 @@ def test_accelerators_have_the_name_the_template_gives(site: Site) -> None:
     }
 
 
+def test_accelerators_are_gpus_unless_the_template_says_otherwise(site: Site) -> None:
+    template(site, gpu=1)
+    spec, _ = made(site, cluster())
+    amounts = {"cpu": "2", "memory": "4Gi", "nvidia.com/gpu": "1"}
+    assert container(spec, 0)["resources"] == {"limits": amounts, "requests": amounts}
+
+
 def test_privileges_are_told_as_given(site: Site) -> None:
     template(site)
     head, group = {"securityContext": {"privileged": False}}, {"securityContext": {"capabilities": {"add": ["ALL"]}}}
@@ -310,3 +329,35 @@ def test_a_template_written_before_units_counts_bytes(site: Site) -> None:
     site.run(site.world.client("test").create(CONFIG_MAP, body, "default"))
     spec, _ = made(site, cluster())
     assert container(spec)["resources"]["limits"] == {"cpu": "1", "memory": "2048"}
+
+
+def test_what_is_passed_on_comes_back(site: Site) -> None:
+    template(site)
+    head = {"enableIngress": True, "serviceType": "LoadBalancer", "imagePullPolicy": "Always"}
+    volume = {"name": "v", "volumeType": 2, "mountPath": "/v", "storage": "1Gi", "storageClassName": "fast"}
+    group = {
+        "imagePullPolicy": "IfNotPresent",
+        "rayStartParams": {"num-cpus": "1"},
+        "volumes": [volume],
+        "minReplicas": 2,
+    }
+    spec, told = made(site, cluster(head, group, spec={"headServiceAnnotations": {"a": "b"}}))
+
+    stored = spec["headGroupSpec"]
+    assert (stored["enableIngress"], stored["serviceType"]) == (True, "LoadBalancer")
+    assert [container(spec)["imagePullPolicy"], container(spec, 0)["imagePullPolicy"]] == ["Always", "IfNotPresent"]
+    assert spec["headServiceAnnotations"] == {"a": "b"}
+    assert pod(spec, 0)["volumes"][0]["ephemeral"]["volumeClaimTemplate"]["spec"]["storageClassName"] == "fast"
+    del group["imagePullPolicy"]
+    assert told == {
+        "headGroupSpec": HEAD | head | {"environment": {}},
+        "workerGroupSpec": [GROUP | group | {"environment": {}}],
+        "headServiceAnnotations": {"a": "b"},
+    }
+
+
+def test_without_a_version_the_image_has_none(site: Site) -> None:
+    template(site)
+    spec, _ = made(site, cluster(version=""))
+    assert container(spec)["image"] == "rayproject/ray:"
+    assert "rayVersion" not in spec

@@ -212,3 +212,62 @@ def test_what_was_written_otherwise_is_told_without_what_it_lacks(site: Site) ->
         "namespace": "default",
         "clusterSpec": {"headGroupSpec": {"volumes": [loose]}, "workerGroupSpec": [worker]},
     }
+
+
+PLATFORM_ANNOTATIONS = (
+    "ray.io/health-state",
+    "ray.io/ft-enabled",
+    "openshift.io/scc",
+    "cni.projectcalico.org/podIP",
+    "cni.projectcalico.org/podIPs",
+    "cni.projectcalico.org/containerID",
+    "k8s.v1.cni.cncf.io/network-status",
+    "k8s.v1.cni.cncf.io/networks-status",
+)
+PLATFORM_LABELS = (
+    "app.kubernetes.io/created-by",
+    "app.kubernetes.io/name",
+    "ray.io/cluster",
+    "ray.io/cluster-dashboard",
+    "ray.io/group",
+    "ray.io/identifier",
+    "ray.io/is-ray-node",
+    "ray.io/node-type",
+)
+IN_BOTH = ("MY_POD_IP", "RAY_CLUSTER_NAME", "RAY_PORT", "RAY_ADDRESS", "RAY_USAGE_STATS_KUBERAY_IN_USE")
+IN_WORKERS = ("FQ_RAY_IP", "RAY_IP", "REDIS_PASSWORD", "TYPE", "CPU_REQUEST", "MEMORY_LIMITS", "MY_POD_NAME")
+
+
+def test_what_the_operator_or_the_platform_adds_is_not_told(site: Site) -> None:
+    env = [{"name": name, "value": "x"} for name in (*IN_BOTH, *IN_WORKERS, "MINE")]
+    of_a_file = {"name": "f", "valueFrom": {"fileKeyRef": {"volumeName": "v", "path": "p", "key": "k"}}}
+    metadata = {
+        "annotations": dict.fromkeys(PLATFORM_ANNOTATIONS, "x") | {"mine": "1"},
+        "labels": dict.fromkeys(PLATFORM_LABELS, "x") | {"mine": "2"},
+    }
+
+    def template(name: str) -> JsonObject:
+        containers = [
+            {"name": "first", "image": "x", "imagePullPolicy": "Always"},
+            {"name": name, "image": "x", "env": [*env, of_a_file], "securityContext": {"runAsUser": 5}},
+        ]
+        return {"metadata": metadata, "spec": {"containers": containers, "serviceAccountName": "x"}}
+
+    body = foreign(
+        headGroupSpec={"rayStartParams": {}, "template": template("ray-head")},
+        workerGroupSpecs=[{"groupName": "g", "maxReplicas": 2, "replicas": 1, "template": template("ray-worker")}],
+    )
+    body["metadata"]["labels"] = {"app.kubernetes.io/managed-by": "kuberay-apiserver"}
+    create(site, RAY_CLUSTER, body)
+    told = site.ok("GET", f"{CLUSTERS}/foreign")["clusterSpec"]
+    both: JsonObject = {
+        "annotations": {"mine": "1"},
+        "labels": {"mine": "2"},
+        "imagePullPolicy": "Always",
+        "securityContext": {"capabilities": {}},
+    }
+    of_heads = dict.fromkeys((*IN_WORKERS, "MINE"), "x")
+    assert told["headGroupSpec"] == both | {"environment": {"values": of_heads}}
+    assert told["workerGroupSpec"] == [
+        both | {"groupName": "g", "replicas": 1, "maxReplicas": 2, "environment": {"values": {"MINE": "x"}}}
+    ]
