@@ -27,7 +27,7 @@ class SimulatedApiServer:
             raise InputError("this world is not in memory", remedy="run `rayrig apiserver` in front of its API server")
         self._world = world
         with suppress(AlreadyExists):
-            world.api.add_definitions((ray_job_definition(),))
+            world.api.add_definitions((ray_job_definition(),), trusted=True)
         http = world.http_and_kubernetes(ACTOR)
         self._server = KubeRayApiServer(world.runtime, world.client(ACTOR), http, settings)
 

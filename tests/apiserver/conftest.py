@@ -93,7 +93,7 @@ class Site:
     def __init__(self, settings: ApiServerSettings | None = None, *, profile: str = "v1.7.0") -> None:
         """`profile`: whose behaviour the operator has."""
         self.world = world = MemoryWorld(WorldSpec(nodes=(NodeSpec(),), profile=profile))
-        world.api.add_definitions((ray_job_definition(),))
+        world.api.add_definitions((ray_job_definition(),), trusted=True)
         self.upstream = Upstream(world.http_and_kubernetes(CALLER))
         self.server = KubeRayApiServer(world.runtime, world.client(CALLER), self.upstream, settings)
 

@@ -70,7 +70,7 @@ class Stage:
     ) -> None:
         self.kernel = Kernel(seed=1)
         self.api = ApiServer(self.kernel.unix_ns, self.kernel.streams.stream("api-server"))
-        self.api.add_definitions((*custom_resource_definitions(), ray_job_definition()))
+        self.api.add_definitions((*custom_resource_definitions(), ray_job_definition()), trusted=True)
         self.elsewhere = Elsewhere(self.kernel)
         client = InProcessClient(self.api, self.kernel, actor="apiserver")
         http: HttpClient = KubernetesRequests(self.api, self.kernel, self.elsewhere, self.elsewhere)

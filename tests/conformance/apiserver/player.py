@@ -33,7 +33,7 @@ class Player:
         self._random = Random(seed)
         self._kernel = kernel = Kernel(seed)
         self._api = api = ApiServer(kernel.unix_ns, Random(seed + 1))
-        api.add_definitions([*custom_resource_definitions(), ray_job_definition()])
+        api.add_definitions([*custom_resource_definitions(), ray_job_definition()], trusted=True)
         self._dashboard = JobDashboard()
         client = InProcessClient(api, kernel, actor="kuberay-apiserver")
         self._server = KubeRayApiServer(
