@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from random import Random
+from urllib.parse import quote
 
 import httpx
 
@@ -211,6 +212,8 @@ class HttpKubernetesClient:
 
     async def _send(self, method: str, path: str, query: dict[str, str], body: Json, content_type: str) -> JsonObject:
         headers = self._headers()
+        # A name that somebody made up may hold anything.
+        path = quote(path, safe="/:")
         content = None
         if body is not None:
             headers["content-type"] = content_type

@@ -242,3 +242,18 @@ def test_a_page_instead_of_a_status_becomes_one() -> None:
     assert status["code"] == 502
     assert status["reason"] == "InternalError"
     assert "<html>bad gateway</html>" in status["message"]
+
+
+@pytest.mark.parametrize("strange", ["a?limit=1", "a#b", "a b", "ä", "a%62"])
+def test_a_strange_name_is_a_name_and_nothing_else(server: KubernetesThread, namespace: str, strange: str) -> None:
+    async def story(client: HttpKubernetesClient) -> None:
+        await with_namespace(client, namespace)
+        for name in ("a", "ab"):
+            await client.create(CONFIG_MAP, config_map(name), namespace)
+        with pytest.raises(ApiError, match="not found|may not contain"):
+            await client.get(CONFIG_MAP, strange, namespace)
+        with pytest.raises(ApiError, match="not found|may not contain"):
+            await client.delete(CONFIG_MAP, strange, namespace)
+        assert len((await client.list(CONFIG_MAP, namespace)).items) == 2
+
+    tell(server.url, story)
