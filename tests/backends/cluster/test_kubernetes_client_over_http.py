@@ -250,9 +250,9 @@ def test_a_strange_name_is_a_name_and_nothing_else(server: KubernetesThread, nam
         await with_namespace(client, namespace)
         for name in ("a", "ab"):
             await client.create(CONFIG_MAP, config_map(name), namespace)
-        with pytest.raises(ApiError, match="not found|may not contain"):
+        with pytest.raises(ApiError, match=r"not found|may not contain"):
             await client.get(CONFIG_MAP, strange, namespace)
-        with pytest.raises(ApiError, match="not found|may not contain"):
+        with pytest.raises(ApiError, match=r"not found|may not contain"):
             await client.delete(CONFIG_MAP, strange, namespace)
         assert len((await client.list(CONFIG_MAP, namespace)).items) == 2
 
