@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from rayrig_core.objects import JsonObject, key_of
+from random import Random
+
+import pytest
+
+from rayrig_core.objects import JsonObject, key_of, name_of
+from rayrig_core.timestamps import NS
 from rayrig_sim.kubernetes.pod_states import state_of
 from rayrig_sim.kubernetes.workloads.pod_tallies import PodTally
 
@@ -105,3 +110,31 @@ def test_a_node_that_becomes_crowded_brings_its_pods_forward() -> None:
 def test_as_many_as_there_are_go_in_the_order_they_came() -> None:
     made = tally(pod("b"), pod("a", ready=False))
     assert [each["metadata"]["name"] for each in made.victims(5, _NOW_NS)] == ["b", "a"]
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_those_that_go_are_the_lowest_of_all_however_they_changed_before(seed: int) -> None:
+    rng = Random(seed)
+    made = tally()
+    pods: dict[str, JsonObject] = {}
+
+    def changed(name: str) -> JsonObject:
+        node = pods[name]["spec"].get("nodeName", "") if name in pods else ""
+        since = f"00:{rng.randrange(10):02}:00"
+        restarts = rng.randrange(4)
+        return pod(name, node or rng.choice(("", "n1", "n2")), ready=rng.random() < 0.7, since=since, restarts=restarts)
+
+    looks = 0
+    for step in range(200):
+        name = rng.choice([*pods, f"pod-{step}", f"pod-{step}"])
+        if name in pods and rng.random() < 0.2:
+            made.drop(key_of(pods.pop(name)))
+        else:
+            now = pods[name] = changed(name)
+            made.put(key_of(now), now, state_of(now))
+        if rng.random() < 0.3 and made.active > 3:
+            at_ns = _NOW_NS + step * NS
+            lowest = sorted(made._pods.values(), key=lambda each: made._rank(each, at_ns))[:3]
+            assert [name_of(each) for each in made.victims(3, at_ns)] == [name_of(each.pod) for each in lowest]
+            looks += 1
+    assert looks > 10
