@@ -10,7 +10,7 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterator, Sequence
-from contextvars import ContextVar
+from contextvars import ContextVar, copy_context
 from typing import Any, Generic, TypeVar
 
 from rayrig_core.idle import Recurrence, Turn
@@ -262,6 +262,23 @@ class AsyncioRuntime:
             react(await happened)
 
         self.spawn(name, wait())
+
+    def bell(self, react: Callable[[], None]) -> Callable[[], None]:
+        actor, context = _current.get(), copy_context()
+
+        def rung() -> None:
+            if actor is not None and actor.is_done:
+                return
+            try:
+                react()
+            except Exception as error:
+                self.fail(actor.name if actor is not None else "", error)
+                raise
+
+        def ring() -> None:
+            self.loop.call_soon(rung, context=context)
+
+        return ring
 
     def signal(self) -> AsyncioSignal[Any]:
         return AsyncioSignal(self.loop)

@@ -8,6 +8,7 @@ futures; an actor cannot tell which. Every await is an interleaving point: other
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Coroutine, Generator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Literal, NamedTuple, Protocol, TypeVar
@@ -87,6 +88,11 @@ class Runtime(Clock, Protocol):
         one that is waited for everywhere and does little: this costs less than an actor. Nobody can cancel it."""
         ...
 
+    def bell(self, react: Callable[[], None]) -> Callable[[], None]:
+        """Rung by a call of what is given back, it lets the current actor `react` soon, while that actor waits for something else;
+        not once the actor has ended. For what happens again and again: this costs less than an actor that goes on each time."""
+        ...
+
     def signal(self) -> Signal[Any]: ...
 
     def wait(self, signal: Signal[Any], timeout_s: float) -> Awaitable[bool]:
@@ -163,6 +169,12 @@ class WatchStream(Protocol):
     async def next(self) -> Watched:
         """The next event. Raises `Gone` when the history is lost and `StopAsyncIteration` when the server closed the watch."""
         ...
+
+    async def deliver(self, handle: Callable[[Watched], None]) -> None:
+        """Hand every event to `handle` as the current actor, until the server closes the watch. Raises `Gone`."""
+        with suppress(StopAsyncIteration):
+            while True:
+                handle(await self.next())
 
     def close(self) -> None: ...
 

@@ -168,11 +168,14 @@ class Actor(_Awaitable):
         if self.triggered or self.was_cancelled:
             return
         self.was_cancelled = True
-        if self._kernel.current is self:
+        is_acting = self._kernel.current is self
+        waiting = self._target.callbacks
+        if waiting is not None or not is_acting:
+            if waiting is not None and self._on_event in waiting:
+                waiting.remove(self._on_event)
+            self._target = self._wake()
+        if is_acting:
             raise Cancelled
-        if self._target.callbacks is not None and self._on_event in self._target.callbacks:
-            self._target.callbacks.remove(self._on_event)
-        self._target = self._wake()
 
     def _resume(self, event: Event) -> None:
         kernel, coroutine = self._kernel, self._coroutine
@@ -221,6 +224,38 @@ class _Reaction:
             self._react(event._value)
         except Exception as error:
             raise ActorFailed(self.name, kernel.monotonic_ns(), error) from error
+        finally:
+            kernel.current = None
+
+
+class _Bell(Event):
+    """Lets an actor react, while it waits for something else (port `Runtime.bell`)."""
+
+    _value = None
+    _ok = True
+
+    def __init__(self, kernel: Kernel, react: Callable[[], None]) -> None:
+        self.env: _Clock = kernel.env
+        self._kernel = kernel
+        self._actor = kernel.current
+        self._react = react
+
+    def ring(self) -> None:
+        env = self.env
+        self.callbacks = [self._rung]
+        env.soon.append((next(env._eid), self))
+
+    def _rung(self, _: Event) -> None:
+        kernel, actor = self._kernel, self._actor
+        if isinstance(actor, Actor) and (actor.was_cancelled or actor.triggered):
+            return
+        kernel.current = actor
+        try:
+            self._react()
+        except Cancelled:
+            pass  # It has cancelled itself, and is told so where it waits.
+        except Exception as error:
+            raise ActorFailed(actor.name if actor is not None else "", kernel.monotonic_ns(), error) from error
         finally:
             kernel.current = None
 
@@ -384,6 +419,9 @@ class Kernel:
             again.set(event._value)
             event = again
         event.callbacks.append(_Reaction(self, name, react))
+
+    def bell(self, react: Callable[[], None]) -> Callable[[], None]:
+        return _Bell(self, react).ring
 
     def signal(self) -> KernelSignal[Any]:
         return KernelSignal(self.env)

@@ -95,7 +95,7 @@ class _Arrived:
     may_go: bool = False
 
 
-class PacedWatch:
+class PacedWatch(WatchStream):
     """Port `WatchStream`: events are handed on after a lag, and not while their namespace `waits`."""
 
     def __init__(self, stream: WatchStream, lag_s: float, waits: Callable[[str], bool]) -> None:

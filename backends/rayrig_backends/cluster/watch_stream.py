@@ -12,14 +12,14 @@ import httpx
 from rayrig_backends.cluster.requests import as_http_failure
 from rayrig_core.errors import ApiError, api_error
 from rayrig_core.http import HttpFailure
-from rayrig_core.ports import WatchEvent, WatchType
+from rayrig_core.ports import WatchEvent, WatchStream, WatchType
 
 #: So many events wait for a slow reader; then the server has to.
 _BUFFERED = 1_000
 _ENDED = object()
 
 
-class HttpWatchStream:
+class HttpWatchStream(WatchStream):
     """Port `WatchStream`. A task of its own reads ahead; it ends with `close`."""
 
     def __init__(

@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any, NoReturn
 
 from rayrig_core import faultpoints
+from rayrig_core.errors import ApiError
 from rayrig_core.faultpoints import Faults, Reaction
 from rayrig_core.objects import Json, JsonObject, Vouched
 from rayrig_core.ports import (
@@ -16,6 +17,9 @@ from rayrig_core.ports import (
     Preconditions,
     PropagationPolicy,
     Runtime,
+    Signal,
+    Watched,
+    WatchStream,
     WatchType,
 )
 from rayrig_core.resource_types import ResourceType
@@ -28,7 +32,7 @@ from rayrig_fakes.kubernetes.storage.revisions import Change
 from rayrig_fakes.kubernetes.storage.watch import WatchCursor
 
 
-def struck(reaction: faultpoints.ErrorBefore) -> status.ApiError:
+def struck(reaction: faultpoints.ErrorBefore) -> ApiError:
     """The error that a fault makes of a call."""
     retry = reaction.retry_after_s
     details: JsonObject | None = {"retryAfterSeconds": retry} if retry else None
@@ -136,7 +140,7 @@ class InProcessClient:
             call = call._replace(stale=reaction)
         try:
             answer = self.server.call(call)
-        except status.ApiError:
+        except ApiError:
             await self._after(half_s, reaction)
             raise
         await self._after(half_s, reaction)
@@ -297,7 +301,7 @@ class InProcessClient:
         return self._strike("deliver", self._target(resource, meta.get("namespace", ""), meta.get("name", "")))
 
 
-class InProcessWatch:
+class InProcessWatch(WatchStream):
     """An open watch (port `WatchStream`)."""
 
     __slots__ = ("_again", "_client", "_cursor", "_lag_ns", "_resource", "_runtime")
@@ -346,6 +350,37 @@ class InProcessWatch:
                 if isinstance(reaction, faultpoints.Delay):
                     await self._runtime.sleep(reaction.delay_s)
             return change
+
+    async def deliver(self, handle: Callable[[Watched], None]) -> None:
+        if self._lag_ns or self._client.has_faults:
+            # Something may come between an event and its delivery.
+            await super().deliver(handle)
+            return
+        cursor = self._cursor
+        ended: Signal[ApiError | None] = self._runtime.signal()
+
+        def hand_over() -> None:
+            if ended.is_set:
+                return
+            while True:
+                try:
+                    change = cursor.take()
+                except ApiError as lost:
+                    ended.set(lost)
+                    return
+                if change is None:
+                    break
+                handle(change)
+            if cursor.closed:
+                ended.set(None)
+            else:
+                cursor.call_when_ready(ring)
+
+        ring = self._runtime.bell(hand_over)
+        hand_over()
+        error = await ended
+        if error is not None:
+            raise error
 
     async def _wait_for(self, delivery: Change) -> None:
         """Events arrive `lag` after their write; those of the first list at once."""

@@ -14,7 +14,7 @@ from typing import NamedTuple, TypeAlias, TypeVar, cast
 
 from rayrig_core.errors import ApiError, Gone
 from rayrig_core.objects import JsonObject, labels_of
-from rayrig_core.ports import KubernetesClient, Runtime, Signal, Task, WatchStream, WatchType
+from rayrig_core.ports import KubernetesClient, Runtime, Signal, Task, Watched, WatchStream, WatchType
 from rayrig_core.resource_types import ResourceType
 
 #: (type, the object before or None, the object now — the last state for DELETED —, trace event of the write).
@@ -230,33 +230,32 @@ class ObjectCache:
         self.synced.set(None)
 
     async def _follow(self, stream: WatchStream) -> None:
-        runtime, objects = self._runtime, self._objects
         try:
-            while True:
-                event = await stream.next()
-                obj = event.object
-                meta = obj["metadata"]
-                self._resource_version = meta.get("resourceVersion", self._resource_version)
-                if event.type is WatchType.BOOKMARK:
-                    continue
-                runtime.cause = event.cause
-                key = (meta.get("namespace", ""), meta["name"])
-                if event.type is WatchType.DELETED:
-                    old = objects.pop(key, None)
-                    if old is not None:
-                        if self._by_label:
-                            self._keep_labels(key, old, None)
-                        self._notify(WatchType.DELETED, old, obj, event.cause)
-                    continue
-                old = objects.get(key)
-                objects[key] = obj
-                if self._by_label:
-                    self._keep_labels(key, old, obj)
-                self._notify(WatchType.ADDED if old is None else WatchType.MODIFIED, old, obj, event.cause)
-        except StopAsyncIteration:
-            return
+            await stream.deliver(self._take)
         finally:
             stream.close()
+
+    def _take(self, event: Watched) -> None:
+        obj, objects = event.object, self._objects
+        meta = obj["metadata"]
+        self._resource_version = meta.get("resourceVersion", self._resource_version)
+        type_, cause = event.type, event.cause
+        if type_ is WatchType.BOOKMARK:
+            return
+        self._runtime.cause = cause
+        key = (meta.get("namespace", ""), meta["name"])
+        if type_ is WatchType.DELETED:
+            old = objects.pop(key, None)
+            if old is not None:
+                if self._by_label:
+                    self._keep_labels(key, old, None)
+                self._notify(type_, old, obj, cause)
+            return
+        old = objects.get(key)
+        objects[key] = obj
+        if self._by_label:
+            self._keep_labels(key, old, obj)
+        self._notify(WatchType.ADDED if old is None else WatchType.MODIFIED, old, obj, cause)
 
     def _notify(self, type_: WatchType, old: JsonObject | None, new: JsonObject, cause: int | None) -> None:
         changed, kind = _COMES_OR_GOES, ""

@@ -21,7 +21,7 @@ from rayrig_core.faultpoints import (
     LostReply,
     Reaction,
 )
-from rayrig_core.ports import KubernetesClient, WatchEvent
+from rayrig_core.ports import KubernetesClient, Watched, WatchEvent
 from rayrig_core.resource_types import CONFIG_MAP, POD
 from rayrig_core.trace import Kind
 from rayrig_fakes.kubernetes.client import InProcessClient
@@ -306,3 +306,53 @@ def test_two_runs_of_one_seed_have_one_digest() -> None:
         return world.kernel.trace.digest()
 
     assert digest() == digest()
+
+
+@pytest.mark.parametrize("plan", [None, Plan()])
+def test_a_watch_delivers_events_until_it_is_closed(plan: Plan | None) -> None:
+    world = World(plan)
+
+    async def follow() -> None:
+        watch = await world.client.watch(CONFIG_MAP, "default")
+        seen = []
+
+        def handle(event: Watched) -> None:
+            seen.append(event.object["metadata"]["name"])
+            world.told.append((world.now_ms, event.type.value, seen[-1]))
+            if len(seen) == 3:
+                watch.close()
+
+        await watch.deliver(handle)
+        world.told.append((world.now_ms, "closed", ""))
+
+    async def story() -> None:
+        await world.client.create(CONFIG_MAP, config_map("a"), "default")
+        world.kernel.spawn("follower", follow())
+        for name in ("b", "c", "d"):
+            await world.kernel.sleep(1)
+            await world.client.create(CONFIG_MAP, config_map(name), "default")
+
+    world.run(story)
+    assert world.told == [
+        (20.0, "ADDED", "a"),
+        (1015.0, "ADDED", "b"),
+        (2025.0, "ADDED", "c"),
+        (2025.0, "closed", ""),
+    ]
+
+
+def test_a_delivering_watch_whose_history_is_lost_is_gone() -> None:
+    world = World()
+    ends = []
+
+    async def follow() -> None:
+        await world.client.create(CONFIG_MAP, config_map("a"), "default")
+        world.server.compact()
+        watch = await world.client.watch(CONFIG_MAP, "default", resource_version="1")
+        try:
+            await watch.deliver(lambda event: None)
+        except Gone:
+            ends.append(world.now_ms)
+
+    world.run(follow)
+    assert ends == [20.0]

@@ -206,3 +206,87 @@ def test_timers_that_nobody_waits_for_any_more_do_not_pile_up() -> None:
     assert len(kernel.env._queue) < 2_500
     kernel.run()
     assert kernel.monotonic_ns() == 3_600 * 1_000_000_000 + 4_999 * 1_000, "as long as the last of them"
+
+
+def test_what_is_done_in_the_midst_of_a_wait_is_done_by_the_actor_that_waits() -> None:
+    kernel, log = Kernel(), list[tuple[int, str]]()
+
+    def refused() -> None:
+        raise ValueError("no")
+
+    async def caller() -> None:
+        who = await kernel.do_between(1, lambda: kernel.current.name, 2)
+        log.append((kernel.monotonic_ns(), who))
+        try:
+            await kernel.do_between(1, refused, 2)
+        except ValueError as error:
+            log.append((kernel.monotonic_ns(), str(error)))
+
+    kernel.spawn("caller", caller())
+    kernel.run()
+    assert log == [(3_000_000_000, "caller"), (6_000_000_000, "no")]
+
+
+@pytest.mark.parametrize(("cancelled_s", "done"), [(0.5, []), (1.5, ["done"])])
+def test_a_cancelled_actor_does_not_do_what_it_would_have_done_later(cancelled_s: float, done: list[str]) -> None:
+    kernel, log = Kernel(), list[str]()
+
+    async def caller() -> None:
+        await kernel.do_between(1, lambda: log.append("done"), 1)
+        log.append("went on")
+
+    task = kernel.spawn("caller", caller())
+    kernel.call_later(round(cancelled_s * 1e9), lambda _: task.cancel())
+    kernel.run()
+    assert log == done
+
+
+def test_a_bell_lets_an_actor_react_until_it_ends() -> None:
+    kernel, log = Kernel(), list[tuple[int, str]]()
+    rings = []
+
+    async def actor() -> None:
+        rings.append(kernel.bell(lambda: log.append((kernel.monotonic_ns(), kernel.current.name))))
+        await kernel.sleep(2.5)
+
+    kernel.spawn("hearer", actor())
+    for second in (1, 2, 3):
+        kernel.call_later(second * 1_000_000_000, lambda _: rings[0]())
+    kernel.run()
+    assert log == [(1_000_000_000, "hearer"), (2_000_000_000, "hearer")]
+
+
+def test_an_actor_that_cancels_itself_in_a_reaction_runs_its_cleanup() -> None:
+    kernel, log = Kernel(), list[str]()
+    rings = []
+
+    async def actor() -> None:
+        def react() -> None:
+            task.cancel()
+            log.append("went on")
+
+        rings.append(kernel.bell(react))
+        try:
+            await kernel.sleep(10)
+        finally:
+            log.append("cleaned up")
+
+    task = kernel.spawn("hearer", actor())
+    kernel.call_later(1_000_000_000, lambda _: rings[0]())
+    kernel.run(task)
+    assert (log, task.was_cancelled, kernel.monotonic_ns()) == (["cleaned up"], True, 1_000_000_000)
+
+
+def test_what_happens_at_once_comes_after_what_was_due_now_already() -> None:
+    kernel, log = Kernel(), list[str]()
+    signal = kernel.signal()
+
+    async def waiter() -> None:
+        await signal
+        log.append("signal")
+
+    kernel.spawn("waiter", waiter())
+    kernel.call_later(1, lambda _: signal.set(None))
+    kernel.call_later(1, lambda _: log.append("due"))
+    kernel.run()
+    assert log == ["due", "signal"]
