@@ -68,7 +68,7 @@ class KubeRayApiServer:
         self._cross_origin = CrossOrigin(settings.cors_origin) if settings.cors_origin else None
 
     async def handle(self, request: HttpRequest) -> HttpResponse:
-        """The answer; paths are without percent signs. Raises only what is wrong with the server itself."""
+        """The answer. The request's path has no escapes any more. Raises only what is wrong with the server itself."""
         settings = self.settings
         if settings.token and request.headers.get("authorization") != settings.token:
             return plain_error(401, "Unauthorized")

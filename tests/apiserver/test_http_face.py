@@ -92,6 +92,7 @@ def test_a_path_is_cleaned_first(site: Any, path: str, leads_to: str) -> None:
         ("limit=abc", 'parsing field "limit": strconv.ParseInt: parsing "abc": invalid syntax'),
         ("limit=", 'parsing field "limit": strconv.ParseInt: parsing "": invalid syntax'),
         (f"limit={2**63}", f'parsing field "limit": strconv.ParseInt: parsing "{2**63}": value out of range'),
+        (f"limit={'9' * 5000}", f'parsing field "limit": strconv.ParseInt: parsing "{"9" * 5000}": value out of range'),
         ("limit=1&limit=2", 'too many values for field "limit": 1, 2'),
         ("limit.x=1", 'invalid path: "limit" is not a message'),
         ("limit[3]=1", 'too many values for field "limit": 3, 1'),

@@ -1,12 +1,12 @@
-"""Messages from JSON and from query parameters, as protobuf's JSON mapping and the gateway read them
-(`reference/kuberay-apiserver.md` sections 2.2 and 2.3). What cannot be read is said in their words, with line and column.
+"""Messages from JSON, as protobuf's mapping reads them (`reference/kuberay-apiserver.md` section 2.2).
+
+What cannot be read is said in its words, with line and column.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Container, Mapping
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, NoReturn
@@ -19,7 +19,7 @@ from rayrig_core.objects import JsonObject
 
 #: Some builds of protobuf write a no-break space here, so that nobody relies on their texts; the release's does.
 _PREFIX = "proto:\u00a0"
-_RANGES = {
+INTEGER_RANGES = {
     Scalar.INT32: (-(2**31), 2**31 - 1),
     Scalar.INT64: (-(2**63), 2**63 - 1),
     Scalar.UINT32: (0, 2**32 - 1),
@@ -202,7 +202,7 @@ def _integer(text: str, kind: Scalar) -> int:
     if not _NUMBER.fullmatch(text) or len(text.lower().partition("e")[2]) > _LONGEST_EXPONENT:
         raise _Unreadable
     number = Decimal(text)
-    lowest, highest = _RANGES[kind]
+    lowest, highest = INTEGER_RANGES[kind]
     if number != number.to_integral_value() or not lowest <= number <= highest:
         raise _Unreadable
     return int(number)
@@ -216,47 +216,3 @@ def _float(text: str) -> float:
         return single(float(text))
     except OverflowError:
         raise _Unreadable from None
-
-
-_WITH_INDEX = re.compile(r"(.*)\[(.*)\]", re.DOTALL)
-_GO_INTEGER = re.compile(r"[+-]?[0-9]+")
-
-
-def decode_query(message: Message, bound: Container[str], query: Mapping[str, list[str]]) -> JsonObject:
-    """Fields of a request from its query, in either spelling; those in `bound` (by JSON name) are the path's or the body's.
-
-    Raises `CallError` 3.
-    """
-    decoded: JsonObject = {}
-    for key, given in query.items():
-        path, values = key, given
-        if found := _WITH_INDEX.fullmatch(key):
-            path, values = found.group(1), [found.group(2), *given]
-        name, dot, _ = path.partition(".")
-        field = message.by_spelling.get(name)
-        if field is None or field.json_name in bound:
-            continue
-        if dot:
-            raise CallError(Code.INVALID_ARGUMENT, f'invalid path: "{name}" is not a message')
-        if len(values) > 1:
-            raise CallError(Code.INVALID_ARGUMENT, f'too many values for field "{field.name}": {", ".join(values)}')
-        if value := _parameter(field, values[0]):
-            decoded[field.json_name] = value
-    return decoded
-
-
-def _parameter(field: Field, text: str) -> str | int:
-    if field.kind is Scalar.STRING:
-        return text
-    assert field.kind in (Scalar.INT32, Scalar.INT64)
-    lowest, highest = _RANGES[field.kind]
-    if not _GO_INTEGER.fullmatch(text):
-        problem = "invalid syntax"
-    elif not lowest <= int(text) <= highest:
-        problem = "value out of range"
-    else:
-        return int(text)
-    raise CallError(
-        Code.INVALID_ARGUMENT,
-        f'parsing field "{field.name}": strconv.ParseInt: parsing {json.dumps(text, ensure_ascii=False)}: {problem}',
-    )

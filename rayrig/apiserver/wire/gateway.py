@@ -8,10 +8,11 @@ from typing import Any
 from urllib.parse import parse_qs
 
 from rayrig.apiserver.wire.call_counts import CallCounts
-from rayrig.apiserver.wire.decoding import decode, decode_query
+from rayrig.apiserver.wire.decoding import decode
 from rayrig.apiserver.wire.encoding import encode
 from rayrig.apiserver.wire.errors import CallError, Code
 from rayrig.apiserver.wire.messages import Message
+from rayrig.apiserver.wire.queries import decode_query
 from rayrig.apiserver.wire.routes import Match, Route, Routes
 from rayrig_core.http import HttpRequest, HttpResponse
 from rayrig_core.objects import JsonObject

@@ -1,4 +1,7 @@
-"""Values of JSON as Go prints them by default (`%v`): how maps of anything become maps of text on the wire."""
+"""Values of JSON as Go prints them by default (`%v`): how maps of anything become maps of text on the wire.
+
+Kubernetes' decoder, which KubeRay reads dashboards with, keeps integers of 64 bits as such.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ from rayrig_core.objects import Json
 #: From this power of ten on, and below the ten-thousandth, a number is printed with an exponent.
 _EXPONENT_FROM = 6
 _EXPONENT_BELOW = -4
+_INTEGERS = 2**63
 
 
 def go_text(value: Json) -> str:
@@ -17,6 +21,8 @@ def go_text(value: Json) -> str:
         return "<nil>"
     if isinstance(value, bool):
         return "true" if value else "false"
+    if isinstance(value, int) and -_INTEGERS <= value < _INTEGERS:
+        return str(value)
     if isinstance(value, (int, float)):
         return _number(float(value))
     if isinstance(value, dict):
