@@ -255,9 +255,10 @@ def test_what_is_empty_is_not_sent() -> None:
 
 
 def test_what_ray_leaves_open_is_absent() -> None:
-    told = info_of({"job_id": None, "metadata": None, "runtime_env": {"a": None, "n": 3, "x": {"k": [True]}}})
+    environment = {"a": None, "n": 123456789, "f": 1e9, "x": {"k": [True, ""]}}
+    told = info_of({"job_id": None, "metadata": None, "runtime_env": environment})
     assert {name: value for name, value in told.items() if value} == {
-        "runtimeEnv": {"a": "<nil>", "n": "3", "x": "map[k:[true]]"}
+        "runtimeEnv": {"a": "<nil>", "n": "123456789", "f": "1e+09", "x": "map[k:[true ]]"}
     }
 
 

@@ -216,6 +216,10 @@ def test_templates_that_cannot_be_applied() -> None:
         "Cannot get compute template for name 'missing' in namespace 'default', error: NotFoundError: "
         'Compute template missing not found: configmaps "missing" not found\n'
     )
+    assert stage.ask("POST", CLUSTERS, cluster("")).body.decode() == (
+        "Cannot get compute template for name '' in namespace 'default', error: Get compute template failed: "
+        "resource name may not be empty\n"
+    )
     for content_type, raw in (
         ("text/plain", b"{}"),
         ("application/merge-patch+json", b"{}"),

@@ -121,6 +121,9 @@ class ComputeTemplates:
         return templates
 
     async def _config_map(self, name: str, namespace: str) -> JsonObject:
+        if not name:
+            # Found by Kubernetes' client, before it asks.
+            raise plain("Get compute template failed: resource name may not be empty")
         try:
             return await self._kubernetes.get(CONFIG_MAP, name, namespace)
         except NotFound as error:
