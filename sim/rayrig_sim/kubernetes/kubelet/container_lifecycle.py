@@ -77,6 +77,8 @@ def _with_message(pod: JsonObject, name: str, result: ContainerExit) -> Containe
 class ContainerLifecycle:
     """Starts and stops containers of one pod."""
 
+    __slots__ = ("_agent", "_record", "last_seq")
+
     def __init__(self, agent: NodeAgent, record: PodRecord) -> None:
         self._agent = agent
         self._record = record

@@ -80,7 +80,13 @@ class ProbeSettings:
 
     @classmethod
     def of(cls, probe: Mapping[str, Any]) -> ProbeSettings:
-        return cls(
+        """Pods of one template share their probes, and so their settings."""
+        known = _SETTINGS.get(id(probe))
+        if known is not None:
+            return known
+        if len(_SETTINGS) >= _MOST_SETTINGS:
+            del _SETTINGS[next(iter(_SETTINGS))]
+        settings = _SETTINGS[id(probe)] = cls(
             initial_delay_s=probe.get("initialDelaySeconds") or 0,
             period_s=probe.get("periodSeconds") or 10,
             timeout_s=probe.get("timeoutSeconds") or 1,
@@ -89,6 +95,12 @@ class ProbeSettings:
             grace_s=probe.get("terminationGracePeriodSeconds"),
             handler=probe,
         )
+        return settings
+
+
+#: By identity of the manifest's probe, which they hold on to.
+_SETTINGS: dict[int, ProbeSettings] = {}
+_MOST_SETTINGS = 1024
 
 
 class _NoSuchPort(Exception):

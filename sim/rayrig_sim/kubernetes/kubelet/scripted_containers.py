@@ -138,7 +138,7 @@ class ScriptedContainer(AnswersAtOnce):
     ) -> None:
         runs = script.get("runs") or [{}]
         run = runs[min(attempt, len(runs) - 1)]
-        self._script: Script = {**script, **run}
+        self._script: Script = {**script, **run} if run else script
         self._runtime = runtime
         self._name = name
         self._ip = ip
