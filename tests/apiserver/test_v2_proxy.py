@@ -224,6 +224,7 @@ def test_templates_that_cannot_be_applied() -> None:
         ("text/plain", b"{}"),
         ("application/merge-patch+json", b"{}"),
         ("application/json", b"{"),
+        ("application/json", b'{"spec": NaN}'),
         ("application/json", b"[]"),
     ):
         answer = stage.ask("POST", CLUSTERS, raw=raw, headers={"content-type": content_type})

@@ -180,3 +180,8 @@ def test_a_working_directory_is_remote() -> None:
         "local://C:/app",
     ):
         assert refusal(with_application(runtime_env={"working_dir": place})) == "", place
+
+
+def test_only_the_first_document_is_read() -> None:
+    assert yaml_to_json("---\na: 1\n---\n{") == {"a": 1}
+    assert yaml_to_json("# nothing\n") is None

@@ -104,12 +104,21 @@ _GoLoader.add_constructor("tag:yaml.org,2002:bool", _flag)
 _GoLoader.add_constructor("tag:yaml.org,2002:map", _mapping)
 
 
+def _first_document(text: str) -> Json:
+    """Whatever comes after it. Raises `yaml.YAMLError`, `ValueError`."""
+    loader = _GoLoader(text)
+    try:
+        return loader.get_data() if loader.check_data() else None
+    finally:
+        loader.dispose()
+
+
 @lru_cache(maxsize=1024)
 def yaml_to_json(text: str) -> Json:
     """The JSON value of the first document of `text`; shared between callers, so not to be changed. Raises `YamlError`."""
     try:
         check_limits(text)
-        return yaml.load(text, Loader=_GoLoader)
+        return _first_document(text)
     except YamlTooLarge as error:
         raise YamlError(error.problem, error.line) from error
     except yaml.MarkedYAMLError as error:

@@ -10,6 +10,7 @@ from typing import Any
 from rayrig.apiserver.compute_templates.service import ComputeTemplates
 from rayrig.apiserver.stored import COMPUTE_TEMPLATE
 from rayrig.apiserver.v2.plain_answers import plain_error
+from rayrig.apiserver.wire import gojson
 from rayrig.apiserver.wire.errors import CallError
 from rayrig_core.http import HttpRequest, HttpResponse
 from rayrig_core.objects import Json, JsonObject
@@ -42,7 +43,9 @@ async def with_templates(
         if isinstance(name, str):
             apply_template(group, found[name], container)
     headers = {**request.headers, "content-type": "application/json"}
-    return replace(request, body=json.dumps(body, separators=(",", ":")).encode(), headers=headers)
+    # Sorted as Go sorts them: what is wrong is told in the order of the body.
+    sent = json.dumps(body, separators=(",", ":"), sort_keys=True)
+    return replace(request, body=sent.encode(), headers=headers)
 
 
 def _parsed(request: HttpRequest) -> JsonObject:
@@ -51,7 +54,7 @@ def _parsed(request: HttpRequest) -> JsonObject:
     """
     content_type = request.headers.get("content-type") or "application/json"
     if "application/json" in content_type:
-        value: Json = request.json()
+        value: Json = gojson.parse(request.body)
     elif "application/yaml" in content_type:
         value = json.loads(json.dumps(yaml_to_json(request.body.decode())))
     else:
