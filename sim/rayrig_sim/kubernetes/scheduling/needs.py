@@ -163,7 +163,7 @@ class NeedsParser:
         spec = pod.get("spec")
         if spec is None:
             return pod_needs(pod)
-        key = (namespace_of(pod), *labels_of(pod).items(), *[id(spec.get(part)) for part in _TELLING])
+        key = (namespace_of(pod), *labels_of(pod).items(), *map(id, map(spec.get, _TELLING)))
         found = self._known.get(key)
         if found is not None:
             # What is remembered holds its spec: no other part has the address of one of its parts.
