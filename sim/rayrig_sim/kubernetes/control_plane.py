@@ -141,6 +141,8 @@ class ControlPlane:
         if runs(ControllerName.CLAIM_PROTECTION):
             ClaimProtection(runtime, client, caches)
         self._manager_client = client
+        #: The Nodes as the controllers' cache shows them.
+        self.nodes: ObjectCache = caches.of(NODE)
         if workloads:
             self._start_workloads(runs)
 
@@ -200,11 +202,6 @@ class ControlPlane:
             if resource not in before:
                 for follower in self._followers:
                     follower.follow(resource)
-
-    @property
-    def nodes(self) -> ObjectCache:
-        """The Nodes as the controllers' cache shows them."""
-        return self._manager_caches.of(NODE)
 
     def has_node(self, name: str) -> bool:
         """Whether there is such a Node."""

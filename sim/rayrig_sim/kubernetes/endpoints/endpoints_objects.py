@@ -187,6 +187,7 @@ class EndpointsController:
             followed = self._followed[key]
             if type_ is WatchType.DELETED or name not in names:
                 followed.members.pop(pod, None)
+                followed.seen.pop(uid_of(new), None)
             else:
                 followed.members[pod] = None
             followed.changed[pod] = None
