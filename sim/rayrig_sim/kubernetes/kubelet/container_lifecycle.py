@@ -123,7 +123,7 @@ class ContainerLifecycle:
         event("Normal", "Started", "Container started")
         record.cause = self.last_seq = self._trace(pod, name, "running", "", None)
         watch = f"{agent.name}/exit/{namespace_of(pod)}/{name_of(pod)}/{name}"
-        runtime.when(container.exited, watch, partial(self._ended, pod, record))
+        runtime.when(container.exited, watch, partial(self._ended, record))
         hook = (spec.get("lifecycle") or {}).get("postStart")
         if hook:
             what = f'Container "{name}" in Pod "{pod_text(pod)}"'
@@ -134,9 +134,10 @@ class ContainerLifecycle:
                 raise NotStarted(Waiting("PostStartHookError", failure))
         return record
 
-    def _ended(self, pod: JsonObject, record: ContainerRecord, result: ContainerExit) -> None:
+    def _ended(self, record: ContainerRecord, result: ContainerExit) -> None:
         if record.finished_ns is not None:
             return
+        pod = self._record.pod
         record.exit = _with_message(pod, record.name, result)
         record.finished_ns = self._agent.runtime.unix_ns()
         # What stopped it is the cause; a container that ends by itself has none but its start.
@@ -200,7 +201,7 @@ class ContainerLifecycle:
             container.terminate()
             if not await runtime.wait(container.exited, grace):
                 container.kill()
-            self._ended(pod, record, await container.exited)
+            self._ended(record, await container.exited)
 
     async def stop_all(self, pod: JsonObject, grace: float) -> None:
         """Stop what runs of the pod, then its sandbox.

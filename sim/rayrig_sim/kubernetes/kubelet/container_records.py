@@ -63,6 +63,7 @@ class PodRecord:
     `on_exit` is called at the moment a container has ended and tells when that will be seen (Unix nanoseconds).
     """
 
+    #: Its object as last seen.
     pod: JsonObject
     ip: str = ""
     sandbox_is_ready: bool = False

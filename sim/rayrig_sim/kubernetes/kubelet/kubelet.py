@@ -226,7 +226,7 @@ class Kubelet:
             self._uids[key] = uid
             return True
         known = worker.pod
-        worker.pod = pod
+        worker.see(pod)
         if is_to_go:
             if not known["metadata"].get("deletionTimestamp"):
                 worker.end(cause)
@@ -305,7 +305,7 @@ class Kubelet:
         worker = self._workers.get(uid)
         if worker is None:
             return
-        worker.pod = pod
+        worker.see(pod)
         worker.is_gone = True
         if worker.stage is Stage.DONE:
             self._done(worker)

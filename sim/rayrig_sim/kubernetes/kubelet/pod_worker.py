@@ -102,9 +102,9 @@ class PodWorker:
         on_done: Callable[[PodWorker], None],
     ) -> None:
         """`on_stopped` hears its uid as soon as no container runs any more, `on_done` when there is nothing left to do."""
-        self.pod = pod
         self.uid = uid_of(pod)
         self.record = record
+        self.see(pod)
         self.stage = Stage.SYNCING
         #: Containers may run: a terminal phase must not be told yet.
         self.may_run = True
@@ -131,6 +131,10 @@ class PodWorker:
         #: When the last exit is noticed. A sync before that, for another reason, does not see it.
         self._exit_seen_ns = 0
         self._mount_retry_ns = _MOUNT_RETRY_NS
+
+    def see(self, pod: JsonObject) -> None:
+        """The object as it is now. Nobody keeps the one before."""
+        self.pod = self.record.pod = pod
 
     # Being woken
 

@@ -334,10 +334,14 @@ class PodProbes:
         self._history: ProbeHistory | None = None
         spec = pod["spec"]
         sidecars = [c for c in spec.get("initContainers") or () if is_sidecar(c)]
+        # Its events name the pod as it was admitted; what else there was of it then is kept by nobody.
+        meta = pod["metadata"]
+        named = {part: meta[part] for part in ("namespace", "name", "uid", "resourceVersion") if part in meta}
+        admitted = {"metadata": named, "spec": spec}
         for container in (*spec["containers"], *sidecars):
             for kind in ProbeKind:
                 if container.get(kind.field):
-                    self._workers[container["name"], kind] = _Worker(self, pod, container, kind)
+                    self._workers[container["name"], kind] = _Worker(self, admitted, container, kind)
 
     def start(self) -> None:
         self._has_begun = True
