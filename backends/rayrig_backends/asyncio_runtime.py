@@ -30,10 +30,9 @@ class RecentTrace(Trace):
     def __init__(
         self,
         keep: int,
-        now_ns: Callable[[], int] = lambda: 0,
-        context: Callable[[], tuple[str, int | None]] | None = None,
+        context: Callable[[], tuple[int, str, int | None]] = lambda: (0, "", None),
     ) -> None:
-        super().__init__(now_ns, context if context is not None else lambda: ("", None))
+        super().__init__(context)
         self._keep = keep
         self._forgotten = 0
 
@@ -224,9 +223,14 @@ class AsyncioRuntime:
         #: Name and exception of the first actor that failed.
         self.failure: tuple[str, Exception] | None = None
         if trace_keep is None:
-            self.trace = Trace(self.monotonic_ns, _context)
+            self.trace = Trace(self._context)
         else:
-            self.trace = RecentTrace(trace_keep, self.monotonic_ns, _context)
+            self.trace = RecentTrace(trace_keep, self._context)
+
+    def _context(self) -> tuple[int, str, int | None]:
+        current = _current.get()
+        actor, cause = (current.name, current.cause) if current is not None else ("", None)
+        return self.monotonic_ns(), actor, cause
 
     # Clock
 
@@ -342,8 +346,3 @@ class AsyncioRuntime:
 def _set_unless_done(waiter: asyncio.Future[None]) -> None:
     if not waiter.done():
         waiter.set_result(None)
-
-
-def _context() -> tuple[str, int | None]:
-    current = _current.get()
-    return (current.name, current.cause) if current is not None else ("", None)

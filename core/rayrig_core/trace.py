@@ -90,16 +90,11 @@ class TraceEvent:
 
 
 class Trace:
-    """Collects events. `now_ns` and `context` (actor, cause) are bound by whoever owns the clock and the actors."""
+    """Collects events. `context` (time in ns, actor, cause) is bound by whoever owns the clock and the actors."""
 
-    __slots__ = ("_begin", "_context", "_now_ns", "_older", "_records")
+    __slots__ = ("_begin", "_context", "_older", "_records")
 
-    def __init__(
-        self,
-        now_ns: Callable[[], int] = lambda: 0,
-        context: Callable[[], tuple[str, int | None]] = lambda: ("", None),
-    ) -> None:
-        self._now_ns = now_ns
+    def __init__(self, context: Callable[[], tuple[int, str, int | None]] = lambda: (0, "", None)) -> None:
         self._context = context
         self._older: PackedRecords[Record] = PackedRecords()
         #: Those since then, and the sequence number of the first.
@@ -113,11 +108,11 @@ class Trace:
         """
         if len(data) != len(kind.fields):
             raise ValueError(f"{kind.label} takes {kind.fields}, got {data!r}")
-        actor, ambient = self._context()
+        t_ns, actor, ambient = self._context()
         records = self._records
         # The same few are told of again and again.
         subject = intern(subject)
-        records.append((self._now_ns(), actor, kind.label, subject, data, ambient if cause is None else cause))
+        records.append((t_ns, actor, kind.label, subject, data, ambient if cause is None else cause))
         if len(records) >= _UNPACKED:
             self._older.add(records[:PART])
             del records[:PART]

@@ -117,7 +117,7 @@ class KernelSignal(_Awaitable, Generic[T]):
 
     @property
     def is_set(self) -> bool:
-        return self.triggered
+        return self._value is not PENDING
 
 
 class _Start(Event):
@@ -247,7 +247,7 @@ class _Bell(Event):
 
     def _rung(self, _: Event) -> None:
         kernel, actor = self._kernel, self._actor
-        if isinstance(actor, Actor) and (actor.was_cancelled or actor.triggered):
+        if isinstance(actor, Actor) and (actor.was_cancelled or actor._value is not PENDING):
             return
         kernel.current = actor
         try:
@@ -370,11 +370,11 @@ class Kernel:
         #: Timers withdrawn since the last time they were taken out of the queue, and when the last of them would have been over.
         self._withdrawn = 0
         self._withdrawn_ns = 0
-        self.trace = Trace(self.monotonic_ns, self._context)
+        self.trace = Trace(self._context)
 
-    def _context(self) -> tuple[str, int | None]:
+    def _context(self) -> tuple[int, str, int | None]:
         actor = self.current
-        return (actor.name, actor.cause) if actor is not None else ("", None)
+        return (self.env._now, actor.name, actor.cause) if actor is not None else (self.env._now, "", None)
 
     def close(self) -> None:
         """End the run for good: nothing that was to happen does. Actors that have not begun never do, and those that wait for time

@@ -134,7 +134,12 @@ class InProcessClient:
             reaction = self._strike(call.verb, target)
         if reaction is None and half_s >= 0.0:
             answer = await self._runtime.do_between(half_s, partial(self.server.call, call), half_s)
-            return self._given(answer, call.body)
+        else:
+            answer = await self._call_struck(call, half_s, reaction)
+        # The caller's own, unless he has said that he changes nothing.
+        return answer.body if self._shares_answers or type(call.body) is Vouched else answer.own()
+
+    async def _call_struck(self, call: ApiCall, half_s: float, reaction: Reaction | None) -> Answer:
         await self._before(half_s, reaction)
         if isinstance(reaction, faultpoints.StaleRead):
             call = call._replace(stale=reaction)
@@ -144,11 +149,7 @@ class InProcessClient:
             await self._after(half_s, reaction)
             raise
         await self._after(half_s, reaction)
-        return self._given(answer, call.body)
-
-    def _given(self, answer: Answer, body: Json) -> JsonObject:
-        """The answer as the caller gets it: his own, unless he has said that he changes nothing."""
-        return answer.body if self._shares_answers or type(body) is Vouched else answer.own()
+        return answer
 
     # Verbs
 
@@ -358,20 +359,21 @@ class InProcessWatch(WatchStream):
             return
         cursor = self._cursor
         ended: Signal[ApiError | None] = self._runtime.signal()
+        is_over = False
 
         def hand_over() -> None:
-            if ended.is_set:
+            nonlocal is_over
+            if is_over:
                 return
-            while True:
-                try:
-                    change = cursor.take()
-                except ApiError as lost:
-                    ended.set(lost)
-                    return
-                if change is None:
-                    break
-                handle(change)
-            if cursor.closed:
+            try:
+                while (change := cursor.take()) is not None:
+                    handle(change)
+            except ApiError as lost:
+                is_over = True
+                ended.set(lost)
+                return
+            is_over = cursor.closed
+            if is_over:
                 ended.set(None)
             else:
                 cursor.call_when_ready(ring)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from rayrig_core.errors import ApiError
 from rayrig_core.identifiers import random_uuid
 from rayrig_core.objects import JsonObject, Vouched
-from rayrig_core.resource_types import CUSTOM_RESOURCE_DEFINITION, NAMESPACE, POD, ResourceType
+from rayrig_core.resource_types import CUSTOM_RESOURCE_DEFINITION, NAMESPACE, ResourceType
 from rayrig_core.timestamps import rfc3339
 from rayrig_core.trace import Kind, Trace
 from rayrig_fakes.kubernetes import status
@@ -57,7 +57,7 @@ class ApiServer:
         install(state)
         self._reader = Reader(state)
         self._writer = Writer(state)
-        self._vouched = VouchedWriter(state)
+        self._vouched = VouchedWriter(state, self._writer)
         self._deleter = Deleter(state, self._reader)
         self._subresources = Subresources(state, self._reader, self._writer, self._deleter)
         for name in FIRST_NAMESPACES:
@@ -121,7 +121,7 @@ class ApiServer:
         if served.verbs and call.verb not in served.verbs:
             raise status.method_not_allowed()
         if type(call.body) is Vouched:
-            if (answer := self._take(served, call)) is not None:
+            if (answer := self._vouched.write(served, call)) is not None:
                 return answer
             if not call.subresource or call.subresource == "status":
                 call = call._replace(body=dict(call.body))
@@ -142,23 +142,6 @@ class ApiServer:
         if call.verb == "delete" and not call.subresource:
             return self._deleter.delete(served, call)
         raise status.method_not_allowed()
-
-    def _take(self, served: Served, call: ApiCall) -> Answer | None:
-        """What is vouched for is taken as it is, where nothing is out of the ordinary."""
-        vouched = self._vouched
-        if not vouched.takes(served, call):
-            return None
-        if call.verb == "patch":
-            return vouched.patch(served, call)
-        if call.verb == "update" and call.subresource in ("", "status"):
-            return vouched.update(served, call)
-        if call.verb != "create" or call.subresource:
-            return None
-        answer = vouched.create(served, call)
-        if answer is None and served.type is POD:
-            answer = self._writer.create(served, call._replace(body=dict(call.body)))
-            vouched.created(served, call, answer)
-        return answer
 
     def _check_grant(self, served: Served, call: ApiCall) -> None:
         """Raises `ApiError` 403 when a role or binding would give what its writer does not have."""

@@ -99,7 +99,7 @@ class Api:
 
     def __init__(self, seed: int = 1) -> None:
         self.now_ns = START_NS
-        self.trace = Trace(lambda: self.now_ns - START_NS)
+        self.trace = Trace(lambda: (self.now_ns - START_NS, "", None))
         self.server = ApiServer(lambda: self.now_ns, Random(seed), trace=self.trace)
 
     def pass_time(self, seconds: float) -> None:

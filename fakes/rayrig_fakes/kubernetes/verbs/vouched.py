@@ -20,6 +20,7 @@ from rayrig_fakes.kubernetes.names import generated_name
 from rayrig_fakes.kubernetes.registry import Served
 from rayrig_fakes.kubernetes.state import ServerState
 from rayrig_fakes.kubernetes.storage.store import Stored
+from rayrig_fakes.kubernetes.verbs.writing import Writer
 
 #: What an update cannot change of metadata.
 _FIXED = (
@@ -40,28 +41,36 @@ _MERGING = ("podIPs", "hostIPs")
 
 
 class VouchedWriter:
-    """Each method answers as the writer of that verb does, or None when the call is not for it."""
+    """What is vouched for is taken as it is, where nothing is out of the ordinary. `writer` looks through everything."""
 
-    __slots__ = ("_specs", "_state")
+    __slots__ = ("_specs", "_state", "_writer")
 
-    def __init__(self, state: ServerState) -> None:
+    def __init__(self, state: ServerState, writer: Writer) -> None:
         self._state = state
+        self._writer = writer
         #: Specs of pods by identity, each with the spec and status that were stored for it.
         self._specs: dict[int, tuple[JsonObject, JsonObject, JsonObject]] = {}
 
-    @staticmethod
-    def takes(served: Served, call: ApiCall) -> bool:
-        """Whether a vouched body may be taken as it is at all."""
-        return (
-            served.rules.takes_vouched
-            and not call.dry_run
-            and not call.field_manager
-            and call.field_validation == "Ignore"
-        )
+    def write(self, served: Served, call: ApiCall) -> Answer | None:
+        """As the writer of that verb answers; None when the call is not for this one."""
+        if call.dry_run or call.field_manager or call.field_validation != "Ignore" or not served.rules.takes_vouched:
+            return None
+        verb, subresource = call.verb, call.subresource
+        if verb == "patch":
+            return self._patch(served, call)
+        if verb == "update" and subresource in ("", "status"):
+            return self._update(served, call)
+        if verb != "create" or subresource:
+            return None
+        answer = self._create(served, call)
+        if answer is None and served.type is POD:
+            answer = self._writer.create(served, call._replace(body=dict(call.body)))
+            self._created(served, call, answer)
+        return answer
 
     # Create
 
-    def create(self, served: Served, call: ApiCall) -> Answer | None:
+    def _create(self, served: Served, call: ApiCall) -> Answer | None:
         state, rules, body = self._state, served.rules, call.body
         is_pod = served.type is POD
         known = self._specs.get(id(body.get("spec"))) if is_pod else None
@@ -107,7 +116,7 @@ class VouchedWriter:
         rules.after_commit(obj, None)
         return self._answer(served, 201, stored)
 
-    def created(self, served: Served, call: ApiCall, answer: Answer) -> None:
+    def _created(self, served: Served, call: ApiCall, answer: Answer) -> None:
         """A vouched pod was created by the one who looks through everything: what became of its spec holds for the next."""
         spec: JsonObject | None = call.body.get("spec")
         if served.type is not POD or answer.stored is None or not isinstance(spec, dict) or spec.get("schedulingGates"):
@@ -124,7 +133,7 @@ class VouchedWriter:
 
     # Update
 
-    def update(self, served: Served, call: ApiCall) -> Answer | None:
+    def _update(self, served: Served, call: ApiCall) -> Answer | None:
         state, rules, body = self._state, served.rules, call.body
         sent: JsonObject = body["metadata"]
         name = sent.get("name", "")
@@ -172,7 +181,7 @@ class VouchedWriter:
 
     # The status of a pod
 
-    def patch(self, served: Served, call: ApiCall) -> Answer | None:
+    def _patch(self, served: Served, call: ApiCall) -> Answer | None:
         """A strategic patch of a pod's status by its kubelet."""
         state, body = self._state, call.body
         if call.subresource != "status" or call.patch_type != "strategic" or served.type is not POD:
