@@ -1,4 +1,4 @@
-"""What Go's HTTP server does to every path before a handler sees it, and its answer where there is nothing."""
+"""What Go's HTTP server does to every path before a handler sees it, and how it writes errors."""
 
 from __future__ import annotations
 
@@ -7,7 +7,16 @@ from urllib.parse import quote, urlencode
 
 from rayrig_core.http import HttpRequest, HttpResponse
 
-NOT_FOUND = HttpResponse.text(404, "404 page not found\n")
+
+def plain_error(status: int, text: str, **headers: str) -> HttpResponse:
+    return HttpResponse(
+        status,
+        f"{text}\n".encode(),
+        {"content-type": "text/plain; charset=utf-8", "x-content-type-options": "nosniff", **headers},
+    )
+
+
+NOT_FOUND = plain_error(404, "404 page not found")
 
 
 def clean_path(path: str) -> str:

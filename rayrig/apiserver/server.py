@@ -8,12 +8,11 @@ from rayrig.apiserver.clusters.service import Clusters
 from rayrig.apiserver.compute_templates.service import ComputeTemplates
 from rayrig.apiserver.cors import CrossOrigin
 from rayrig.apiserver.descriptions import Descriptions
-from rayrig.apiserver.go_http import NOT_FOUND, clean_path, redirect
+from rayrig.apiserver.go_http import NOT_FOUND, clean_path, plain_error, redirect
 from rayrig.apiserver.job_submission.service import JobSubmissions
 from rayrig.apiserver.jobs.service import Jobs
 from rayrig.apiserver.serve_submission.service import ServeSubmission
 from rayrig.apiserver.services.service import Services
-from rayrig.apiserver.v2.plain_answers import plain_error
 from rayrig.apiserver.v2.proxy import KubernetesProxy
 from rayrig.apiserver.wire.gateway import Gateway
 from rayrig.apiserver.wire.routes import Routes

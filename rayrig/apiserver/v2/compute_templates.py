@@ -8,8 +8,8 @@ from dataclasses import replace
 from typing import Any
 
 from rayrig.apiserver.compute_templates.service import ComputeTemplates
+from rayrig.apiserver.go_http import plain_error
 from rayrig.apiserver.stored import COMPUTE_TEMPLATE
-from rayrig.apiserver.v2.plain_answers import plain_error
 from rayrig.apiserver.wire import gojson
 from rayrig.apiserver.wire.errors import CallError
 from rayrig_core.http import HttpRequest, HttpResponse

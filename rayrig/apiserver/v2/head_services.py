@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from rayrig.apiserver.go_http import plain_error
 from rayrig.apiserver.stored import APP_NAME, APPLICATION, KUBERNETES_FAILED
-from rayrig.apiserver.v2.plain_answers import plain_error
 from rayrig_core.http import HttpResponse
 from rayrig_core.ports import KubernetesClient
 from rayrig_core.resource_types import SERVICE

@@ -6,11 +6,10 @@ import re
 from dataclasses import replace
 
 from rayrig.apiserver.compute_templates.service import ComputeTemplates
-from rayrig.apiserver.go_http import redirect
+from rayrig.apiserver.go_http import plain_error, redirect
 from rayrig.apiserver.v2.compute_templates import with_templates
 from rayrig.apiserver.v2.forwarding import Forwarding
 from rayrig.apiserver.v2.head_services import refusal
-from rayrig.apiserver.v2.plain_answers import plain_error
 from rayrig_core.http import HttpRequest, HttpResponse
 from rayrig_core.ports import Clock, HttpClient, KubernetesClient
 
