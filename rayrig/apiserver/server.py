@@ -20,6 +20,8 @@ from rayrig_controllers.metrics import CONTENT_TYPE, render
 from rayrig_core.http import HttpRequest, HttpResponse
 from rayrig_core.ports import HttpClient, KubernetesClient, Runtime
 
+_FOLDERS = ("/swagger", "/swagger-ui")
+
 
 @dataclass(frozen=True, slots=True)
 class ApiServerSettings:
@@ -62,8 +64,6 @@ class KubeRayApiServer:
         self._gateway = Gateway(runtime, routes, timeout_s=settings.call_timeout_s)
         self._proxy = KubernetesProxy(kubernetes, http, runtime) if settings.v2 else None
         self._descriptions = Descriptions(documents)
-        #: What is only something with a slash at its end.
-        self._folders = ("/swagger", "/swagger-ui", *(("/apis/ray.io/v1",) if settings.v2 else ()))
         self._cross_origin = CrossOrigin(settings.cors_origin) if settings.cors_origin else None
 
     async def handle(self, request: HttpRequest) -> HttpResponse:
@@ -74,7 +74,7 @@ class KubeRayApiServer:
         path = clean_path(request.path)
         if path != request.path:
             return redirect(request, path)
-        if path in self._folders:
+        if path in _FOLDERS:
             return redirect(request, f"{path}/")
         if path == "/healthz":
             return HttpResponse(200)
