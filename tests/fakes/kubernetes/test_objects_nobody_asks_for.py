@@ -8,6 +8,7 @@ from rayrig_core.objects import JsonObject
 from rayrig_core.resource_types import CONFIG_MAP
 from rayrig_fakes.kubernetes.calls import ApiCall
 from rayrig_fakes.kubernetes.server import ApiServer
+from rayrig_fakes.kubernetes.storage.store import Store
 from rayrig_fakes.kubernetes.storage.stored import PackedStored
 
 _HISTORY = 8
@@ -52,6 +53,26 @@ def test_a_packed_object_is_changed_like_any_other() -> None:
         each.call(ApiCall("patch", CONFIG_MAP, "default", "m-01", body={"data": {"number": "new"}}))
         each.call(ApiCall("delete", CONFIG_MAP, "default", "m-02"))
     assert all_of(server) == all_of(plain)
+
+
+def test_a_packed_object_is_handed_out_as_the_callers_own() -> None:
+    server = filled(_HISTORY)
+    collection = server.state.store.collection(CONFIG_MAP.plural)
+    stored = collection.get("default/m-00")
+    assert isinstance(stored, PackedStored)
+    own = stored.copy()
+    own["data"]["number"] = "mine"
+    assert stored.obj["data"]["number"] == "0"
+    assert stored.revision == int(stored.obj["metadata"]["resourceVersion"])
+
+
+def test_objects_with_numbers_that_are_too_large_to_pack_stay_as_they_are() -> None:
+    store = Store(history_limit=_HISTORY)
+    collection = store.collection("numbers")
+    for number in range(_COUNT):
+        collection.put(f"n-{number:02}", {"metadata": {"name": f"n-{number:02}"}, "data": {"number": 1 << 70}}, 0)
+    assert not any(isinstance(stored, PackedStored) for stored in collection.scan())
+    assert all(stored.obj["data"]["number"] == 1 << 70 for stored in collection.scan())
 
 
 def test_what_somebody_watches_stays_as_it_is() -> None:
