@@ -19,7 +19,7 @@ from rayrig_controllers.options import OperatorOptions
 from rayrig_core.errors import InputError
 from rayrig_core.objects import JsonObject, controller_of
 from rayrig_core.ports import WatchType
-from rayrig_core.resource_types import LEASE, POD, RAY_CLUSTER, RAY_SERVICE, ResourceType
+from rayrig_core.resource_types import LEASE, POD, RAY_CLUSTER, RAY_JOB, RAY_SERVICE, ResourceType
 from rayrig_core.resources.crds import custom_resource_definitions
 from rayrig_scenarios.language.manifests import bundled_manifest
 
@@ -139,6 +139,8 @@ def test_without_definitions_the_remedy_is_told_and_they_can_be_installed() -> N
         async def works(client: HttpKubernetesClient) -> None:
             await client.create(RAY_SERVICE, fruit_stand(), "default")
             await seen(client, RAY_CLUSTER)
+            # Nobody acts on RayJobs; the KubeRay API server keeps them.
+            assert (await client.list(RAY_JOB)).items == []
 
         (end,) = play(thread.url, process(thread.url), story=nothing)
         assert isinstance(end, InputError)
