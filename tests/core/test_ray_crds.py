@@ -15,7 +15,9 @@ NAMES = ("rayclusters", "rayservices", "rayjobs")
 
 
 def ours(plural: str) -> dict[str, Any]:
-    return next(d for d in (*custom_resource_definitions(), ray_job_definition()) if d["spec"]["names"]["plural"] == plural)
+    return next(
+        d for d in (*custom_resource_definitions(), ray_job_definition()) if d["spec"]["names"]["plural"] == plural
+    )
 
 
 def theirs(plural: str) -> dict[str, Any]:
