@@ -91,6 +91,33 @@ def _depends_on_no_more(spec: JsonObject) -> bool:
 class PodWorker:
     """Runs one pod (by uid) until it has ended. `pod` is the newest object seen."""
 
+    __slots__ = (
+        "_agent",
+        "_basis",
+        "_cause",
+        "_exit_seen_ns",
+        "_is_probing",
+        "_is_to_end",
+        "_lifecycle",
+        "_mount_retry_ns",
+        "_not_before_ns",
+        "_on_done",
+        "_on_stopped",
+        "_requested_look_ns",
+        "_signal",
+        "_statuses",
+        "_waiting",
+        "_wake_ns",
+        "is_gone",
+        "may_run",
+        "pod",
+        "probes",
+        "record",
+        "stage",
+        "task",
+        "uid",
+    )
+
     def __init__(
         self,
         agent: NodeAgent,

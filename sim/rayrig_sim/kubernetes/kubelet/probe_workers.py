@@ -34,6 +34,7 @@ class Belief(StrEnum):
     UNKNOWN = "unknown"
 
 
+_KINDS = tuple(ProbeKind)
 _AT_START = {
     ProbeKind.READINESS: Belief.FAILURE,
     ProbeKind.LIVENESS: Belief.SUCCESS,
@@ -151,29 +152,22 @@ class _Worker:
             await runtime.sleep(host.rng.random() * self._settings.period_s)
         self._next_tick_ns = runtime.monotonic_ns() + period_ns
         while await self._attempt():
-            await self._next_turn(period_ns)
-
-    async def _next_turn(self, period_ns: int) -> None:
-        runtime = self._probes.host.runtime
-        now_ns = runtime.monotonic_ns()
-        left_ns = self._next_tick_ns - now_ns
-        if not self._asked and left_ns > 0:
-            if self._kind is ProbeKind.READINESS:
-                self._waiting = runtime.signal()
+            now_ns = runtime.monotonic_ns()
+            left_ns = self._next_tick_ns - now_ns
+            if not self._asked and left_ns > 0:
+                if self._kind is ProbeKind.READINESS:
+                    self._waiting = runtime.signal()
                 await runtime.rest(left_ns / NS, self, self._waiting)
                 self._waiting = None
+                if host.frozen is not None:
+                    await host.frozen
+                now_ns = runtime.monotonic_ns()
+            if self._asked:
+                self._asked = False
+                self._next_tick_ns = now_ns + period_ns
             else:
-                await runtime.rest(left_ns / NS, self)
-            frozen = self._probes.host.frozen
-            if frozen is not None:
-                await frozen
-            now_ns = runtime.monotonic_ns()
-        if self._asked:
-            self._asked = False
-            self._next_tick_ns = now_ns + period_ns
-        else:
-            # However late this turn is, at most one missed tick is made up for.
-            self._next_tick_ns += max(1, (now_ns - self._next_tick_ns) // period_ns + 1) * period_ns
+                # However late this turn is, at most one missed tick is made up for.
+                self._next_tick_ns += max(1, (now_ns - self._next_tick_ns) // period_ns + 1) * period_ns
 
     # What it would do next
 
@@ -322,6 +316,18 @@ def _find(status: JsonObject, container: str) -> JsonObject | None:
 class PodProbes:
     """The probe workers of one pod and what they believe."""
 
+    __slots__ = (
+        "_beliefs",
+        "_has_begun",
+        "_history",
+        "_record",
+        "_workers",
+        "host",
+        "is_ending",
+        "key",
+        "uid",
+    )
+
     def __init__(self, host: ProbeHost, pod: JsonObject, record: PodRecord) -> None:
         self.host = host
         self.uid = uid_of(pod)
@@ -339,7 +345,7 @@ class PodProbes:
         named = {part: meta[part] for part in ("namespace", "name", "uid", "resourceVersion") if part in meta}
         admitted = {"metadata": named, "spec": spec}
         for container in (*spec["containers"], *sidecars):
-            for kind in ProbeKind:
+            for kind in _KINDS:
                 if container.get(kind.field):
                     self._workers[container["name"], kind] = _Worker(self, admitted, container, kind)
 
