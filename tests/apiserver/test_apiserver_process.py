@@ -21,8 +21,9 @@ from rayrig_core.errors import InputError
 from rayrig_core.http import HttpResponse
 from rayrig_core.objects import JsonObject
 from rayrig_core.ports import HttpClient
-from rayrig_core.resource_types import ENDPOINT_SLICE, SERVICE
+from rayrig_core.resource_types import ENDPOINT_SLICE, POD, SERVICE
 from rayrig_core.resources.crds import custom_resource_definitions, ray_job_definition
+from rayrig_fakes.kubernetes.identity import ADMIN
 
 _V1 = "/apis/v1/namespaces/default"
 _NAME = "c1-head-svc.default.svc.cluster.local"
@@ -82,7 +83,22 @@ def test_clusters_are_made_and_told_of_by_both_apis(kubernetes: KubernetesThread
     _play(_settings(kubernetes), story)
 
 
-def test_dashboards_are_reached_through_kubernetes_where_asked_for(kubernetes: KubernetesThread) -> None:
+class _Dashboard:
+    """At whatever address (port `HttpClient`)."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, str, Any]] = []
+
+    async def request(self, method: str, url: str, *, body: bytes = b"", **_: Any) -> HttpResponse:
+        self.asked.append((method, url, json.loads(body)))
+        return HttpResponse.of_json(200, {"job_id": "one", "submission_id": "one"})
+
+
+def test_dashboards_are_reached_through_kubernetes_where_asked_for() -> None:
+    dashboard = _Dashboard()
+    definitions = [*custom_resource_definitions(), ray_job_definition()]
+    options = KubernetesOptions(definitions=definitions, controllers=False, http=cast(HttpClient, dashboard))
+
     async def story(client: httpx.AsyncClient) -> None:
         await client.post(f"{_V1}/compute_templates", json=_TEMPLATE)
         await client.post(f"{_V1}/clusters", json=_CLUSTER)
@@ -91,10 +107,30 @@ def test_dashboards_are_reached_through_kubernetes_where_asked_for(kubernetes: K
         ready = await client.patch(path, content=json.dumps({"status": {"state": "ready"}}), headers=merge)
         assert ready.status_code == 200
         reply = await client.post(f"{_V1}/jobsubmissions/c1", json={"entrypoint": "python x.py"})
-        # Kubernetes' own word: nobody has made the Service here.
-        assert 'services \\"c1-head-svc\\" not found' in reply.json()["message"]
+        assert reply.json() == {"submissionId": "one"}
 
-    _play(_settings(kubernetes, use_kubernetes_proxy=True), story)
+    with KubernetesThread(options) as kubernetes:
+        asyncio.run(_make_head_service(kubernetes.url))
+        _play(_settings(kubernetes, use_kubernetes_proxy=True), story)
+    assert dashboard.asked == [("POST", "http://10.1.2.3:8265/api/jobs/", {"entrypoint": "python x.py"})]
+
+
+async def _make_head_service(url: str) -> None:
+    """With one ready pod behind it."""
+    client = HttpKubernetesClient(connect_to(url), Random(1), user_agent="test")
+    pod = {"metadata": {"name": "head"}, "spec": {"containers": [{"name": "ray-head", "image": "x"}]}}
+    await client.create(POD, pod, "default")
+    await client.patch(POD, "head", {"status": {"podIP": "10.1.2.3"}}, "default", subresource="status")
+    spec = {"clusterIP": "None", "ports": [{"name": "dashboard", "port": 8265}]}
+    await client.create(SERVICE, {"metadata": {"name": "c1-head-svc"}, "spec": spec}, "default")
+    slices = {
+        "metadata": {"name": "c1-head-svc-1", "labels": {"kubernetes.io/service-name": "c1-head-svc"}},
+        "addressType": "IPv4",
+        "endpoints": [{"addresses": ["10.1.2.3"], "targetRef": {"kind": "Pod", "name": "head"}}],
+        "ports": [{"name": "dashboard", "port": 8265}],
+    }
+    await client.create(ENDPOINT_SLICE, slices, "default")
+    await client.aclose()
 
 
 def test_services_are_named_to_kubernetes_as_its_proxy_wants_them() -> None:
@@ -124,16 +160,7 @@ def test_names_of_services_lead_to_pods_as_they_are_now(kubernetes: KubernetesTh
         client = HttpKubernetesClient(connect_to(kubernetes.url), Random(1), user_agent="test")
         names = ServiceNames(LiveObjects(client))
         found: list[object] = [await names.resolve(_NAME, 8265)]
-        spec = {"clusterIP": "None", "ports": [{"name": "dashboard", "port": 8265}]}
-        await client.create(SERVICE, {"metadata": {"name": "c1-head-svc"}, "spec": spec}, "default")
-        labels = {"kubernetes.io/service-name": "c1-head-svc"}
-        slices = {
-            "metadata": {"name": "c1-head-svc-1", "labels": labels},
-            "addressType": "IPv4",
-            "endpoints": [{"addresses": ["10.1.2.3"]}],
-            "ports": [{"name": "dashboard", "port": 8265}],
-        }
-        await client.create(ENDPOINT_SLICE, slices, "default")
+        await _make_head_service(kubernetes.url)
         found.append(await names.resolve(_NAME, 8265))
         await client.aclose()
         return found
@@ -159,3 +186,14 @@ def test_a_kubernetes_that_does_not_answer_is_named() -> None:
         "http://127.0.0.1:1",
         "check the URL, and that the API server runs",
     )
+
+
+def test_a_kubernetes_that_refuses_says_why() -> None:
+    async def story(client: httpx.AsyncClient) -> None:
+        raise AssertionError
+
+    with KubernetesThread(KubernetesOptions(users={"admin": ADMIN}, controllers=False)) as kubernetes:
+        with pytest.raises(InputError) as refused:
+            _play(_settings(kubernetes), story)
+        told = refused.value
+    assert (told.where, told.remedy) == (kubernetes.url, "give a --token or --kubeconfig that may")

@@ -89,6 +89,8 @@ def test_floats_have_the_digits_of_32_bits() -> None:
     assert _decoded('{"part": 0.1}') == {"part": 0.1}
     assert _decoded('{"part": "0.123456789"}') == {"part": 0.12345679}
     assert math.isinf(_decoded('{"part": "-Infinity"}')["part"])
+    # As many digits as any needs.
+    assert _decoded('{"part": 0.000013644169484905433}') == {"part": 1.36441695e-05}
     # The largest there is, which the next shorter text would go beyond.
     assert _decoded('{"part": 3.4028234663852886e38}') == {"part": 3.4028235e38}
 
@@ -113,6 +115,7 @@ def test_enums_by_name_and_by_number() -> None:
         ('{"switch": "true"}', 'proto: (line 1:12): invalid value for bool field switch: "true"'),
         ('{"colour": true}', "proto: (line 1:12): invalid value for enum field colour: true"),
         ('{"part": 1e39}', "proto: (line 1:10): invalid value for float field part: 1e39"),
+        ('{"part": "much"}', 'proto: (line 1:10): invalid value for float field part: "much"'),
         ('{"texts": ["a", null]}', "proto: (line 1:17): invalid value for string field texts: null"),
         ('{"byName": {"a": "b"}}', 'proto: (line 1:18): invalid value for uint32 field value: "b"'),
         ('{"small": 1,\n "small": 2}', 'proto: (line 2:2): duplicate field "small"'),
