@@ -222,10 +222,11 @@ class StatusManager:
     def _news(self, uid: str, entry: _Entry, status: JsonObject) -> JsonObject:
         """What the API does not show of a status, as a patch; empty when it shows all."""
         shown = entry.api_status
-        # Most of it is the very same: what is not is compared.
-        news = {part: value for part, value in status.items() if shown.get(part) is not value}
-        for part in [part for part, value in news.items() if part in shown and shown[part] == value]:
-            del news[part]
+        news = {}
+        for part, value in status.items():
+            there = shown.get(part)
+            if there is not value and there != value:
+                news[part] = value
         if is_terminal(status) and not is_terminal(shown) and self._could_be_running(uid):
             for part in _HELD_BACK:
                 news.pop(part, None)
