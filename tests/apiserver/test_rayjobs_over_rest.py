@@ -168,6 +168,13 @@ def test_a_job_for_a_running_cluster_needs_none_of_its_own(stage: Stage) -> None
     assert "rayClusterSpec" not in stored(stage)["spec"]
 
 
+def test_a_cluster_beside_a_selector_is_not_checked(stage: Stage) -> None:
+    group = {"groupName": "g", "minReplicas": 3, "maxReplicas": 1}
+    spec = {**J1["clusterSpec"], "workerGroupSpec": [{**J1["clusterSpec"]["headGroupSpec"], **group}]}
+    job = {**J1, "clusterSelector": {"ray.io/cluster": "c1"}, "clusterSpec": spec}
+    assert stage.told("POST", JOBS, job)[0] == 200
+
+
 def test_pages_of_all_namespaces(stage: Stage) -> None:
     selector: JsonObject = {"clusterSelector": {"a": "b"}, "clusterSpec": None}
     for namespace, name in (("default", "a"), ("default", "b"), ("team-b", "a")):

@@ -28,9 +28,7 @@ def check_cluster_spec(spec: JsonObject | None) -> None:
     """Of a cluster, or inside a Ray service or job."""
     if spec is None:
         raise invalid_input("A ClusterSpec object is required. Please specify one.")
-    head = spec.get("headGroupSpec")
-    if head is None:
-        raise invalid_input("Cluster Spec Object requires HeadGroupSpec to be populated. Please specify one.")
+    head = check_head(spec)
     if not head.get("computeTemplate"):
         raise invalid_input("HeadGroupSpec compute template is empty. Please specify a valid value.")
     if not head.get("rayStartParams"):
@@ -39,6 +37,14 @@ def check_cluster_spec(spec: JsonObject | None) -> None:
         raise invalid_input(f"HeadGroupSpec {_PULL_POLICY}")
     for index, group in enumerate(spec.get("workerGroupSpec", ())):
         _check_worker_group(group, f"WorkerNodeSpec {index}")
+
+
+def check_head(spec: JsonObject) -> JsonObject:
+    """The head's group, which must be there."""
+    head: JsonObject | None = spec.get("headGroupSpec")
+    if head is None:
+        raise invalid_input("Cluster Spec Object requires HeadGroupSpec to be populated. Please specify one.")
+    return head
 
 
 def _check_worker_group(group: JsonObject, which: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rayrig.apiserver.clusters.spec import template_names
 from rayrig.apiserver.clusters.unconvertible import Unconvertible
-from rayrig.apiserver.clusters.validation import check_cluster_spec
+from rayrig.apiserver.clusters.validation import check_cluster_spec, check_head
 from rayrig.apiserver.compute_templates.service import ComputeTemplates
 from rayrig.apiserver.jobs import messages
 from rayrig.apiserver.jobs.rayjob import job_of, rayjob_of
@@ -122,7 +122,7 @@ class Jobs:
 
 
 def _check(job: JsonObject, namespace: str) -> None:
-    """A cluster beside a selector is checked, too: KubeRay's server may die of half a one."""
+    """A cluster beside a selector is not checked, but must have a head: KubeRay's server dies of one without."""
     if not namespace:
         raise invalid_input(NO_NAMESPACE)
     if namespace != job.get("namespace", ""):
@@ -131,5 +131,7 @@ def _check(job: JsonObject, namespace: str) -> None:
         raise invalid_input("Job name is empty. Please specify a valid value.")
     if not job.get("user"):
         raise invalid_input("User who create the job is empty. Please specify a valid value.")
-    if "clusterSpec" in job or not job.get("clusterSelector"):
+    if not job.get("clusterSelector"):
         check_cluster_spec(job.get("clusterSpec"))
+    elif "clusterSpec" in job:
+        check_head(job["clusterSpec"])
