@@ -82,7 +82,7 @@ class MemoryWorld:
 
     def __init__(self, spec: WorldSpec) -> None:
         self.spec = spec
-        self.kernel = kernel = Kernel(spec.seed, elide_idle=spec.elide_idle)
+        self.kernel = kernel = Kernel(spec.seed, start_unix_ns=spec.start_unix_ns, elide_idle=spec.elide_idle)
         self.calibration = calibration = spec.calibration
         streams = kernel.streams
         self.api = ApiServer(kernel.unix_ns, streams.stream("api-server"), trace=kernel.trace)

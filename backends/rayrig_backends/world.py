@@ -18,6 +18,7 @@ from rayrig_core.resource_types import ResourceType
 from rayrig_core.resources.feature_gates import DEFAULT_GATES, FeatureGates
 from rayrig_core.trace import Trace
 from rayrig_sim.calibration import Calibration, Distribution
+from rayrig_sim.kernel import START_UNIX_NS
 from rayrig_sim.kubernetes.kubelet.script_rules import ScriptRule
 from rayrig_sim.traffic.accounting import Accounting
 from rayrig_sim.traffic.requests import Fate, RequestClass
@@ -81,6 +82,8 @@ class WorldSpec:
     gates: FeatureGates = DEFAULT_GATES
     reconcile_concurrency: int = 1
     elide_idle: bool = True
+    #: When the run begins.
+    start_unix_ns: int = START_UNIX_NS
 
 
 @dataclass(frozen=True, slots=True)

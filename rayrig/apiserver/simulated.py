@@ -18,18 +18,22 @@ from rayrig_core.resources.crds import ray_job_definition
 ACTOR = "kuberay-apiserver"
 
 
+def api_server(world: MemoryWorld, settings: ApiServerSettings | None = None) -> KubeRayApiServer:
+    """The server of a world, to be asked by its actors. RayJobs are stored there as well; nobody acts on them."""
+    with suppress(AlreadyExists):
+        world.api.add_definitions((ray_job_definition(),), trusted=True)
+    return KubeRayApiServer(world.runtime, world.client(ACTOR), world.http_and_kubernetes(ACTOR), settings)
+
+
 class SimulatedApiServer:
-    """The KubeRay API server of one world. RayJobs are stored there as well; nobody acts on them."""
+    """The KubeRay API server of one world, as tests ask it."""
 
     def __init__(self, world: World, settings: ApiServerSettings | None = None) -> None:
         """Raises `InputError` for a world that is not in memory."""
         if not isinstance(world, MemoryWorld):
             raise InputError("this world is not in memory", remedy="run `rayrig apiserver` in front of its API server")
         self._world = world
-        with suppress(AlreadyExists):
-            world.api.add_definitions((ray_job_definition(),), trusted=True)
-        http = world.http_and_kubernetes(ACTOR)
-        self._server = KubeRayApiServer(world.runtime, world.client(ACTOR), http, settings)
+        self._server = api_server(world, settings)
 
     def request(
         self, method: str, target: str, json: Json = None, *, body: str = "", headers: Mapping[str, str] | None = None

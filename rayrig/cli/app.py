@@ -171,6 +171,47 @@ def kube(context: typer.Context) -> int:
     return kube_command(context.args)
 
 
+@app.command()
+def up(
+    target: Annotated[
+        str,
+        typer.Argument(
+            metavar="[SCENARIO|MANIFEST]", help="Whose nodes, applications and objects are there from the start."
+        ),
+    ] = "",
+    port: Annotated[
+        int, typer.Option(help="Of Kubernetes, on the loopback interface; any free one when 0.", min=0)
+    ] = 8001,
+    apiserver_port: Annotated[int, typer.Option(help="Of KubeRay's API server; any free one when 0.", min=0)] = 8888,
+    kubeconfig: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a kubeconfig to this file.")] = None,
+    nodes: Annotated[
+        list[str] | None,
+        typer.Option(metavar="[N]xRESOURCES", help="Such as 3xcpu=8,memory=32Gi,nvidia.com/gpu=1; repeatable."),
+    ] = None,
+    speed: Annotated[float, typer.Option(metavar="X", help="Virtual seconds a second.")] = 1.0,
+    seed: Annotated[int | None, typer.Option(help="Of the world; the scenario's own when left out.", min=0)] = None,
+    kuberay: KubeRay = "",
+    feature_gates: Annotated[str, typer.Option(metavar="NAME=BOOL,...", help="The operator's.")] = "",
+) -> int:
+    """Serve a modelled world until interrupted: Kubernetes for kubectl, nodes, the operator, Ray and Serve, KubeRay's API server.
+
+    Prints `ready URL` for each of the two servers when they answer.
+    """
+    from rayrig.cli.up import up_command
+
+    return up_command(
+        target,
+        port=port,
+        apiserver_port=apiserver_port,
+        kubeconfig_file=kubeconfig,
+        node_texts=nodes or (),
+        speed=speed,
+        seed=seed,
+        kuberay=kuberay,
+        feature_gates=feature_gates,
+    )
+
+
 @app.command(name="kube-diff")
 def kube_diff(
     left: Annotated[str, typer.Argument(metavar="URL1", help="Base URL of an API server.")],
