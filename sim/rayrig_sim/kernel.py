@@ -1,24 +1,23 @@
 """The kernel: a simpy environment whose clock counts whole nanoseconds and that drives `async def` actors as processes.
 
 What an actor awaits yields a simpy event; the kernel resumes the actor when that event is processed. There is no event loop and no
-thread. Ties are broken by (time, priority, sequence number), which simpy guarantees. An exception that leaves an actor and that
+thread. An exception that leaves an actor and that
 nobody awaits ends the run.
 """
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Generator
 from heapq import heapify, heappop, heappush
-from typing import Any, Generic, TypeVar, cast
+from typing import Any, TypeVar, cast
 
-import simpy
-from simpy.events import NORMAL, PENDING, URGENT, Event
+from simpy.events import NORMAL, PENDING, Event
 
 from rayrig_core.idle import Recurrence, Turn
 from rayrig_core.ports import Cancelled, Signal
 from rayrig_core.timestamps import NS
 from rayrig_core.trace import Trace
+from rayrig_sim.agenda import Agenda, Alarm, Either, KernelSignal, Sleep, Timer, Waitable
 from rayrig_sim.randomness import Streams
 from rayrig_sim.resting import Rest, RestingActors
 
@@ -43,83 +42,6 @@ class ActorFailed(Exception):
         return f"actor {self.actor} failed at {self.t_ns / NS:.6f} s: {type(self.error).__name__}: {self.error}"
 
 
-class _Clock(simpy.Environment):
-    """simpy's agenda, whose times are whole nanoseconds. What is to happen at once is kept apart from what is to happen later: it
-    is half of all, and would go through the whole heap."""
-
-    _now: int
-
-    def __init__(self) -> None:
-        super().__init__(initial_time=0)
-        #: What happens now, before all else and after what was due now already: (sequence number, event).
-        self.urgent: deque[Event] = deque()
-        self.soon: deque[tuple[int, Event]] = deque()
-
-    def schedule(self, event: Event, priority: Any = NORMAL, delay: Any = 0) -> None:
-        if delay:
-            super().schedule(event, priority, delay)
-        elif priority == URGENT:
-            self.urgent.append(event)
-        else:
-            self.soon.append((next(self._eid), event))
-
-
-class _Awaitable(Event):
-    """A simpy event that actors can await."""
-
-    env: _Clock
-
-    def __await__(self) -> Generator[Any, Any, Any]:
-        if self.callbacks is None and self._ok:
-            return self._value
-        return (yield self)
-
-
-class Sleep(_Awaitable):
-    """Processed after a delay. Built by hand: `simpy.Timeout` validates and names what is known here."""
-
-    # Of every one of them, and of the millions of a run.
-    _value = None
-    _ok = True
-
-    def __init__(self, env: _Clock, delay_ns: int) -> None:
-        self.env = env
-        self.callbacks = []
-        heappush(env._queue, (env._now + delay_ns, NORMAL, next(env._eid), self))
-
-    def __await__(self) -> Generator[Any, Any, Any]:
-        # There is no value to wait for: a generator of ours has nothing to add.
-        return iter((self,))  # type: ignore[return-value]
-
-
-class _Timer(Sleep):
-    """The limit of a wait. Nothing happens at one that was withdrawn."""
-
-    is_withdrawn = False
-
-
-class _Alarm(_Awaitable):
-    """End of a rest; not scheduled before its turn is to be taken."""
-
-    _value = None
-    _ok = True
-
-
-class KernelSignal(_Awaitable, Generic[T]):
-    """One-shot event with a value (port `Signal`)."""
-
-    def set(self, value: T) -> None:
-        if self._value is PENDING:
-            self._ok = True
-            self._value = value
-            env = self.env
-            env.soon.append((next(env._eid), self))
-
-    @property
-    def is_set(self) -> bool:
-        return self._value is not PENDING
-
-
 class _Start(Event):
     """An actor begins, or is to see that it was cancelled."""
 
@@ -127,7 +49,7 @@ class _Start(Event):
     _ok = True
 
 
-class Actor(_Awaitable):
+class Actor(Waitable):
     """A coroutine driven by the kernel (port `Task`); as an event it happens when the coroutine ends."""
 
     def __init__(self, kernel: Kernel, name: str, coroutine: Coroutine[Any, Any, Any], cause: int | None) -> None:
@@ -235,7 +157,7 @@ class _Bell(Event):
     _ok = True
 
     def __init__(self, kernel: Kernel, react: Callable[[], None]) -> None:
-        self.env: _Clock = kernel.env
+        self.env: Agenda = kernel.env
         self._kernel = kernel
         self._actor = kernel.current
         self._react = react
@@ -260,37 +182,7 @@ class _Bell(Event):
             kernel.current = None
 
 
-class _Either(_Awaitable):
-    """Happens when the first of two events does; its value is whether that is the first of the two. Neither has happened."""
-
-    def __init__(self, env: _Clock, event: Event, alarm: Event) -> None:
-        self.env = env
-        self.callbacks = []
-        self._event = event
-        self._alarm = alarm
-
-    def _happened(self, event: Event) -> None:
-        if self._value is PENDING:
-            self._ok = True
-            self._value = event is self._event
-            env = self.env
-            env.soon.append((next(env._eid), self))
-
-    def __await__(self) -> Generator[Any, Any, bool]:
-        event, alarm, happened = self._event, self._alarm, self._happened
-        event.callbacks.append(happened)
-        alarm.callbacks.append(happened)
-        try:
-            came_first: bool = yield self
-            return came_first
-        finally:
-            if event.callbacks is not None and happened in event.callbacks:
-                event.callbacks.remove(happened)
-            if alarm.callbacks is not None:
-                alarm.callbacks.clear()
-
-
-class _Deed(_Awaitable):
+class _Deed(Waitable):
     """What an actor does in the midst of a wait, without going on in between. Happens at the end of the wait."""
 
     #: Whoever waits is told of an error; nobody is, when the actor was cancelled meanwhile.
@@ -347,9 +239,9 @@ class _Wait:
         kernel, event = self._kernel, self._event
         if event.callbacks is None:
             return True
-        timer = _Timer(kernel.env, self._limit_ns)
+        timer = Timer(kernel.env, self._limit_ns)
         try:
-            return (yield from _Either(kernel.env, event, timer).__await__())
+            return (yield from Either(kernel.env, event, timer).__await__())
         finally:
             kernel.withdraw(timer)
 
@@ -361,7 +253,7 @@ class Kernel:
     """
 
     def __init__(self, seed: int = 0, *, start_unix_ns: int = START_UNIX_NS, elide_idle: bool = True) -> None:
-        self.env = _Clock()
+        self.env = Agenda()
         self.streams = Streams(seed)
         self.current: Actor | _Reaction | None = None
         self.start_unix_ns = start_unix_ns
@@ -437,14 +329,14 @@ class Kernel:
         if not self.elide_idle:
             self.call_later(delay_ns, callback)
             return
-        alarm = _Alarm(self.env)
+        alarm = Alarm(self.env)
         alarm.callbacks.append(callback)
         self._resting.add(self.env._now + delay_ns, Rest(alarm, recurrence))
 
     def wait(self, signal: Signal[Any], timeout_s: float) -> Awaitable[bool]:
         return _Wait(self, cast(Event, signal), round(timeout_s * NS))
 
-    def withdraw(self, timer: _Timer) -> None:
+    def withdraw(self, timer: Timer) -> None:
         """The timer is in the queue for nothing. When half of the queue is, they are taken out."""
         timer.is_withdrawn = True
         self._withdrawn += 1
@@ -454,7 +346,7 @@ class Kernel:
         left = []
         for entry in queue:
             event = entry[3]
-            if type(event) is _Timer and event.is_withdrawn:
+            if type(event) is Timer and event.is_withdrawn:
                 self._withdrawn_ns = max(self._withdrawn_ns, cast(int, entry[0]))
             else:
                 left.append(entry)
@@ -468,12 +360,12 @@ class Kernel:
     def rest(self, duration_s: float, recurrence: Recurrence, wake: Signal[Any] | None = None) -> Awaitable[object]:
         if not self.elide_idle:
             return self.sleep(duration_s) if wake is None else self.wait(wake, duration_s)
-        alarm = _Alarm(self.env)
+        alarm = Alarm(self.env)
         if wake is not None:
             if cast(Event, wake).callbacks is None:
                 return cast("Awaitable[object]", wake)
             self._resting.add(self.monotonic_ns() + round(duration_s * NS), Rest(alarm, recurrence))
-            return _Either(self.env, cast(Event, wake), alarm)
+            return Either(self.env, cast(Event, wake), alarm)
         self._resting.add(self.monotonic_ns() + round(duration_s * NS), Rest(alarm, recurrence))
         return alarm
 
@@ -561,7 +453,7 @@ class Kernel:
     def _let_rest(self, limit_ns: int | None) -> None:
         """Let the first resting actor, or all of them, pass over turns before the next event; or let the first take its turn."""
         env, queue = self.env, self.env._queue
-        while queue and type(queue[0][3]) is _Timer and queue[0][3].is_withdrawn:
+        while queue and type(queue[0][3]) is Timer and queue[0][3].is_withdrawn:
             self._withdrawn_ns = max(self._withdrawn_ns, cast(int, heappop(queue)[0]))
         horizon_ns = cast(int, queue[0][0]) if queue else None
         if env.soon or env.urgent:

@@ -9,7 +9,7 @@ from rayrig_sim.legacy.flask_request import FlaskRequest
 from rayrig_sim.serve.calls import Call, Place
 
 if TYPE_CHECKING:
-    from rayrig_sim.kernel import KernelSignal
+    from rayrig_sim.agenda import KernelSignal
 
 
 class Query:

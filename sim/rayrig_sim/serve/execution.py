@@ -24,7 +24,8 @@ from rayrig_sim.serve.user_code import Machine, ProcessExit, ReplicaContext, awa
 from rayrig_sim.serve.user_instance import UserInstance
 
 if TYPE_CHECKING:
-    from rayrig_sim.kernel import Kernel, KernelSignal
+    from rayrig_sim.agenda import KernelSignal
+    from rayrig_sim.kernel import Kernel
     from rayrig_sim.serve.asyncio_code.instance import AsyncioInstance
 
 

@@ -24,7 +24,8 @@ from rayrig_sim.serve.router import Router
 from rayrig_sim.serve.routes import match_route
 
 if TYPE_CHECKING:
-    from rayrig_sim.kernel import Kernel, KernelSignal
+    from rayrig_sim.agenda import KernelSignal
+    from rayrig_sim.kernel import Kernel
     from rayrig_sim.serve.routers import Routers
 
 HEALTHZ = "/-/healthz"

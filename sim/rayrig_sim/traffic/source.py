@@ -34,7 +34,8 @@ from rayrig_sim.traffic.requests import (
 )
 
 if TYPE_CHECKING:
-    from rayrig_sim.kernel import Kernel, KernelSignal
+    from rayrig_sim.agenda import KernelSignal
+    from rayrig_sim.kernel import Kernel
 
 _REQUEST = Kind.REQUEST.label
 _OK = Fate.OK.value

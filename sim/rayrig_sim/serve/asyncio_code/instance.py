@@ -33,7 +33,7 @@ from rayrig_sim.serve.user_instance import without_finalizer
 if TYPE_CHECKING:
     import asyncio
 
-    from rayrig_sim.kernel import KernelSignal
+    from rayrig_sim.agenda import KernelSignal
 
 
 #: The replica's object that the current task belongs to.
