@@ -18,40 +18,9 @@ from rayrig_core.ports import HttpClient
 from rayrig_core.resource_types import ResourceType
 from rayrig_core.resources.crds import ray_job_definition
 from rayrig_core.timestamps import NS
+from tests.apiserver.example_cluster import CLUSTER, TEMPLATE
 
 CALLER = "kuberay-apiserver"
-
-#: The example of the references: template and cluster.
-TEMPLATE: JsonObject = {"name": "default-template", "namespace": "default", "cpu": 2, "memory": 4}
-CLUSTER: JsonObject = {
-    "name": "test-cluster",
-    "namespace": "default",
-    "user": "boris",
-    "annotations": {"ray.io/enable-serve-service": "true"},
-    "clusterSpec": {
-        "headGroupSpec": {
-            "computeTemplate": "default-template",
-            "image": "rayproject/ray:2.8.0-py310",
-            "serviceType": "ClusterIP",
-            "rayStartParams": {
-                "dashboard-host": "0.0.0.0",
-                "metrics-export-port": "8080",
-                "dashboard-agent-listen-port": "52365",
-            },
-        },
-        "workerGroupSpec": [
-            {
-                "groupName": "small-wg",
-                "computeTemplate": "default-template",
-                "image": "rayproject/ray:2.8.0-py310",
-                "replicas": 1,
-                "minReplicas": 0,
-                "maxReplicas": 5,
-                "rayStartParams": {"node-ip-address": "$MY_POD_IP"},
-            }
-        ],
-    },
-}
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,37 +11,11 @@ from rayrig_core.resource_types import RAY_CLUSTER
 
 if TYPE_CHECKING:
     from tests.apiserver.conftest import Site
+from tests.apiserver.example_cluster import CLUSTER as C1
+from tests.apiserver.example_cluster import TEMPLATE as B1
 
 CLUSTERS = "/apis/v1/namespaces/default/clusters"
 TEMPLATES = "/apis/v1/namespaces/default/compute_templates"
-B1 = {"name": "default-template", "namespace": "default", "cpu": 2, "memory": 4}
-C1: JsonObject = {
-    "name": "test-cluster",
-    "namespace": "default",
-    "user": "boris",
-    "annotations": {"ray.io/enable-serve-service": "true"},
-    "clusterSpec": {
-        "headGroupSpec": {
-            "computeTemplate": "default-template",
-            "image": "rayproject/ray:2.8.0-py310",
-            "serviceType": "ClusterIP",
-            "rayStartParams": {
-                "dashboard-host": "0.0.0.0",
-                "metrics-export-port": "8080",
-                "dashboard-agent-listen-port": "52365",
-            },
-        },
-        "workerGroupSpec": [
-            {
-                "groupName": "small-wg",
-                "computeTemplate": "default-template",
-                "replicas": 1,
-                "minReplicas": 0,
-                "maxReplicas": 5,
-            }
-        ],
-    },
-}
 C1_IN_SNAKE_CASE: JsonObject = {
     "name": "test-cluster",
     "namespace": "default",
@@ -58,6 +32,8 @@ C1_IN_SNAKE_CASE: JsonObject = {
         "worker_group_spec": [
             {
                 "group_name": "small-wg",
+                "image": "rayproject/ray:2.8.0-py310",
+                "ray_start_params": {"node-ip-address": "$MY_POD_IP"},
                 "compute_template": "default-template",
                 "replicas": "1",
                 "max_replicas": 5,
