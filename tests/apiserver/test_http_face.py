@@ -28,6 +28,7 @@ def _told(site: Any, method: str, target: str, body: str = "", **headers: str) -
     """Status, code and message of a refusal."""
     answer = _ask(site, method, target, body, **headers)
     assert answer.headers["content-type"] == "application/json"
+    assert answer.headers["grpc-metadata-content-type"] == "application/grpc"
     told = answer.json()
     assert set(told) == {"code", "message"}
     return answer.status, told["code"], told["message"]

@@ -20,6 +20,8 @@ from rayrig_core.ports import Runtime
 
 _log = logging.getLogger("rayrig.apiserver")
 _JSON = {"content-type": "application/json"}
+#: The gateway hands on what type the call's own reply had.
+_REPLY = {**_JSON, "grpc-metadata-content-type": "application/grpc"}
 
 
 class Gateway:
@@ -40,7 +42,7 @@ class Gateway:
             body = encode(match.route.reply, reply)
         except CallError as error:
             return _failed(error)
-        return HttpResponse(200, body, _JSON)
+        return HttpResponse(200, body, _REPLY)
 
     async def _call(self, route: Route, request: JsonObject) -> JsonObject:
         """Raises `CallError`, and what is wrong with a handler."""
