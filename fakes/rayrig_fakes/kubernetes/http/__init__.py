@@ -10,7 +10,7 @@ What lives where:
 - `fault_points`: what a fault does to a request or an event on the wire;
 - `administration`: what only a fake has, below `/rayrig/`; `audit`: who asked for what;
 - `beyond`: what the API server alone cannot answer: `proxying` to what the model serves, `container_streams` and `port_forwards`
-  over `websockets` on a connection that was taken over (`upgrades`);
+  over `websockets` on a connection that was taken over (`upgrades`), and kubectl's own, `tunnelled_forwards` over `spdy`;
 - `serving`: uvicorn, the listening socket, the beginning and the clean end.
 
 Not here: what requests mean (`rayrig_fakes.kubernetes.rest.handler`), built-in controllers (actors that a backend starts beside the

@@ -8,8 +8,8 @@ from rayrig_core.objects import JsonObject
 from rayrig_core.ports import HttpClient
 from rayrig_core.resource_types import POD
 from rayrig_fakes.kubernetes import status
-from rayrig_fakes.kubernetes.http import container_streams, port_forwards, proxying
-from rayrig_fakes.kubernetes.http.upgrades import Upgrade
+from rayrig_fakes.kubernetes.http import container_streams, port_forwards, proxying, tunnelled_forwards
+from rayrig_fakes.kubernetes.http.upgrades import Tunnel, Upgrade
 from rayrig_fakes.kubernetes.http.websockets import chosen
 from rayrig_fakes.kubernetes.pod_streams import check_stream, node_address
 from rayrig_fakes.kubernetes.rest.handler import ApiResponse
@@ -25,7 +25,7 @@ _CONTAINER_PROTOCOLS = (
     "channel.k8s.io",
     "base64.channel.k8s.io",
 )
-_PORT_PROTOCOLS = ("v4.channel.k8s.io", "v4.base64.channel.k8s.io")
+_PORT_PROTOCOLS = (tunnelled_forwards.SUBPROTOCOL, "v4.channel.k8s.io", "v4.base64.channel.k8s.io")
 
 
 async def ask(
@@ -76,6 +76,8 @@ def _stream(
         protocol = chosen(offered, _PORT_PROTOCOLS)
         if not is_websocket or not is_modelled or not protocol:
             raise _no_backend(server, pod, is_modelled, "v4.channel.k8s.io")
+        if protocol == tunnelled_forwards.SUBPROTOCOL:
+            return Tunnel(key, protocol, tunnelled_forwards.session(pod, http))
         ports = port_forwards.ports_asked(request.query)
         return Upgrade(key, protocol, port_forwards.session(pod, ports, http))
     if is_websocket and not is_modelled and "v5.channel.k8s.io" in offered:

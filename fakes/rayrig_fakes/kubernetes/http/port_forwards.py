@@ -1,4 +1,4 @@
-"""Port-forwards over a WebSocket (v4.channel.k8s.io): two channels for each port, data and errors.
+"""Port-forwards over a WebSocket with channels (v4.channel.k8s.io): two for each port, data and errors.
 
 What is forwarded is HTTP/1.1, to what the model serves at the pod's address: nothing else listens there.
 """
@@ -49,13 +49,14 @@ def session(pod: JsonObject, ports: list[int], http: HttpClient | None) -> Sessi
                 for answer in await tunnels[index].take(data):
                     channels.send(channel, answer)
             except HttpFailure as failure:
-                channels.send(channel + 1, _refused(pod, ports[index], failure).encode())
+                channels.send(channel + 1, refused(pod, ports[index], failure).encode())
                 return
 
     return forward
 
 
-def _refused(pod: JsonObject, port: int, failure: HttpFailure) -> str:
+def refused(pod: JsonObject, port: int, failure: HttpFailure) -> str:
+    """What a kubelet says when nobody answers at the port."""
     uid = pod["metadata"]["uid"]
     why = f"dial tcp4 127.0.0.1:{port}: connect: {failure.failure.value}"
     return (
@@ -73,6 +74,11 @@ class HttpTunnel:
         self._connection = h11.Connection(h11.SERVER)
         self._request: h11.Request | None = None
         self._body = bytearray()
+
+    @property
+    def is_over(self) -> bool:
+        """The last answer was the connection's last."""
+        return self._connection.our_state in (h11.MUST_CLOSE, h11.CLOSED, h11.ERROR)
 
     async def take(self, data: bytes) -> list[bytes]:
         """Answers to the requests that are complete with this data. Raises `HttpFailure` when nothing answers."""

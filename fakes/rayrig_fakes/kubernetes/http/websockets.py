@@ -48,6 +48,7 @@ class WebSocket(asyncio.Protocol):
         self._parts: list[bytes] = []
         self._messages: asyncio.Queue[bytes | None] = asyncio.Queue(_UNREAD)
         self._is_closed = False
+        self._lost = asyncio.Event()
 
     # What the transport calls
 
@@ -64,6 +65,7 @@ class WebSocket(asyncio.Protocol):
         self._end()
         if isinstance(self._before, asyncio.Protocol):
             self._before.connection_lost(exc)
+        self._lost.set()
 
     # Frames
 
@@ -146,6 +148,10 @@ class WebSocket(asyncio.Protocol):
             self._write(_CLOSE, code.to_bytes(2, "big"))
             self._end()
         self._connection.close()
+
+    async def lost(self) -> None:
+        """Returns when the connection is gone, and whoever had it before knows."""
+        await self._lost.wait()
 
 
 def _unmasked(payload: bytes, mask: bytes) -> bytes:
