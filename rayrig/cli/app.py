@@ -176,13 +176,15 @@ def up(
     target: Annotated[
         str,
         typer.Argument(
-            metavar="[SCENARIO|MANIFEST]", help="Whose nodes, applications and objects are there from the start."
+            metavar="SCENARIO|MANIFEST", help="Whose nodes, applications and objects are there from the start."
         ),
     ] = "",
     port: Annotated[
-        int, typer.Option(help="Of Kubernetes, on the loopback interface; any free one when 0.", min=0)
+        int, typer.Option(help="Of Kubernetes, on the loopback interface; any free one when 0.", min=0, max=65_535)
     ] = 8001,
-    apiserver_port: Annotated[int, typer.Option(help="Of KubeRay's API server; any free one when 0.", min=0)] = 8888,
+    apiserver_port: Annotated[
+        int, typer.Option(help="Of KubeRay's API server; any free one when 0.", min=0, max=65_535)
+    ] = 8888,
     kubeconfig: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a kubeconfig to this file.")] = None,
     nodes: Annotated[
         list[str] | None,

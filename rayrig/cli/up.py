@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -30,7 +31,7 @@ def up_command(
     feature_gates: str,
 ) -> int:
     """Works until SIGINT or SIGTERM. The exit code. Raises `InputError`."""
-    if speed <= 0:
+    if not 0 < speed < math.inf:
         raise InputError(f"time cannot pass {speed:g} times as fast", where="--speed", remedy="give a positive number")
     nodes = _nodes(node_texts)
     spec, objects = _of_file(target, seed, kuberay, feature_gates) if target else _empty(seed, kuberay, feature_gates)
