@@ -6,13 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from rayrig.cli.interrupted import run_until_interrupted
-from rayrig_core.errors import InputError
+from rayrig.cli.speed import check_speed
 
 
 def dashboard_command(*, app_dir: Path | None, nodes: int, speed: float, **settings: Any) -> int:
     """Works until SIGINT or SIGTERM. The exit code. Raises `InputError`."""
-    if speed <= 0:
-        raise InputError(f"time cannot pass {speed:g} times as fast", where="--speed", remedy="give a positive number")
+    check_speed(speed)
     from rayrig_backends.dashboard_server.server import DashboardServer, DashboardSettings
 
     server = DashboardServer(DashboardSettings(app_dir=app_dir, nodes=nodes, speed=speed, **settings))

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 import time
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rayrig.cli.interrupted import run_until_interrupted
+from rayrig.cli.speed import check_speed
 from rayrig_core.errors import InputError
 
 if TYPE_CHECKING:
@@ -31,8 +31,7 @@ def up_command(
     feature_gates: str,
 ) -> int:
     """Works until SIGINT or SIGTERM. The exit code. Raises `InputError`."""
-    if not 0 < speed < math.inf:
-        raise InputError(f"time cannot pass {speed:g} times as fast", where="--speed", remedy="give a positive number")
+    check_speed(speed)
     nodes = _nodes(node_texts)
     spec, objects = _of_file(target, seed, kuberay, feature_gates) if target else _empty(seed, kuberay, feature_gates)
     # Ages that kubectl works out itself are from its own clock.

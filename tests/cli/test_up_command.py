@@ -155,7 +155,6 @@ def test_what_a_manifest_holds_is_there_and_comes_to_life(up: Callable[..., Up],
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (["--speed", "0"], "rayrig: --speed: time cannot pass 0 times as fast (give a positive number)\n"),
         (
             ["--nodes", "8"],
             "rayrig: --nodes: '8' is no resource of a node (such as --nodes 2xcpu=8,memory=32Gi,nvidia.com/gpu=1)\n",

@@ -30,15 +30,16 @@ class Application(Protocol):
 
 
 def listening_socket(port: int = 0) -> socket.socket:
-    """A socket on the loopback interface; port 0 takes any free one. Raises `InputError` when the port is taken."""
+    """A socket on the loopback interface; port 0 takes any free one. Raises `InputError` when the port is taken, or none."""
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((LOOPBACK, port))
-    except OSError as error:
+    except (OSError, OverflowError) as error:
         listener.close()
+        why = error.strerror if isinstance(error, OSError) else "ports end at 65535"
         remedy = "give another --port, or none for any free one"
-        raise InputError(f"cannot listen on {LOOPBACK}:{port}: {error.strerror}", remedy=remedy) from None
+        raise InputError(f"cannot listen on {LOOPBACK}:{port}: {why}", remedy=remedy) from None
     listener.listen(1024)
     return listener
 
