@@ -11,11 +11,12 @@ from rayrig.apiserver.server import ApiServerSettings, KubeRayApiServer
 from rayrig_backends.asyncio_runtime import AsyncioRuntime
 from rayrig_backends.cluster.cluster_http import ClusterHttp
 from rayrig_backends.cluster.connection import Connection, is_in_cluster
+from rayrig_backends.cluster.first_answer import requires_answers
 from rayrig_backends.cluster.kubernetes_client import HttpKubernetesClient
 from rayrig_backends.cluster.service_names import ServiceNames
 from rayrig_backends.dashboard_server.ports import ListenerFace
-from rayrig_core.errors import ApiError, InputError, NotFound
-from rayrig_core.http import HttpFailure, HttpRequest, HttpResponse
+from rayrig_core.errors import NotFound
+from rayrig_core.http import HttpRequest, HttpResponse
 from rayrig_core.objects import JsonObject
 from rayrig_core.ports import HttpClient, KubernetesClient
 from rayrig_core.resource_types import CONFIG_MAP, ResourceType
@@ -68,7 +69,8 @@ class ApiServerProcess:
         if not is_in_cluster():
             http.names = ServiceNames(LiveObjects(kubernetes))
         try:
-            await _require_answers(kubernetes, settings.connection.server)
+            with requires_answers(settings.connection.server):
+                await kubernetes.list(CONFIG_MAP, limit=1)
             reach = ThroughKubernetes(http) if settings.use_kubernetes_proxy else http
             self._api = KubeRayApiServer(runtime, kubernetes, reach, settings.server)
             await self._server.serve()
@@ -81,18 +83,6 @@ class ApiServerProcess:
     def stop(self) -> None:
         """Let `run` return. To be called in the loop's thread."""
         self._server.stop()
-
-
-async def _require_answers(kubernetes: KubernetesClient, server: str) -> None:
-    """Raises `InputError`."""
-    try:
-        await kubernetes.list(CONFIG_MAP, limit=1)
-    except HttpFailure as failure:
-        remedy = "check the URL, and that the API server runs"
-        raise InputError(f"no answer: {failure}", where=server, remedy=remedy) from None
-    except ApiError as refused:
-        remedy = "give a --token or --kubeconfig that may" if refused.code in (401, 403) else ""
-        raise InputError(refused.message, where=server, remedy=remedy) from None
 
 
 @dataclass(frozen=True, slots=True)

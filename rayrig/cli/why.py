@@ -90,9 +90,9 @@ def _of_cluster(pod: str, options: RunOptions, reach: Reach, namespace: str, *, 
     import asyncio
     import time
 
+    from rayrig_backends.cluster.first_answer import requires_answers
     from rayrig_backends.cluster.kubernetes_client import HttpKubernetesClient
     from rayrig_core.errors import ApiError
-    from rayrig_core.http import HttpFailure
     from rayrig_scenarios.why.from_cluster import evidence_of, why, why_each
 
     in_namespace, slash, name = pod.rpartition("/")
@@ -109,13 +109,11 @@ def _of_cluster(pod: str, options: RunOptions, reach: Reach, namespace: str, *, 
             await client.aclose()
         return [why(evidence, pod, namespace)] if pod else why_each(evidence, namespace)
 
-    try:
-        chains = asyncio.run(gather())
-    except ApiError as refused:
-        raise InputError(refused.message, where=connection.server, remedy="may this user list pods?") from None
-    except HttpFailure as failure:
-        remedy = "check the URL, and that the API server runs"
-        raise InputError(f"no answer: {failure}", where=connection.server, remedy=remedy) from None
+    with requires_answers(connection.server):
+        try:
+            chains = asyncio.run(gather())
+        except ApiError as refused:
+            raise InputError(refused.message, where=connection.server, remedy="may this user list pods?") from None
     return _print(chains[0], as_json=as_json) if pod else _print_all(chains, as_json=as_json)
 
 

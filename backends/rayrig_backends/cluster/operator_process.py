@@ -11,6 +11,7 @@ from random import Random
 from rayrig_backends.asyncio_runtime import AsyncioRuntime
 from rayrig_backends.cluster.cluster_http import ClusterHttp
 from rayrig_backends.cluster.connection import Connection, is_in_cluster
+from rayrig_backends.cluster.first_answer import requires_answers
 from rayrig_backends.cluster.kubernetes_client import HttpKubernetesClient
 from rayrig_backends.cluster.operator_client import OperatorClient
 from rayrig_backends.cluster.operator_endpoints import OperatorEndpoints
@@ -143,19 +144,15 @@ async def _install_definitions(client: HttpKubernetesClient, kuberay: str) -> No
 
 
 async def _require_definitions(client: HttpKubernetesClient, server: str) -> None:
-    for resource in (RAY_CLUSTER, RAY_SERVICE):
-        try:
-            await client.list(resource, limit=1)
-        except HttpFailure as failure:
-            raise InputError(
-                f"no answer: {failure}", where=server, remedy="check the URL, and that the API server runs"
-            ) from None
-        except ApiError as refused:
-            if refused.code == 404:
+    with requires_answers(server):
+        for resource in (RAY_CLUSTER, RAY_SERVICE):
+            try:
+                await client.list(resource, limit=1)
+            except ApiError as refused:
+                if refused.code != 404:
+                    raise
                 raise InputError(
                     f"the API server knows no {resource.group_resource}",
                     where=server,
                     remedy="install KubeRay's CustomResourceDefinitions, or give --install-crds",
                 ) from None
-            remedy = "give a --token or --kubeconfig that may" if refused.code in (401, 403) else ""
-            raise InputError(refused.message, where=server, remedy=remedy) from None
