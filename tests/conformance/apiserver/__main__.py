@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tests.conformance.apiserver.judge import RECORDINGS, judge, load
+from tests.conformance.verdicts import tell
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -24,18 +25,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     if not cases:
         print(f"{arguments.cases}: no cases there (name a folder of *.json recordings)", file=sys.stderr)
         return 2
-    failed = 0
-    for case in cases:
-        lines = list(judge(case))
-        failed += bool(lines)
-        if lines:
-            print(f"FAIL {case['name']}")
-            for line in lines:
-                print(f"    {line[:600]}")
-        elif arguments.verbose:
-            print(f"ok   {case['name']}")
-    print(f"{len(cases) - failed} passed, {failed} failed")
-    return 1 if failed else 0
+    verdicts = ((case["name"], [line[:600] for line in judge(case)]) for case in cases)
+    return tell(verdicts, verbose=arguments.verbose)
 
 
 if __name__ == "__main__":

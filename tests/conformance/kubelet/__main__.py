@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from tests.conformance.kubelet.judge import MORE_RECORDINGS, RECORDINGS, judge
+from tests.conformance.verdicts import tell
 
 
 def main() -> int:
@@ -23,18 +24,8 @@ def main() -> int:
     if not paths:
         print(f"{', '.join(map(str, folders))}: no cases there (name a folder of *.json recordings)", file=sys.stderr)
         return 2
-    failed = 0
-    for path in paths:
-        differences = judge(json.loads(path.read_text()))
-        if differences:
-            failed += 1
-            print(f"FAIL {path.stem}")
-            for line in differences:
-                print(f"    {line}")
-        elif arguments.verbose:
-            print(f"ok   {path.stem}")
-    print(f"{len(paths) - failed} passed, {failed} failed")
-    return 1 if failed else 0
+    verdicts = ((path.stem, judge(json.loads(path.read_text()))) for path in paths)
+    return tell(verdicts, verbose=arguments.verbose)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tests.conformance.operator.judge import RECORDINGS, cases_in, judge, load
+from tests.conformance.verdicts import tell
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -23,23 +24,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     if not paths:
         print(f"{folder}: no cases there (name a folder of *.json recordings)", file=sys.stderr)
         return 2
-    failed = 0
-    for path in paths:
-        case = load(path)
-        name = f"{case['area']}/{case['name']}"
-        try:
-            lines = [str(difference) for difference in judge(case)]
-        except Exception as error:  # A case that ends the world must not keep the others from being played.
-            lines = [f"the world ended: {type(error).__name__}: {error}"]
-        if lines:
-            failed += 1
-            print(f"FAIL {name}")
-            for line in lines:
-                print(f"    {line}")
-        elif arguments.verbose:
-            print(f"ok   {name}")
-    print(f"{len(paths) - failed} passed, {failed} failed")
-    return 1 if failed else 0
+    return tell(map(_verdict, paths), verbose=arguments.verbose)
+
+
+def _verdict(path: Path) -> tuple[str, list[str]]:
+    case = load(path)
+    name = f"{case['area']}/{case['name']}"
+    try:
+        return name, [str(difference) for difference in judge(case)]
+    except Exception as error:  # A case that ends the world must not keep the others from being played.
+        return name, [f"the world ended: {type(error).__name__}: {error}"]
 
 
 if __name__ == "__main__":
